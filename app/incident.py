@@ -1,0 +1,380 @@
+"""The record of an incident, its states, and every move between them; pure, no clock and no storage.
+
+A move takes the incident as it is and returns it as it shall be, or raises `NotAllowed`. What has to be
+sent is one field, `owes` (a firing or a resolved event), and when to try is another, `next_attempt_at`:
+first page, retry, all-clear and "page now" are all those two.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Literal
+
+Severity = Literal["critical", "high", "medium", "low", "info"]
+Kind = Literal["firing", "resolved"]
+"""What an event says to the provider."""
+
+SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium", "low", "info")
+
+# The timeline keeps its beginning (why somebody was paged) and its end (what holds now).
+TIMELINE_HEAD = 40
+TIMELINE_TAIL = 160
+
+
+class Effect(StrEnum):
+    """What a webhook does to the problem that it speaks of."""
+
+    FIRING = "firing"
+    RESOLVED = "resolved"
+    ACKNOWLEDGED = "acknowledged"
+    NOTE = "note"
+
+
+class State(StrEnum):
+    """Where an incident stands."""
+
+    OPEN = "open"
+    """Nobody asked for on-call."""
+    PENDING = "pending"
+    """Waiting for an acknowledgement until `due_at`."""
+    ACKNOWLEDGED = "acknowledged"
+    ESCALATING = "escalating"
+    """Its page is being sent, or will be tried again."""
+    ESCALATED = "escalated"
+    """The provider took the page."""
+    FAILED = "failed"
+    """The provider refused the page for good, or was out of reach for a day."""
+    RESOLVED = "resolved"
+
+
+class NotAllowed(Exception):
+    """The move can't be made from the incident's state; the text says why in one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """What a sender said, in one shape for all senders."""
+
+    title: str
+    """One line, 1 to 255 characters."""
+    source: str
+    """The sender, for example `alertmanager`."""
+    effect: Effect = Effect.FIRING
+    description: str = ""
+    """The sender's words, Markdown."""
+    severity: Severity | None = None
+    service: str | None = None
+    source_url: str | None = None
+    """The alert in the sender's system; http or https."""
+    started_at: datetime | None = None
+    """UTC."""
+    labels: dict[str, str] = field(default_factory=dict)
+    identity: str | None = None
+    """A digest of the sender's own key for the problem; None when it gave none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of an incident's timeline."""
+
+    at: datetime
+    event: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A worker's loan of a due incident: until the lease ends, nobody else sends."""
+
+    token: str
+    kind: Kind
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """Everything known of one incident. Times are UTC; the sender's body is stored beside it."""
+
+    id: str
+    state: State
+    title: str
+    source: str
+    created_at: datetime
+    description: str = ""
+    severity: Severity | None = None
+    service: str | None = None
+    source_url: str | None = None
+    started_at: datetime | None = None
+    labels: dict[str, str] = field(default_factory=dict)
+    identity: str | None = None
+    alert_source: str = "default"
+    """Name of the alternate alert source, or `default`."""
+    occurrences: int = 1
+
+    due_at: datetime | None = None
+    acknowledged_at: datetime | None = None
+    acknowledged_by: str | None = None
+    escalated_at: datetime | None = None
+    resolved_at: datetime | None = None
+    attempts: int = 0
+    last_error: str | None = None
+
+    owes: Kind | None = None
+    """The event that the provider has yet to take."""
+    owed_since: datetime | None = None
+    next_attempt_at: datetime | None = None
+    """Set exactly while something is owed; while claimed, the end of the lease."""
+    claim: Claim | None = None
+    """The attempt under way; one whose worker died stays here until the next claim."""
+    failures: int = 0
+    """Failed attempts in a row to send what is owed."""
+    page_may_be_out: bool = False
+    """An attempt to page ended, for all that is known, with the provider having it."""
+
+    timeline: tuple[Entry, ...] = ()
+
+    # -- what a webhook does -------------------------------------------------------------------------
+
+    @staticmethod
+    def opened(
+        incident_id: str, alert: Alert, now: datetime, *, due_at: datetime | None, alert_source: str
+    ) -> Incident:
+        """A new problem; it pages at `due_at` unless somebody acknowledges, or never when that is None."""
+        incident = Incident(
+            id=incident_id,
+            state=State.OPEN,
+            title=alert.title,
+            source=alert.source,
+            created_at=now,
+            description=alert.description,
+            severity=alert.severity,
+            service=alert.service,
+            source_url=alert.source_url,
+            started_at=alert.started_at,
+            labels=alert.labels,
+            identity=alert.identity,
+        )
+        return incident._noted(now, "received", f"from {alert.source}")._awaiting(now, due_at, alert_source)
+
+    @staticmethod
+    def lost(incident_id: str, now: datetime, *, title: str, alert_source: str) -> Incident:
+        """Stands in for a record that is gone though its page was due; in doubt, it pages."""
+        alert = Alert(
+            title=title,
+            source="versus",
+            description="The record of this incident was lost. Nobody is known to have acknowledged it.",
+        )
+        return Incident.opened(incident_id, alert, now, due_at=now, alert_source=alert_source)._noted(
+            now, "record_lost", "paging, because nobody is known to have acknowledged"
+        )
+
+    def repeated(
+        self, alert: Alert, now: datetime, *, due_at: datetime | None, alert_source: str
+    ) -> Incident:
+        """The same problem again: newer texts, never a lower severity, never another due time.
+
+        An incident that nobody asked to escalate until now starts its wait, if this webhook asks.
+        """
+        if self.state is State.RESOLVED:
+            raise NotAllowed("The incident is resolved; the alert is a new incident.")
+        repeated = replace(
+            self,
+            title=alert.title,
+            description=alert.description or self.description,
+            severity=most_severe(self.severity, alert.severity),
+            service=alert.service or self.service,
+            source_url=alert.source_url or self.source_url,
+            started_at=self.started_at or alert.started_at,
+            labels={**self.labels, **alert.labels},
+            occurrences=self.occurrences + 1,
+        )._noted(now, "repeated", f"occurrence {self.occurrences + 1}")
+        if self.state is State.OPEN:
+            return repeated._awaiting(now, due_at, alert_source)
+        return repeated
+
+    def commented(self, alert: Alert, now: datetime) -> Incident:
+        """The sender told something that neither starts nor ends the problem."""
+        return self._noted(now, "note", alert.title)
+
+    def _awaiting(self, now: datetime, due_at: datetime | None, alert_source: str) -> Incident:
+        if due_at is None:
+            return self
+        waiting = replace(self, state=State.PENDING, due_at=due_at, alert_source=alert_source)
+        return waiting._owing("firing", since=due_at, at=due_at)._noted(
+            now, "waiting", f"pages at {rfc3339(due_at)} unless acknowledged"
+        )
+
+    # -- what a person does, or a sender in a person's name ------------------------------------------
+
+    def acknowledged(self, by: str, now: datetime) -> Incident:
+        """Somebody takes care: a page that has not left yet never will."""
+        if self.state is State.RESOLVED:
+            raise NotAllowed("The incident is resolved already; there is nothing left to acknowledge.")
+        if self.state is State.ACKNOWLEDGED:
+            return self
+        detail = f"by {by}"
+        if self.escalated_at is not None:
+            detail += ", after the page went out"
+        elif self._in_flight(now):
+            detail += ", while the page was being sent"
+        # The claim stays: the worker that holds it still has to write down how its attempt ended.
+        return replace(
+            self._owing_nothing(), state=State.ACKNOWLEDGED, acknowledged_at=now, acknowledged_by=by
+        )._noted(now, "acknowledged", detail)
+
+    def resolved(self, by: str, now: datetime) -> Incident:
+        """The problem is over; if the provider has the page, or may have it, it is owed the all-clear."""
+        if self.state is State.RESOLVED:
+            return self
+        resolved = replace(self._owing_nothing(), state=State.RESOLVED, resolved_at=now)._noted(
+            now, "resolved", f"by {by}"
+        )
+        if self.claim is not None and self._in_flight(now):
+            # The all-clear must not overtake the page: it waits for the attempt to end, or for its lease.
+            return resolved._owing("resolved", since=now, at=self.claim.until)
+        if self.page_may_be_out or self.claim is not None:
+            return resolved._owing("resolved", since=now, at=now)
+        return resolved
+
+    def paged_now(self, by: str, now: datetime) -> Incident:
+        """Somebody wants the page without waiting any longer."""
+        if self.state is State.RESOLVED:
+            raise NotAllowed("The incident is resolved; there is nothing to page for.")
+        if self.escalated_at is not None:
+            raise NotAllowed(f"The page went out at {rfc3339(self.escalated_at)} already.")
+        if self._in_flight(now):
+            raise NotAllowed("The page is being sent right now.")
+        pending = replace(self, state=State.PENDING, due_at=now, acknowledged_at=None, acknowledged_by=None)
+        return pending._owing("firing", since=now, at=now)._noted(now, "page_now", f"by {by}")
+
+    def link_opened(self, now: datetime) -> Incident:
+        """Somebody, or a program that scans mail, looked at the acknowledgement page."""
+        return self._noted(now, "link_opened")
+
+    # -- what a worker does --------------------------------------------------------------------------
+
+    def is_due(self, now: datetime) -> bool:
+        """Something is owed, its time has come, and no lease is running."""
+        return self.owes is not None and self.next_attempt_at is not None and self.next_attempt_at <= now
+
+    def claimed(self, token: str, now: datetime, lease: timedelta) -> Incident:
+        """Borrow the incident to send what it owes. The attempt is on the timeline before it is made."""
+        if self.owes is None or not self.is_due(now):
+            raise NotAllowed("Nothing is to be sent now.")
+        paging = self.owes == "firing"
+        until = now + lease
+        return replace(
+            self,
+            state=State.ESCALATING if paging else self.state,
+            attempts=self.attempts + paging,
+            # A claim that is still here belongs to a worker that never reported.
+            page_may_be_out=self.page_may_be_out or self.claim is not None,
+            claim=Claim(token, self.owes, until),
+            next_attempt_at=until,
+        )._noted(now, "attempt", f"{self.attempts + 1} to page" if paging else "to send the all-clear")
+
+    def delivered(self, token: str, now: datetime, detail: str) -> Incident:
+        """The provider took the event. True whoever holds the claim by now."""
+        if self.claim is None or self.claim.token != token:
+            return self._delivered_late(now, detail)
+        ended = replace(self, claim=None, last_error=None, failures=0)
+        if self.claim.kind == "resolved":
+            return ended._owing_nothing()._noted(now, "all_clear_sent", detail)
+        ended = replace(ended, escalated_at=self.escalated_at or now, page_may_be_out=True)
+        ended = ended._noted(now, "escalated", detail)
+        if self.state is State.RESOLVED:
+            return ended._owing("resolved", since=now, at=now)
+        if self.state is State.ACKNOWLEDGED:
+            return ended._owing_nothing()
+        return replace(ended._owing_nothing(), state=State.ESCALATED)
+
+    def _delivered_late(self, now: datetime, detail: str) -> Incident:
+        # A worker slept through its lease and then got its event through. If that was the page, and the
+        # problem is over, the provider has an alert open that nobody would close.
+        late = self._noted(now, "delivered_late", detail)
+        late = replace(late, page_may_be_out=True, escalated_at=self.escalated_at or now)
+        if self.state is State.RESOLVED and self.owes is None:
+            return late._owing("resolved", since=now, at=now)
+        return late
+
+    def refused(
+        self,
+        token: str,
+        now: datetime,
+        reason: str,
+        *,
+        again_at: datetime | None,
+        failed: bool,
+        uncertain: bool,
+    ) -> Incident:
+        """The attempt brought nothing.
+
+        `again_at`: the next attempt, None to give up. `failed`: somebody has to mend the configuration, or we
+        gave up. `uncertain`: the provider may have taken the event although no answer came.
+        """
+        if self.claim is None or self.claim.token != token:
+            return self._noted(now, "attempt_failed", f"{reason} (after its lease)")
+        paging = self.claim.kind == "firing"
+        ended = replace(
+            self,
+            claim=None,
+            last_error=reason,
+            failures=self.failures + 1,
+            page_may_be_out=self.page_may_be_out or (paging and uncertain),
+        )._noted(now, "attempt_failed", reason)
+        if paging and self.state is State.RESOLVED:
+            # Resolved meanwhile: the all-clear if the page may be out, else nothing is left to do.
+            return (
+                ended._owing("resolved", since=now, at=now)
+                if ended.page_may_be_out
+                else ended._owing_nothing()
+            )
+        if self.owes is None:
+            return ended
+        if again_at is None:
+            ended = ended._owing_nothing()._noted(now, "gave_up", reason)
+        else:
+            ended = replace(ended, next_attempt_at=again_at)
+        return replace(ended, state=State.FAILED) if paging and failed else ended
+
+    # -- what all of them need -----------------------------------------------------------------------
+
+    @property
+    def urgency(self) -> int:
+        """0 is sent first when not everything may be sent at once; an all-clear goes last."""
+        if self.owes == "resolved":
+            return len(SEVERITIES)
+        return SEVERITIES.index(self.severity or "medium")
+
+    @property
+    def can_be_acknowledged(self) -> bool:
+        """Whether an acknowledgement would tell anybody anything new."""
+        return self.due_at is not None and self.state not in (State.ACKNOWLEDGED, State.RESOLVED)
+
+    def _in_flight(self, now: datetime) -> bool:
+        return self.claim is not None and self.claim.kind == "firing" and now < self.claim.until
+
+    def _owing(self, kind: Kind, *, since: datetime, at: datetime) -> Incident:
+        return replace(self, owes=kind, owed_since=since, next_attempt_at=at, failures=0)
+
+    def _owing_nothing(self) -> Incident:
+        return replace(self, owes=None, owed_since=None, next_attempt_at=None, failures=0)
+
+    def _noted(self, now: datetime, event: str, detail: str = "") -> Incident:
+        timeline = (*self.timeline, Entry(now, event, detail))
+        if len(timeline) > TIMELINE_HEAD + TIMELINE_TAIL:
+            timeline = timeline[:TIMELINE_HEAD] + timeline[-TIMELINE_TAIL:]
+        return replace(self, timeline=timeline)
+
+
+def most_severe(one: Severity | None, other: Severity | None) -> Severity | None:
+    """The worse of two severities; an unknown one is no severity."""
+    known = [severity for severity in (one, other) if severity is not None]
+    return min(known, key=SEVERITIES.index, default=None)
+
+
+def rfc3339(moment: datetime) -> str:
+    """UTC with `Z`, in milliseconds (RFC 3339)."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"

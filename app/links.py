@@ -1,0 +1,46 @@
+"""The signed link with which people acknowledge: `/api/ack/{id}?exp=…&sig=…`."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from itsdangerous import Signer
+
+VALID_FOR = timedelta(days=7)
+
+
+class BadSignature(Exception):
+    """The link was not made by this service, or is damaged."""
+
+
+class Expired(Exception):
+    """The link is older than seven days."""
+
+
+class Links:
+    """Makes and checks links. `key` signs them; `base` is the address people reach the service at."""
+
+    def __init__(self, key: bytes, base: str) -> None:
+        self._signer = Signer(key, salt="versus.acknowledge")
+        self._base = base
+
+    def path(self, incident_id: str, now: datetime) -> str:
+        """Path and query of a link that is good for seven days."""
+        expires = int((now + VALID_FOR).timestamp())
+        signature = self._signer.get_signature(f"{incident_id}:{expires}").decode()
+        return f"/api/ack/{incident_id}?exp={expires}&sig={signature}"
+
+    def url(self, incident_id: str, now: datetime) -> str:
+        """The whole link."""
+        return self._base + self.path(incident_id, now)
+
+    def check(self, incident_id: str, expires: str, signature: str, now: datetime) -> None:
+        """Raises `BadSignature` or `Expired` unless the link is good now."""
+        if not self._signer.verify_signature(f"{incident_id}:{expires}".encode(), signature):
+            raise BadSignature(
+                "This link is damaged or was not made by this service: use the link as it was sent."
+            )
+        if now.timestamp() > int(expires):
+            raise Expired(
+                "This link is older than 7 days: acknowledge on the dashboard or through the admin API."
+            )

@@ -1,0 +1,39 @@
+"""Everything that is kept, in Redis; no other package knows a key or a command."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from datetime import datetime
+
+from app.store.agenda import Agenda, Look
+from app.store.connection import Connection, Unavailable
+from app.store.incidents import Draft, Incidents, Page, Stored, Unknown
+from app.store.rejected import Rejected
+
+__all__ = ["Draft", "Look", "Page", "Store", "Stored", "Unavailable", "Unknown"]
+
+
+class Store:
+    """Incidents, agenda and rejected bodies of one Redis, and its clock.
+
+    `patience` and `timeout` in seconds: how long a call is tried while Redis is away, and how long one try
+    may take.
+    """
+
+    def __init__(self, url: str, *, patience: float = 10.0, timeout: float = 3.0) -> None:
+        self._connection = Connection(url, patience=patience, timeout=timeout)
+        self.agenda = Agenda(self._connection)
+        self.incidents = Incidents(self._connection)
+        self.rejected = Rejected(self._connection)
+
+    def now(self) -> datetime:
+        """Redis's time, UTC. Raises `Unavailable`."""
+        return self._connection.now()
+
+    def ping(self) -> None:
+        """Raises `Unavailable` unless Redis answers."""
+        self._connection.call("PING")
+
+    def patience(self, seconds: float) -> AbstractContextManager[None]:
+        """All calls of this thread inside the block share one deadline, `seconds` from now."""
+        return self._connection.patience(seconds)

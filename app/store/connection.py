@@ -1,0 +1,113 @@
+"""The one connection to Redis: patient for a while, then `Unavailable`; and Redis's clock."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+PREFIX = "versus:"
+
+Command = tuple[str | float, ...]
+"""A Redis command with its arguments."""
+
+# The host's clock is trusted for as long as it takes to drift by nothing that matters.
+CLOCK_TRUSTED = 5.0
+
+T = TypeVar("T")
+TRANSIENT = (redis.ConnectionError, redis.TimeoutError, redis.ReadOnlyError, redis.exceptions.TryAgainError)
+
+
+class Unavailable(Exception):
+    """Redis can't be reached, or refuses to work, for longer than we were willing to wait."""
+
+
+class Connection:
+    """Runs commands against Redis, again and again for `patience` seconds while it is away.
+
+    Everything that is run must be safe to run twice: after a time-out nobody knows whether Redis did it.
+    `timeout` (seconds) bounds each single try.
+    """
+
+    def __init__(self, url: str, *, patience: float, timeout: float) -> None:
+        self._client: redis.Redis = redis.Redis.from_url(
+            url,
+            decode_responses=True,
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
+            socket_keepalive=True,
+            # Plain replies, the same from every server version.
+            protocol=2,
+            # Trying again is decided here, where the deadline of the whole request is known.
+            retry=Retry(NoBackoff(), 0),
+        )
+        self._patience = patience
+        self._timeout = timeout
+        self._request = threading.local()
+        self._clock_offset = 0.0
+        self._clock_checked = float("-inf")
+
+    def script(self, source: str) -> Callable[[Sequence[str], Sequence[str | float]], Any]:
+        """A Lua script, to be called with its keys and arguments. Raises `Unavailable` when called."""
+        script = self._client.register_script(source)
+        return lambda keys, args: self.run(lambda _: script(keys=keys, args=args))
+
+    def call(self, *command: str | float) -> Any:
+        """The answer to one command. Raises `Unavailable`."""
+        return self.run(lambda client: client.execute_command(*command))  # type: ignore[no-untyped-call]
+
+    def calls(self, commands: Iterable[Command], *, atomic: bool = False) -> list[Any]:
+        """The answers to several commands, in one round trip. Raises `Unavailable`."""
+        commands = list(commands)
+
+        def ask(client: redis.Redis) -> list[Any]:
+            pipe = client.pipeline(transaction=atomic)
+            for command in commands:
+                pipe.execute_command(*command)  # type: ignore[no-untyped-call]
+            return pipe.execute()
+
+        return self.run(ask) if commands else []
+
+    @contextmanager
+    def patience(self, seconds: float) -> Iterator[None]:
+        """All that this thread runs inside the block shares one deadline, `seconds` from now."""
+        self._request.deadline = time.monotonic() + seconds
+        try:
+            yield
+        finally:
+            self._request.deadline = None
+
+    def run(self, ask: Callable[[redis.Redis], T]) -> T:
+        """What `ask` makes of the client. Raises `Unavailable`."""
+        deadline = getattr(self._request, "deadline", None) or time.monotonic() + self._patience
+        pause = 0.0
+        while True:
+            try:
+                return ask(self._client)
+            except TRANSIENT as error:
+                # A try that hangs takes its whole time-out; one more has to fit in.
+                cost = self._timeout if isinstance(error, redis.TimeoutError) else 0.0
+                if time.monotonic() + pause + cost >= deadline:
+                    raise Unavailable(f"Redis can't be reached ({type(error).__name__}).") from error
+            except redis.RedisError as error:
+                raise Unavailable(f"Redis refuses to work: {error}") from error
+            time.sleep(pause)
+            pause = min(0.2, pause * 2 or 0.01)
+
+    def now(self) -> datetime:
+        """Redis's time, UTC: one clock for every host, whatever a host's own clock says."""
+        monotonic = time.monotonic()
+        if monotonic - self._clock_checked > CLOCK_TRUSTED:
+            # redis-py turns the answer into two integers: seconds, microseconds.
+            seconds, microseconds = self.call("TIME")
+            monotonic = time.monotonic()
+            self._clock_offset = seconds + microseconds / 1e6 - monotonic
+            self._clock_checked = monotonic
+        return datetime.fromtimestamp(monotonic + self._clock_offset, UTC)

@@ -1,0 +1,258 @@
+"""Incidents in Redis: read some, decide, and write them with all their indexes in one atomic step.
+
+A record is a hash: `v`, a token that is new with every write; `doc`, the incident as JSON; `payload`, the
+sender's body. Every index is derived from the record in the step that writes it, so none can disagree.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter
+
+from app.incident import Incident, State
+from app.store import agenda
+from app.store.connection import PREFIX, Command, Connection, Unavailable
+
+INCIDENT = PREFIX + "incident:"
+IDENTITIES = PREFIX + "identities"
+ALL = PREFIX + "incidents"
+BY_STATE = PREFIX + "state:"
+
+# Somebody else wrote first this many times in a row: something is badly wrong.
+MOST_CONFLICTS = 100
+
+# Records read at a time while a list is searched.
+PAGE_READ = 200
+
+T = TypeVar("T")
+RECORD = TypeAdapter(Incident)
+
+# Writes if nothing that was read has changed. ARGV: the new token, the number of checks, (hash, field,
+# expected) for each, then for each command its length and its words. A commit that already happened, whose
+# answer got lost, is not repeated.
+COMMIT_SCRIPT = """
+if redis.call('HGET', KEYS[1], 'v') == ARGV[1] then
+  return 1
+end
+local i = 3
+for _ = 1, tonumber(ARGV[2]) do
+  if (redis.call('HGET', ARGV[i], ARGV[i + 1]) or '') ~= ARGV[i + 2] then
+    return 0
+  end
+  i = i + 3
+end
+while i <= #ARGV do
+  local last = i + tonumber(ARGV[i])
+  redis.call(unpack(ARGV, i + 1, last))
+  i = last + 1
+end
+return 1
+"""
+
+
+class Unknown(Exception):
+    """There is no incident with this ID."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An incident as it was written; `announce`: a message shall wake a worker for its next attempt."""
+
+    incident: Incident
+    announce: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A stretch of a list, newest first; `cursor` leads to the next one, None at the end."""
+
+    incidents: list[Incident]
+    cursor: str | None
+
+
+class Draft:
+    """Incidents as they were read, and as they shall be; what is put is seen by later look-ups."""
+
+    def __init__(self, versions: dict[str, str], incidents: dict[str, Incident], ids: dict[str, str]) -> None:
+        self._versions = versions
+        self._before = incidents
+        self._ids_read = ids
+        self._ids = dict(ids)
+        self.put_incidents: dict[str, Incident] = {}
+        self.put_payloads: dict[str, str] = {}
+
+    def get(self, incident_id: str) -> Incident | None:
+        """The incident, if there is one."""
+        return self.put_incidents.get(incident_id) or self._before.get(incident_id)
+
+    def need(self, incident_id: str) -> Incident:
+        """The incident. Raises `Unknown`."""
+        return _needed(self.get(incident_id))
+
+    def find(self, identity: str | None) -> Incident | None:
+        """The incident that stands for this identity and is not resolved, if there is one."""
+        incident = self.get(self._ids.get(identity, "")) if identity is not None else None
+        return incident if incident is not None and incident.state is not State.RESOLVED else None
+
+    def put(self, incident: Incident, payload: str | None = None) -> Incident:
+        """Write the incident, and the sender's body where there is a new one, when the draft is committed."""
+        self.put_incidents[incident.id] = incident
+        if payload is not None:
+            self.put_payloads[incident.id] = payload
+        if incident.identity is not None:
+            self._ids[incident.identity] = incident.id
+        return incident
+
+    def checks(self) -> Iterable[tuple[str, str, str]]:
+        """(hash, field, value) for everything that must still be as it was read."""
+        for incident in self.put_incidents.values():
+            yield INCIDENT + incident.id, "v", self._versions.get(incident.id, "")
+            if incident.identity is not None and incident.id not in self._before:
+                yield IDENTITIES, incident.identity, self._ids_read.get(incident.identity, "")
+
+    def commands(self, token: str, announced: Callable[[Incident], bool]) -> Iterable[Command]:
+        """What writes every incident and its indexes."""
+        for incident in self.put_incidents.values():
+            before = self._before.get(incident.id)
+            yield _write(incident, token, self.put_payloads.get(incident.id))
+            yield from _listed(before, incident)
+            yield from agenda.index(before, incident, announced=announced(incident))
+
+    def unannounced(self) -> Iterable[Incident]:
+        """The incidents whose next attempt is new; one that is claimed has its worker already."""
+        for incident in self.put_incidents.values():
+            before = self._before.get(incident.id)
+            moved = before is None or before.next_attempt_at != incident.next_attempt_at
+            if moved and incident.next_attempt_at is not None and incident.claim is None:
+                yield incident
+
+
+class Incidents:
+    """The incidents in Redis."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._commit_script = connection.script(COMMIT_SCRIPT)
+
+    def change(
+        self,
+        work: Callable[[Draft], T],
+        announced: Callable[[Incident, int], bool],
+        *,
+        ids: Sequence[str] = (),
+        identities: Sequence[str] = (),
+    ) -> tuple[T, list[Stored]]:
+        """Read the named incidents, let `work` put what shall be, and write it all or nothing.
+
+        `announced` tells, of an incident and of how many are written with it, whether a message will be
+        published for its next attempt; the rest is left to the sweep. `work` runs again when somebody wrote
+        meanwhile, so it must do nothing but decide. What it raises is passed on, and nothing is written.
+        Raises `Unavailable`.
+        """
+        for _ in range(MOST_CONFLICTS):
+            draft = self._read(ids, identities)
+            result = work(draft)
+            if not draft.put_incidents:
+                return result, []
+            size = len(draft.put_incidents)
+            announce = {i.id for i in draft.unannounced() if announced(i, size)}
+            if self._commit(draft, announce):
+                return result, [Stored(i, i.id in announce) for i in draft.put_incidents.values()]
+        raise Unavailable("Too many writers at the same incident.")
+
+    def get(self, incident_id: str) -> Incident | None:
+        """The incident, or None. Raises `Unavailable`."""
+        doc = self._connection.call("HGET", INCIDENT + incident_id, "doc")
+        return None if doc is None else RECORD.validate_json(doc)
+
+    def need(self, incident_id: str) -> Incident:
+        """The incident. Raises `Unknown` and `Unavailable`."""
+        return _needed(self.get(incident_id))
+
+    def payload(self, incident_id: str) -> Any:
+        """The sender's newest body about this incident; None when there is none."""
+        payload = self._connection.call("HGET", INCIDENT + incident_id, "payload")
+        return None if payload is None else json.loads(payload)
+
+    def page(
+        self, state: State | None, wanted: Callable[[Incident], bool], limit: int, cursor: str | None
+    ) -> Page:
+        """The newest incidents (of one state) that are wanted, `limit` at the most.
+
+        Raises `ValueError` for a cursor that is none of ours.
+        """
+        key = ALL if state is None else BY_STATE + state
+        below = "+inf" if cursor is None else f"({float(cursor)!r}"
+        found: list[Incident] = []
+        while True:
+            rows = self._connection.call(
+                "ZREVRANGEBYSCORE", key, below, "-inf", "WITHSCORES", "LIMIT", 0, PAGE_READ
+            )
+            scores = dict(zip(rows[::2], rows[1::2], strict=True))
+            docs = self._connection.calls([("HGET", INCIDENT + i, "doc") for i in scores])
+            for score, doc in zip(scores.values(), docs, strict=True):
+                incident = None if doc is None else RECORD.validate_json(doc)
+                if incident is not None and wanted(incident):
+                    if len(found) == limit:
+                        return Page(found, str(found[-1].created_at.timestamp()))
+                    found.append(incident)
+                below = f"({score}"
+            if len(scores) < PAGE_READ:
+                return Page(found, None)
+
+    def _read(self, ids: Sequence[str], identities: Sequence[str]) -> Draft:
+        by_identity: dict[str, str] = {}
+        if identities:
+            found = self._connection.call("HMGET", IDENTITIES, *identities)
+            by_identity = {key: i for key, i in zip(identities, found, strict=True) if i is not None}
+        wanted = list(dict.fromkeys([*ids, *by_identity.values()]))
+        rows = self._connection.calls([("HMGET", INCIDENT + i, "v", "doc") for i in wanted])
+        present = {i: row for i, row in zip(wanted, rows, strict=True) if row[0] is not None}
+        return Draft(
+            versions={i: version for i, (version, _) in present.items()},
+            incidents={i: RECORD.validate_json(doc) for i, (_, doc) in present.items()},
+            ids=by_identity,
+        )
+
+    def _commit(self, draft: Draft, announce: set[str]) -> bool:
+        token = secrets.token_hex(8)
+        checks = list(draft.checks())
+        args: list[str | float] = [token, len(checks)]
+        for check in checks:
+            args += check
+        keys = [INCIDENT + i for i in draft.put_incidents]
+        for command in draft.commands(token, lambda incident: incident.id in announce):
+            args += (len(command), *command)
+        return bool(self._commit_script(keys, args))
+
+
+def _needed(incident: Incident | None) -> Incident:
+    if incident is None:
+        raise Unknown("There is no such incident: use the ID that the answer to its webhook gave.")
+    return incident
+
+
+def _write(incident: Incident, token: str, payload: str | None) -> Command:
+    doc = RECORD.dump_json(incident, exclude_defaults=True).decode()
+    command: Command = ("HSET", INCIDENT + incident.id, "v", token, "doc", doc)
+    return command if payload is None else (*command, "payload", payload)
+
+
+def _listed(before: Incident | None, after: Incident) -> Iterable[Command]:
+    created = after.created_at.timestamp()
+    if before is None:
+        yield "ZADD", ALL, created, after.id
+    if before is None or before.state is not after.state:
+        yield "ZADD", BY_STATE + after.state, created, after.id
+        if before is not None:
+            yield "ZREM", BY_STATE + before.state, after.id
+        if after.identity is not None:
+            if after.state is State.RESOLVED:
+                yield "HDEL", IDENTITIES, after.identity
+            elif before is None:
+                yield "HSET", IDENTITIES, after.identity, after.id

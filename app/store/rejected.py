@@ -1,0 +1,77 @@
+"""Rejected bodies: the newest thousand, the same one again and again kept once with a count."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from app.incident import rfc3339
+from app.store.connection import PREFIX, Connection
+
+REJECTED = PREFIX + "rejected"
+ENTRIES = REJECTED + ":entries"
+COUNTS = REJECTED + ":counts"
+
+KEPT = 1000
+# What one body may take of Redis's memory, bytes: a thousand of them stay under 64 MiB.
+BODY_KEPT = 65_536
+
+# KEYS: times, entries, counts; ARGV: ID, time, entry, how many are kept.
+REJECT_SCRIPT = """
+redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
+redis.call('HSETNX', KEYS[2], ARGV[1], ARGV[3])
+redis.call('HINCRBY', KEYS[3], ARGV[1], 1)
+local excess = redis.call('ZRANGE', KEYS[1], 0, -1 - ARGV[4])
+for _, id in ipairs(excess) do
+  redis.call('ZREM', KEYS[1], id)
+  redis.call('HDEL', KEYS[2], id)
+  redis.call('HDEL', KEYS[3], id)
+end
+"""
+
+
+class Rejected:
+    """What was sent and refused, so that nothing is lost without trace."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._reject = connection.script(REJECT_SCRIPT)
+
+    def add(self, body: bytes, now: datetime, *, error: str, status: int, about: Mapping[str, Any]) -> str:
+        """Keep a body (its first 64 KiB) and why it was refused; returns the entry's ID.
+
+        `about`: headers and query, free of secrets. Raises `Unavailable`.
+        """
+        entry_id = hashlib.sha256(body + error.encode()).hexdigest()[:32]
+        entry = {
+            "id": entry_id,
+            "first_at": rfc3339(now),
+            "status": status,
+            "error": error,
+            "size": len(body),
+            "truncated": len(body) > BODY_KEPT,
+            "body": body[:BODY_KEPT].decode("utf-8", "replace"),
+            **about,
+        }
+        self._reject([REJECTED, ENTRIES, COUNTS], [entry_id, now.timestamp(), json.dumps(entry), KEPT])
+        return entry_id
+
+    def newest(self, limit: int) -> list[dict[str, Any]]:
+        """The entries, the one refused last first, each with `count` and `last_at`. Raises `Unavailable`."""
+        rows = self._connection.call("ZREVRANGE", REJECTED, 0, limit - 1, "WITHSCORES")
+        ids, times = rows[::2], rows[1::2]
+        if not ids:
+            return []
+        entries, counts = self._connection.calls([("HMGET", ENTRIES, *ids), ("HMGET", COUNTS, *ids)])
+        return [
+            {**json.loads(entry), "count": int(count), "last_at": rfc3339(_moment(time))}
+            for entry, count, time in zip(entries, counts, times, strict=True)
+            if entry is not None and count is not None
+        ]
+
+
+def _moment(timestamp: str) -> datetime:
+    return datetime.fromtimestamp(float(timestamp), UTC)
