@@ -1,0 +1,108 @@
+"""The configuration file as nested mappings of text, before anything is known of their meaning."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+class ConfigError(Exception):
+    """The configuration can't be used; `problems` has one sentence for each mistake, free of secrets."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = list(problems)
+
+
+class DuplicateKey(yaml.MarkedYAMLError):
+    """A mapping has one key twice; YAML itself would silently take the last."""
+
+
+class TextLoader(yaml.SafeLoader):
+    """YAML whose scalars all stay text, except null.
+
+    The schema knows which key is a number. YAML only guesses, and would read the wait `3:30` as 210 and the
+    password `0123` as 83. Raises `DuplicateKey` besides what YAML's own loader raises.
+    """
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        # Here and not when it is constructed: by then merge keys (`<<`) have added theirs.
+        node = super().compose_mapping_node(anchor)
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise DuplicateKey(problem=f"{key.value} is there twice", problem_mark=key.start_mark)
+                seen.add(key.value)
+        return node
+
+
+_KEPT = ("tag:yaml.org,2002:null", "tag:yaml.org,2002:merge")
+TextLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag in _KEPT]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+TextLoader.yaml_constructors = {
+    tag: constructor
+    for tag, constructor in yaml.SafeLoader.yaml_constructors.items()
+    if tag is None or tag.rpartition(":")[2] in ("map", "seq", "str", "null")
+}
+
+
+def read_document(file: Path) -> dict[Any, Any]:
+    """The mapping that the file holds. Raises `ConfigError`."""
+    try:
+        text = file.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise ConfigError(
+            f"There is no configuration file {file}: create it, or set VERSUS_CONFIG to the path of yours."
+        ) from None
+    except OSError as error:
+        raise ConfigError(
+            f"The configuration file {file} can't be read ({error.strerror}): "
+            "make it readable, or set VERSUS_CONFIG to the path of yours."
+        ) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file} is not UTF-8 at byte {error.start}: save the file as UTF-8.") from None
+    document = _parsed(file, text)
+    if not isinstance(document, dict):
+        found = "is empty" if document is None else "is not a mapping"
+        raise ConfigError(f"{file} {found}: it must hold settings such as `name: versus`, one a line.")
+    return document
+
+
+def _parsed(file: Path, text: str) -> Any:
+    try:
+        return TextLoader(text).get_single_data()
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        column = error.position - (text.rfind("\n", 0, error.position) + 1) + 1
+        sentence = f"{file}, line {line}, column {column}: a control character is not allowed: remove it."
+    except DuplicateKey as error:
+        sentence = f"{file}{_place(error)}: {error.problem}: remove one."
+    except yaml.MarkedYAMLError as error:
+        sentence = f"{file}{_place(error)}: this is not valid YAML ({_reason(error)}): mend it; a value that "
+        sentence += "starts with one of * & ! % @ ` or holds a colon and a space belongs in quotes."
+    except RecursionError:
+        sentence = f"{file} is nested too deeply: settings are at most five levels deep."
+    # Raised here, where nothing is chained: PyYAML's own message quotes the line, secrets and all.
+    raise ConfigError(sentence)
+
+
+def _place(error: yaml.MarkedYAMLError) -> str:
+    mark = error.problem_mark or error.context_mark
+    return f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+
+
+def _reason(error: yaml.MarkedYAMLError) -> str:
+    """PyYAML's words without what they quote: an unquoted password `*abc` is an "undefined alias 'abc'"."""
+    words = str(error.problem or error.context or "").replace("\n", " ")
+    return re.sub(r"""(['"])(.*?)\1""", _masked, words)
+
+
+def _masked(quoted: re.Match[str]) -> str:
+    # One character, and the name of a token (`<block end>`), give nothing away.
+    return quoted[0] if len(quoted[2]) == 1 or quoted[2].startswith("<") else "…"

@@ -1,0 +1,303 @@
+"""The file, `${VAR}` and the environment become a `Config`, or sentences that name the wrong keys."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from dotenv import load_dotenv
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from config.document import ConfigError, read_document
+from config.schema import (
+    ALTERNATES,
+    DEFAULT_SOURCE,
+    GO_PROVIDERS,
+    PROVIDER,
+    SETTINGS,
+    Alternate,
+    Block,
+    Config,
+    inner_block,
+)
+from config.values import Wrong
+
+DEFAULT_FILE = "config/config.yaml"
+ALTERNATE_VARIABLE = "INCIDENTIO_OTHER_ALERT_SOURCE_CONFIG_ID_"
+
+# Keys of the Go edition inside and beside blocks that this edition has too.
+GO_KEYS = {("oncall", name) for name in GO_PROVIDERS} | {("redis", "insecure_skip_verify")}
+GO_BLOCKS = {"agent", "alert", "proxy", "queue", "storage"}
+
+# `$${` is a literal `${`; a `${` that begins no reference is a mistake.
+_REFERENCE = re.compile(
+    r"\$(?P<literal>\$\{)|\$\{(?P<name>[A-Za-z_]\w*)(:-(?P<default>((?!\$\{)[^}])*))?\}|(?P<wrong>\$\{)",
+    re.ASCII,
+)
+
+Key = tuple[str, ...]
+
+
+def load_config(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Config:
+    """The configuration of this process. Raises `ConfigError`.
+
+    `path`: the file; without it VERSUS_CONFIG, then `config/config.yaml`. `environ` stands for the
+    environment; without it, that is the process's own, after `.env` of the working directory was added to it.
+    """
+    if environ is None:
+        _add_dotenv(Path(".env"))
+        environ = os.environ
+    return _Loading(path or Path(environ.get("VERSUS_CONFIG") or DEFAULT_FILE), environ).config()
+
+
+def _add_dotenv(file: Path) -> None:
+    try:
+        load_dotenv(file, override=False)
+    except UnicodeDecodeError:
+        raise ConfigError(f"{file} is not UTF-8: save the file as UTF-8.") from None
+    except OSError as error:
+        raise ConfigError(f"{file} can't be read ({error.strerror}): make it readable.") from None
+
+
+def expand(text: str, environ: Mapping[str, str]) -> str:
+    """The text with each `${VAR}` and `${VAR:-default}` replaced, once; an unset variable is empty.
+
+    Raises `Wrong` for a `${` that begins neither.
+    """
+
+    def replaced(match: re.Match[str]) -> str:
+        if match["wrong"]:
+            raise Wrong(
+                "has a ${ that begins neither ${VAR} nor ${VAR:-default}: "
+                "mend it, or write $${ for a literal ${"
+            )
+        if match["literal"]:
+            return match["literal"]
+        return environ.get(match["name"], "") or match["default"] or ""
+
+    return _REFERENCE.sub(replaced, text)
+
+
+@dataclass
+class _Loading:
+    """One load of a file: what was found wrong, and what is worth a warning, is noted on the way."""
+
+    file: Path
+    environ: Mapping[str, str]
+    problems: dict[Key, str] = field(default_factory=dict)
+    """The first sentence for each key."""
+    variables: dict[Key, list[str]] = field(default_factory=dict)
+    """The environment variables that may have set a key."""
+    ignored: list[str] = field(default_factory=list)
+    literal_keys: list[str] = field(default_factory=list)
+    empty_alternates: list[str] = field(default_factory=list)
+
+    def config(self) -> Config:
+        values = self._block(Config, read_document(self.file), ())
+        self._fill_in(values)
+        self._complete_alternates(values)
+        config = self._validated(values)
+        for key, text in config.unmet():
+            self._problem(tuple(key.split(".")), text)
+        if self.problems:
+            raise ConfigError(*self.problems.values())
+        return config.model_copy(update={"warnings": tuple(self._warnings(config))})
+
+    # -- the file -------------------------------------------------------------------------------------
+
+    def _block(self, block: type[Block], mapping: dict[Any, Any], path: Key) -> dict[str, Any]:
+        """The block's values, expanded, without those that are empty."""
+        values: dict[str, Any] = {}
+        for name, value in mapping.items():
+            key = (*path, str(name))
+            if _rule_path(key) not in SETTINGS:
+                self._unknown(key, list(block.model_fields))
+            elif value is None:
+                continue
+            elif inner := inner_block(block, name):
+                if self._is_mapping(key, value):
+                    values[name] = self._block(inner, value, key)
+            elif key == ALTERNATES:
+                if self._is_mapping(key, value):
+                    values[name] = self._alternates(value)
+            elif text := self._text(key, value):
+                values[name] = text
+        return values
+
+    def _is_mapping(self, key: Key, value: object) -> bool:
+        if isinstance(value, dict):
+            return True
+        # An empty text, or a variable that is not set: nothing is configured.
+        if not isinstance(value, str) or self._text(key, value):
+            self._problem(key, _must_be(key))
+        return False
+
+    def _text(self, key: Key, value: object) -> str:
+        """A single value, expanded; empty when there is none."""
+        if not isinstance(value, str):
+            self._problem(key, _must_be(key))
+            return ""
+        try:
+            text = expand(value, self.environ)
+        except Wrong as wrong:
+            self._problem(key, str(wrong))
+            return ""
+        names = [match["name"] for match in _REFERENCE.finditer(value) if match["name"]]
+        self.variables.setdefault(key, []).extend(names)
+        if key[-1] == "api_key" and text.strip() and not names:
+            self.literal_keys.append(".".join(key))
+        return text if text.strip() else ""
+
+    def _unknown(self, key: Key, known: list[str]) -> None:
+        if key in GO_KEYS or (len(key) == 1 and key[0] in GO_BLOCKS):
+            self.ignored.append(".".join(key))
+            return
+        likely = _likely(key)
+        if likely:
+            self._problem(key, f"is not a setting: did you mean {likely}?")
+        elif len(key) == 1:
+            self.ignored.append(key[0])
+        else:
+            self._problem(key, f"is not a setting: {'.'.join(key[:-1])} has {', '.join(known)}")
+
+    # -- alternates -----------------------------------------------------------------------------------
+
+    def _alternates(self, mapping: dict[Any, Any]) -> dict[str, Any]:
+        alternates: dict[str, Any] = {}
+        for given, value in mapping.items():
+            name = str(given).lower()
+            key = (*ALTERNATES, name)
+            if name in alternates:
+                self._problem(key, "is there twice, as names are compared in lower case: remove one")
+            if not name.strip() or not name.isprintable():
+                self._problem(ALTERNATES, "has a name that is blank or has control characters: mend it")
+            alternates[name] = self._block(
+                Alternate, value if isinstance(value, dict) else {"id": value}, key
+            )
+        return alternates
+
+    def _complete_alternates(self, values: dict[str, Any]) -> None:
+        """Those that only the environment names are added, those without an ID removed."""
+        provider = values.setdefault("oncall", {}).setdefault("incident_io", {})
+        alternates = provider.setdefault(ALTERNATES[-1], {})
+        for variable in sorted(self.environ):
+            name = variable.removeprefix(ALTERNATE_VARIABLE).lower()
+            if variable.startswith(ALTERNATE_VARIABLE) and name and self.environ[variable].strip():
+                self.variables.setdefault((*ALTERNATES, name), []).append(variable)
+                alternates.setdefault(name, {}).setdefault("id", self.environ[variable])
+        if DEFAULT_SOURCE in alternates:
+            self._problem(
+                (*ALTERNATES, DEFAULT_SOURCE),
+                "has a name that is taken by alert_source_config_id: choose another name",
+            )
+        self.empty_alternates = [name for name, alternate in alternates.items() if "id" not in alternate]
+        for name in self.empty_alternates:
+            del alternates[name]
+
+    # -- the environment, the checks ------------------------------------------------------------------
+
+    def _fill_in(self, values: dict[str, Any]) -> None:
+        """A key's own variable overrides what the file has for it, or fills in what the file leaves empty."""
+        for (*path, name), setting in SETTINGS.items():
+            value = self.environ.get(setting.variable or "", "")
+            if not value.strip():
+                continue
+            block = values
+            for part in path:
+                block = block.setdefault(part, {})
+            if setting.variable_wins or name not in block:
+                block[name] = value
+
+    def _validated(self, values: dict[str, Any]) -> Config:
+        try:
+            return Config.model_validate(values)
+        except ValidationError as error:
+            mistakes = error.errors(include_url=False, include_input=False)
+        for mistake in mistakes:
+            # Not a mistake: pydantic makes no default from parts that are wrong.
+            if mistake["type"] != "default_factory_not_called":
+                self._note_mistake(mistake, values)
+        # Without the wrong values, so that the other checks find their mistakes in the same run.
+        return Config.model_validate(values)
+
+    def _note_mistake(self, mistake: ErrorDetails, values: dict[str, Any]) -> None:
+        key = tuple(str(part) for part in mistake["loc"])
+        reason = mistake.get("ctx", {}).get("error")
+        detail = str(reason) if isinstance(reason, Wrong) else ""
+        self._problem(key, _must_be(key) + (f" ({detail})" if detail else ""))
+        *path, last = key[: len(ALTERNATES) + 1]
+        for part in path:
+            values = values[part]
+        values.pop(last, None)
+
+    # -- sentences ------------------------------------------------------------------------------------
+
+    def _problem(self, key: Key, text: str) -> None:
+        setting = SETTINGS.get(_rule_path(key))
+        own = [setting.variable] if setting and setting.variable else []
+        key = _shown(key)
+        variables = dict.fromkeys([*own, *self.variables.get(key, []), *self.variables.get((*key, "id"), [])])
+        where = f"{self.file} (or {', '.join(variables)})" if variables else str(self.file)
+        end = "" if text.endswith("?") else "."
+        self.problems.setdefault(key, f"{'.'.join(key)} in {where} {text}{end}")
+
+    def _warnings(self, config: Config) -> Iterator[str]:
+        oncall = config.oncall
+        if oncall.provider != PROVIDER:
+            self.ignored.append(f"oncall.provider {oncall.provider}")
+        if self.ignored:
+            names = ", ".join(self.ignored)
+            yield f"{self.file} has settings that this edition does not have; they are ignored: {names}."
+        if oncall.wanted and config.public_host is None:
+            yield (
+                f"public_host is missing in {self.file} while on-call is on: links in pages lead to "
+                f"{config.public_base}, so set it to the address that people reach this service at."
+            )
+        if self.empty_alternates and (oncall.wanted or oncall.ready):
+            yield (
+                f"{'.'.join(ALTERNATES)} in {self.file} names alert sources whose ID is empty, which are "
+                f"treated as not configured: {', '.join(self.empty_alternates)}."
+            )
+        if self.literal_keys:
+            yield (
+                f"{self.file} holds a secret itself in {', '.join(self.literal_keys)}: "
+                "put it into an environment variable and write ${VARIABLE} here."
+            )
+
+
+def _rule_path(key: Key) -> Key:
+    inside = len(ALTERNATES)
+    if key[:inside] != ALTERNATES or len(key) == inside:
+        return key
+    return (*ALTERNATES, "<name>", *key[inside + 1 :])
+
+
+def _shown(key: Key) -> Key:
+    """An alternate is mostly written `name: id`, so its ID goes by its name."""
+    return key[:-1] if _rule_path(key) == (*ALTERNATES, "<name>", "id") else key
+
+
+def _must_be(key: Key) -> str:
+    return f"must be {SETTINGS[_rule_path(key)].right}"
+
+
+def _likely(key: Key) -> str | None:
+    """The setting that a wrong key probably meant; at the top only when there is little doubt."""
+    *path, name = key
+    siblings = [known[-1] for known in SETTINGS if known[:-1] == _rule_path(key)[:-1]]
+    near = get_close_matches(name.lower(), siblings, n=1, cutoff=0.6 if path else 0.82)
+    if not near:
+        # Two letters of a short word swapped: `prot`; but `report` is no misspelt `port`.
+        same_length = [known for known in siblings if abs(len(known) - len(name)) <= 1]
+        near = get_close_matches(name.lower(), same_length, n=1, cutoff=0.75)
+    if near:
+        return ".".join((*path, near[0]))
+    # Indented too little, or too much: the key of another block.
+    elsewhere = [known for known in SETTINGS if known[-1] == name and "<name>" not in known]
+    return ".".join(elsewhere[0]) if elsewhere else None
