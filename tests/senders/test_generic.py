@@ -1,0 +1,233 @@
+"""Bodies of senders that nobody knows."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from app.incident import Effect
+from app.senders import read
+from tests.senders.samples import SAMPLES
+
+Body = dict[str, Any]
+
+TITLES = ["title", "alert_title", "alertname", "summary", "subject", "name"]
+TEXTS = ["message", "msg", "text", "description", "Logs", "log", "body", "details", "error"]
+
+
+@pytest.mark.parametrize("position", range(len(TITLES + TEXTS)))
+def test_the_title_is_the_first_field_that_can_be_one(position: int) -> None:
+    names = (TITLES + TEXTS)[position:]
+    body = {name: f"said by {name}\nand more" for name in reversed(names)}
+    assert read(body).title == f"said by {names[0]}" + (" and more" if names[0] in TITLES else "")
+
+
+@pytest.mark.parametrize("absent", [None, "", " \n", "{EVENT.NAME}", "$EVENT_TITLE", 5, True, [], {"a": "b"}])
+def test_the_next_field_stands_in_for_one_that_is_absent(absent: object) -> None:
+    alert = read({"title": absent, "summary": "the summary", "severity": absent, "priority": "P2"})
+    assert alert.title == "the summary"
+    assert alert.severity == "high"
+
+
+@pytest.mark.parametrize(
+    ("body", "title"),
+    [
+        ({}, "Incident from generic"),
+        ({"title": None}, "Incident from generic"),
+        ({"source": "backup"}, "Incident from backup"),
+        ({"source": "s" * 400}, ("Incident from " + "s" * 400)[:254] + "…"),
+        ({"title": "t" * 256}, "t" * 254 + "…"),
+        ({"title": "t" * 255}, "t" * 255),
+        ({"title": "\u202e", "message": "\n\nfirst\nsecond"}, "first"),
+    ],
+)
+def test_there_is_always_a_title_of_at_most_255_characters(body: Body, title: str) -> None:
+    assert read(body).title == title
+
+
+@pytest.mark.parametrize(
+    ("body", "service"),
+    [
+        ({"service": "a", "service_name": "b", "app": "c"}, "a"),
+        ({"ServiceName": "b", "app": "c"}, "b"),
+        ({"component": "e", "application": "d"}, "d"),
+        ({"service": {"name": "a"}, "app": "c"}, "c"),
+        ({"host": "db-1"}, None),
+    ],
+)
+def test_the_service_is_what_is_broken(body: Body, service: str | None) -> None:
+    assert read(body).service == service
+
+
+@pytest.mark.parametrize(
+    "name", ["service_name", "ServiceName", "service-name", "SERVICENAME", "serviceName", "Service_Name"]
+)
+def test_names_are_matched_without_regard_to_case_and_separators(name: str) -> None:
+    assert read({name: "cart"}).service == "cart"
+
+
+def test_a_null_does_not_hide_the_same_name_in_another_spelling() -> None:
+    assert read({"serviceName": None, "service_name": "cart"}).service == "cart"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"started_at": "2026-03-04T08:00:00Z", "timestamp": 1},
+        {"started_at": "0001-01-01T00:00:00Z", "startsAt": 1772611200000},
+        {"timestamp": "1772611200", "time": "08:00"},
+        {"time": "08:00:00", "date": "2026-03-04 08:00:00"},
+    ],
+)
+def test_it_takes_the_first_time_that_is_one(body: Body) -> None:
+    started_at = read(body).started_at
+    assert started_at is not None
+    assert started_at.isoformat() == "2026-03-04T08:00:00+00:00"
+
+
+def test_it_takes_the_first_link_that_is_one() -> None:
+    alert = read({"source_url": "javascript:alert(1)", "url": "/relative", "link": "https://example.com/1"})
+    assert alert.source_url == "https://example.com/1"
+
+
+ALL_CLEAR = "resolved resolve ok up closed close recovered recovery cleared normal healthy success inactive"
+
+
+@pytest.mark.parametrize("word", ALL_CLEAR.split())
+@pytest.mark.parametrize("name", ["status", "state", "event_action"])
+def test_an_all_clear_resolves(name: str, word: str) -> None:
+    assert read({name: word}).effect is Effect.RESOLVED
+    assert read({name: f" {word.upper()} "}).effect is Effect.RESOLVED
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"status": "no data"},
+        {"status": "unknown"},
+        {"status": "insufficient data"},
+        {"status": "not ok"},
+        {"status": True},
+        {"status": 0},
+        {"ok": True},
+        {"resolved": True},
+        {"status": "firing", "state": "ok"},
+        {"message": "resolved"},
+        {"alert": {"status": "resolved"}},
+    ],
+)
+def test_only_an_explicit_all_clear_resolves(body: Body) -> None:
+    assert read(body).effect is Effect.FIRING
+
+
+def test_an_absent_status_leaves_the_word_to_the_next() -> None:
+    assert read({"status": None, "state": "ok"}).effect is Effect.RESOLVED
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["deduplication_key", "dedup_key", "dedupKey", "incident_key", "alert_uid", "fingerprint", "alias"],
+)
+def test_it_knows_the_names_of_keys(name: str) -> None:
+    assert (
+        read({name: "k", "title": "one"}).identity == read({name: "k", "title": "two"}).identity is not None
+    )
+    assert read({name: "k"}).identity != read({name: "other"}).identity
+
+
+@pytest.mark.parametrize("body", [{}, {"id": 4711}, {"title": "t"}, {"uuid": "x"}, {"fingerprint": True}])
+def test_a_body_without_a_key_has_no_identity(body: Body) -> None:
+    assert read(body).identity is None
+
+
+def test_an_explicit_key_is_shared_by_all_senders_and_others_are_not() -> None:
+    sample = SAMPLES["alertmanager_01_firing"]["body"]
+    explicit = {"deduplication_key": "k"}
+    assert read({**sample, **explicit}).identity == read(explicit).identity
+    assert read({"fingerprint": "k", "source": "one"}).identity != read({"fingerprint": "k"}).identity
+    assert (
+        read({"fingerprint": sample["groupKey"], "source": "alertmanager"}).identity != read(sample).identity
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [("backup", "backup"), (" cron\njobs ", "cron jobs"), (None, "generic"), (5, "generic")],
+)
+def test_the_source_is_what_the_body_says(source: object, said: str) -> None:
+    assert read({"source": source}).source == said
+
+
+def test_labels_come_from_labels_and_tags() -> None:
+    body = {"labels": {"region": "eu", "tier": 1, "nested": {"a": "b"}}, "tags": ["env:prod", "region:us"]}
+    assert read(body).labels == {"region": "eu", "tier": "1", "env": "prod"}
+    assert read({"Tags": "env:prod, team:dba"}).labels == {"env": "prod", "team": "dba"}
+
+
+@pytest.mark.parametrize(
+    "names", [["description", "message", "text", "body", "log"], ["Logs", "error"], ["details", "summary"]]
+)
+def test_the_description_is_the_senders_text_as_it_was_given(names: list[str]) -> None:
+    body = {name: f"*{name}*\n\n- second line" for name in reversed(names)}
+    assert read(body).description == f"*{names[0]}*\n\n- second line"
+
+
+def shown(body: Body) -> Any:
+    """The JSON in the description's block."""
+    before, fenced, after = read(body).description.partition("```json\n")
+    assert (before, fenced[-1:]) == ("", "\n")
+    block, fence, end = after.rpartition("\n```")
+    assert (fence, end) == ("\n```", "")
+    return json.loads(block.removesuffix("\n…"))
+
+
+def test_a_body_of_which_nothing_is_known_is_shown_as_it_is() -> None:
+    body = SAMPLES["generic_05_unknown_shape"]["body"]
+    assert shown(body) == body
+
+
+def test_without_a_text_it_shows_the_fields_that_are_shown_nowhere_else() -> None:
+    body = {
+        "title": "Disk full",
+        "severity": "high",
+        "labels": {"a": "b"},
+        "host": "db-1",
+        "details": {"free": 0},
+    }
+    assert shown(body) == {"host": "db-1", "details": {"free": 0}}
+
+
+@pytest.mark.parametrize("body", [{}, {"title": "Disk full", "status": "firing", "deduplication_key": "k"}])
+def test_with_nothing_to_show_there_is_no_description(body: Body) -> None:
+    assert read(body).description == ""
+
+
+def test_what_it_shows_of_a_large_body_is_cut() -> None:
+    deep = shown({"a": {"b": {"c": {"d": {"e": {"f": {"g": {"h": [{}, {"i": 1}]}}}}}}}})
+    assert deep["a"]["b"]["c"]["d"]["e"]["f"]["g"]["h"] == "…"
+    assert len(shown({f"k{i}": i for i in range(5_000)})) < 500
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"x": ["```\n" * 900] * 90}, {"x": [[[1] * 99] * 99] * 99}, {f"{i}" * 900: i for i in range(900)}],
+)
+def test_what_it_shows_stays_a_block_when_it_is_cut(body: Body) -> None:
+    description = read(body).description
+    assert len(description) <= 16_000
+    assert description.endswith("…\n```")
+    assert description.count("\n```") == 1
+
+
+SECRETS = ["routing_key", "Token", "ping_url", "update_url", "password", "secret", "api_key", "authorization"]
+
+
+@pytest.mark.parametrize("name", SECRETS)
+@pytest.mark.parametrize("depth", range(3))
+def test_secrets_of_the_body_are_in_no_part_of_the_alert(name: str, depth: int) -> None:
+    body: Body = {name: "hunter2", "host": "db-1"}
+    for _ in range(depth):
+        body = {"data": [body], "labels": body}
+    assert "hunter2" not in repr(read({**body, "tags": [f"{name}:hunter2"]}))

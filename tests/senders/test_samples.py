@@ -1,0 +1,76 @@
+"""Every sample body is read as its `expect` says."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from app.incident import Alert
+from app.senders import read
+from tests.senders.samples import SAMPLES, alert_of
+
+OBJECTS = [name for name, sample in SAMPLES.items() if isinstance(sample.get("body"), dict)]
+ARRAYS = [name for name, sample in SAMPLES.items() if isinstance(sample.get("body"), list)]
+
+PLAIN = ("title", "severity", "service", "source", "source_url")
+CHECKED_HERE = {
+    *PLAIN,
+    *("status", "started_at", "labels_contain", "title_contains", "description_contains", "title_nonempty"),
+    *("identity", "identity_same_as", "identity_differs_from", "count", "incidents"),
+    "http",  # of the route, not of the reader
+}
+
+
+def check(alert: Alert, expect: dict[str, Any]) -> None:
+    for name in PLAIN:
+        if name in expect:
+            assert getattr(alert, name) == expect[name], name
+    if "status" in expect:
+        assert alert.effect == expect["status"]
+    if "started_at" in expect:
+        told = expect["started_at"]
+        assert alert.started_at == (None if told is None else datetime.fromisoformat(told))
+    assert alert.labels.items() >= expect.get("labels_contain", {}).items()
+    for words in expect.get("title_contains", ()):
+        assert words in alert.title
+    for words in expect.get("description_contains", ()):
+        assert words in alert.description
+    assert alert.title
+
+
+def check_identity(alert: Alert, expect: dict[str, Any]) -> None:
+    if "identity" in expect:
+        assert (alert.identity is not None) == (expect["identity"] == "present")
+    for other in expect.get("identity_same_as", ()):
+        assert alert.identity is not None
+        assert alert.identity == alert_of(other).identity
+    for other in expect.get("identity_differs_from", ()):
+        assert alert.identity != alert_of(other).identity
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_a_sample_is_read_as_expected(name: str) -> None:
+    alert, expect = alert_of(name), SAMPLES[name]["expect"]
+    check(alert, expect)
+    check_identity(alert, expect)
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_each_element_of_an_array_is_read_as_expected(name: str) -> None:
+    sample = SAMPLES[name]
+    alerts = [read(element, sample["headers"]) for element in sample["body"]]
+    assert len(alerts) == sample["expect"]["count"]
+    for alert, expect in zip(alerts, sample["expect"]["incidents"], strict=True):
+        check(alert, {"source": sample["expect"]["source"], **expect})
+
+
+@pytest.mark.parametrize("name", OBJECTS + ARRAYS)
+def test_nothing_that_a_sample_expects_goes_unchecked(name: str) -> None:
+    assert SAMPLES[name]["expect"].keys() <= CHECKED_HERE
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_the_body_alone_decides_and_not_the_headers(name: str) -> None:
+    assert read(SAMPLES[name]["body"]) == alert_of(name)
