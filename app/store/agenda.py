@@ -90,7 +90,8 @@ local n = #ARGV
 if redis.call('EXISTS', KEYS[1]) == 0 then
   redis.call('SREM', KEYS[4], ARGV[n - 1])
 end
-return redis.call('ZRANGE', KEYS[1], 0, math.min(room, ARGV[n]) - 1)
+local count = math.min(room, tonumber(ARGV[n]))
+return count < 1 and {} or redis.call('ZRANGE', KEYS[1], 0, count - 1)
 """
 )
 

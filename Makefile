@@ -1,0 +1,38 @@
+# Everything starts here; `make help` lists what there is.
+
+VENV := .venv
+BIN := $(VENV)/bin
+# The first Python that is new enough and can make a virtual environment.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo run test check bench
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(VENV)/.installed ## Set everything up in .venv (a second run is a quick no-op)
+
+$(VENV)/.installed: setup.cfg setup.py
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer with its venv module is needed; set PYTHON=..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: install ## The main job, whole, with no account and no server: two incidents, two outcomes
+	@$(BIN)/python -m local.demo
+
+run: install ## Web and worker with your own .env and config/config.yaml (+ an embedded Redis if none is set)
+	@$(BIN)/python -m local.run
+
+test: install ## Every test
+	$(BIN)/python -m pytest
+
+check: install ## Linters, formatting and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: install ## Measure: latency, memory, start-up (prints one table)
+	$(BIN)/python -m benchmarks

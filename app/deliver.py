@@ -1,0 +1,135 @@
+"""Sends what an incident owes: claim, send, write down how it ended, choose the next attempt."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import time
+from datetime import datetime, timedelta
+
+from app.gateway import Gateway
+from app.incident import Incident, Kind, NotAllowed
+from app.providers import Event, Outcome
+from app.store import Draft
+from app.telemetry import log
+
+# Longer than an attempt may take (connect 3 s, whole 10 s), so that a lease only runs out on a dead worker.
+LEASE = timedelta(seconds=15)
+# After the claim; what has not left by then must not leave at all: the lease is about to end.
+ATTEMPT_SECONDS = 13.0
+
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 60.0
+MISCONFIGURED_PAUSE = 300.0
+GIVE_UP_AFTER = timedelta(hours=24)
+
+
+def deliver(
+    gateway: Gateway, incident_id: str, alert_source: str | None = None, title: str | None = None
+) -> None:
+    """Send what the incident owes, if it is due and nobody else is sending it.
+
+    1. Read it; a record that is gone is made anew and paged: nobody is known to have acknowledged it.
+    2. Ask the rate budget; without permission it is parked, and the sweep calls again.
+    3. Claim it for a lease, with the attempt on its timeline.
+    4. Send, and write down the outcome with the time of the next attempt.
+
+    Called at any time, by any number of workers at once, for any ID. Raises `app.store.Unavailable`: then the
+    lease runs out, and the event is sent again under the same deduplication key.
+    """
+    incident = gateway.store.incidents.get(incident_id)
+    if incident is None:
+        incident = _remake(gateway, incident_id, alert_source, title)
+    now = gateway.clock()
+    if not incident.is_due(now):
+        return
+    token = secrets.token_hex(8)
+    limits = [(b.name, b.per_minute) for b in gateway.provider.budgets(incident.alert_source)]
+    if not gateway.store.agenda.take(incident, limits, now, token):
+        log.info("parked", incident=incident_id, alert_source=incident.alert_source)
+        return
+    deadline = time.monotonic() + ATTEMPT_SECONDS
+    try:
+        claimed = gateway.change(
+            lambda draft: draft.put(draft.need(incident_id).claimed(token, gateway.clock(), LEASE)),
+            ids=[incident_id],
+        )
+    except NotAllowed:
+        # Acknowledged, resolved or claimed by another worker since it was read.
+        return
+    _attempt(gateway, claimed, token, deadline)
+
+
+def _attempt(gateway: Gateway, incident: Incident, token: str, deadline: float) -> None:
+    kind = incident.claim.kind if incident.claim else "firing"
+    page_url = gateway.links.url(incident.id, gateway.clock())
+    outcome = gateway.provider.send(Event(kind, incident, page_url), deadline=deadline)
+    now = gateway.clock()
+    pause = pause_after(outcome, incident.failures)
+    _tell(incident, kind, outcome, now)
+    if outcome.hold_all:
+        gateway.store.agenda.pause(incident.alert_source, now + pause, now)
+
+    def work(draft: Draft) -> Incident:
+        # A record that was lost meanwhile is written again from what this worker has in hand.
+        return draft.put(recorded(draft.get(incident.id) or incident, token, outcome, now, pause))
+
+    gateway.change(work, ids=[incident.id])
+
+
+def recorded(incident: Incident, token: str, outcome: Outcome, now: datetime, pause: timedelta) -> Incident:
+    """The incident after its attempt ended with this outcome; `pause` until the next one, if there is one."""
+    if outcome.verdict == "delivered":
+        return incident.delivered(token, now, outcome.detail)
+    misconfigured = outcome.verdict == "misconfigured"
+    too_old = incident.owed_since is not None and now - incident.owed_since >= GIVE_UP_AFTER
+    give_up = too_old and not misconfigured
+    return incident.refused(
+        token,
+        now,
+        outcome.detail,
+        again_at=None if give_up else now + pause,
+        failed=misconfigured or give_up,
+        uncertain=outcome.uncertain,
+    )
+
+
+def pause_after(outcome: Outcome, failures: int) -> timedelta:
+    """How long to wait before the next attempt, after `failures` earlier ones in a row."""
+    if outcome.verdict == "misconfigured":
+        return timedelta(seconds=MISCONFIGURED_PAUSE)
+    growing = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(failures, 10))
+    # Jitter keeps a thousand failed attempts from coming back in the same second.
+    jittered = growing * random.uniform(0.75, 1.25)  # noqa: S311
+    return timedelta(seconds=max(jittered, outcome.not_before or 0.0))
+
+
+def _remake(gateway: Gateway, incident_id: str, alert_source: str | None, title: str | None) -> Incident:
+    def work(draft: Draft) -> Incident:
+        return draft.get(incident_id) or draft.put(
+            Incident.lost(
+                incident_id,
+                gateway.clock(),
+                title=title or f"Incident {incident_id}",
+                alert_source=alert_source or "default",
+            )
+        )
+
+    log.error("record_lost", incident=incident_id)
+    return gateway.change(work, ids=[incident_id])
+
+
+def _tell(incident: Incident, kind: Kind, outcome: Outcome, now: datetime) -> None:
+    delivered = outcome.verdict == "delivered"
+    tell = log.info if delivered else log.error
+    tell(
+        "event_sent" if delivered else "event_failed",
+        incident=incident.id,
+        kind=kind,
+        owed_for=round((now - incident.owed_since).total_seconds(), 3) if incident.owed_since else None,
+        verdict=outcome.verdict,
+        reason=outcome.reason,
+        alert_source=incident.alert_source,
+        attempt=incident.attempts,
+        detail=outcome.detail,
+    )

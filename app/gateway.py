@@ -1,0 +1,64 @@
+"""Puts a process together: configuration, store, alarm clock, provider, links."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from app.incident import Incident
+from app.links import Links
+from app.providers import Provider, provider_for
+from app.store import Draft, Store
+from app.wakeup import Wakeup, worth_announcing
+from config import Config
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """What the verbs (receive, deliver, actions) work with."""
+
+    config: Config
+    store: Store
+    wakeup: Wakeup
+    provider: Provider
+    links: Links
+    clock: Callable[[], datetime]
+    """The time, UTC; Redis's, except in tests. May raise `Unavailable`."""
+
+    def change(
+        self, work: Callable[[Draft], T], *, ids: Sequence[str] = (), identities: Sequence[str] = ()
+    ) -> T:
+        """Change incidents in one atomic step, then knock for those whose next attempt is to be announced.
+
+        See `Incidents.change` in `app/store/incidents.py`. A knock that fails changes nothing: what is stored
+        will be found.
+        """
+        now = self.clock()
+
+        def announced(incident: Incident, at_once: int) -> bool:
+            return worth_announcing(incident, now, at_once=at_once, pending=self.store.agenda.pending())
+
+        result, stored = self.store.incidents.change(work, announced, ids=ids, identities=identities)
+        self.wakeup.announce(stored, now)
+        return result
+
+
+def build(config: Config, *, patience: float = 10.0, timeout: float = 3.0) -> Gateway:
+    """A gateway to the Redis and the provider of the configuration.
+
+    `patience` and `timeout`: see `Store`; a web process must answer soon, a worker can wait.
+    """
+    url = config.redis.url.get_secret_value()
+    store = Store(url, patience=patience, timeout=timeout)
+    return Gateway(
+        config=config,
+        store=store,
+        wakeup=Wakeup(url),
+        provider=provider_for(config),
+        links=Links(config.link_key, config.public_base),
+        clock=store.now,
+    )

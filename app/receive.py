@@ -1,0 +1,173 @@
+"""Alerts become incidents: opened, joined, acknowledged or resolved; with Redis away, paged at once."""
+
+from __future__ import annotations
+
+import secrets
+import time
+import uuid
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from app.deliver import ATTEMPT_SECONDS, LEASE
+from app.gateway import Gateway
+from app.incident import Alert, Effect, Incident
+from app.providers import Event
+from app.store import Draft, Unavailable
+from app.telemetry import log
+
+# How long a request waits for Redis before it pages directly, seconds in all.
+PATIENCE = 2.0
+SENDERS_AT_ONCE = 8
+
+DIRECT = uuid.UUID("5f1c2d0e-8a57-5b0c-9d3e-6c1b7a4f2e90")
+"""Namespace of the deduplication keys of alerts that are paged without being stored."""
+
+Became = Literal["created", "updated", "resolved", "acknowledged", "recorded", "escalated_directly"]
+
+
+class NotReady(Exception):
+    """On-call was asked for, and the configuration has no credentials for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What one request asks for; None leaves it to the configuration."""
+
+    oncall_enable: bool | None = None
+    wait_minutes: float | None = None
+    alert_source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One alert and the sender's body that it was read from, as JSON."""
+
+    alert: Alert
+    payload: str
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What one alert became; the incident is None for an event about nothing that is known."""
+
+    became: Became
+    incident: Incident | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """When the incidents of one request page, and through which alert source."""
+
+    wait: timedelta | None
+    """None: never."""
+    alert_source: str
+
+    def due_at(self, now: datetime) -> datetime | None:
+        return None if self.wait is None else now + self.wait
+
+
+def receive(gateway: Gateway, messages: Sequence[Message], options: Options) -> list[Received]:
+    """Store what each alert does to its problem, all or nothing, with its escalation scheduled.
+
+    With Redis away, alerts that would have been escalated go to the provider at once, if that is configured.
+    Raises `UnknownAlertSource`, `NotReady`, and `Unavailable` when nothing could be done.
+    """
+    plan = _plan(gateway, options)
+    try:
+        with gateway.store.patience(PATIENCE):
+            received = _store(gateway, messages, plan)
+    except Unavailable:
+        if gateway.config.oncall.when_redis_is_down == "reject":
+            raise
+        received = _escalate_directly(gateway, messages, plan)
+    for one, message in zip(received, messages, strict=True):
+        log.info(
+            one.became,
+            incident=one.incident.id if one.incident else None,
+            source=message.alert.source,
+            effect=message.alert.effect.value,
+        )
+    return received
+
+
+def _plan(gateway: Gateway, options: Options) -> Plan:
+    oncall = gateway.config.oncall
+    name = options.alert_source
+    if name is not None:
+        # Even when nobody will be paged: a wrong name is found now, not at 3 a.m.
+        name = oncall.incident_io.alert_source(name).name
+    wanted = oncall.by_default if options.oncall_enable is None else options.oncall_enable
+    if not wanted:
+        return Plan(None, name or "default")
+    if not oncall.ready:
+        raise NotReady(
+            "oncall_enable=true was asked for, but on-call is not configured: "
+            "set oncall.enable and oncall.incident_io in the configuration file."
+        )
+    minutes = oncall.wait_minutes if options.wait_minutes is None else options.wait_minutes
+    return Plan(timedelta(minutes=minutes), name or "default")
+
+
+def _store(gateway: Gateway, messages: Sequence[Message], plan: Plan) -> list[Received]:
+    now = gateway.clock()
+    # Made here, not in `work`: that may run more than once.
+    fresh = [str(uuid.uuid4()) for _ in messages]
+
+    def work(draft: Draft) -> list[Received]:
+        # A microsecond apart, so that lists show the incidents of one request in its order.
+        return [
+            _apply(draft, message, fresh[n], now + timedelta(microseconds=n), plan)
+            for n, message in enumerate(messages)
+        ]
+
+    identities = {m.alert.identity for m in messages if m.alert.identity is not None}
+    return gateway.change(work, identities=sorted(identities))
+
+
+def _apply(draft: Draft, message: Message, fresh_id: str, now: datetime, plan: Plan) -> Received:
+    alert = message.alert
+    incident = draft.find(alert.identity)
+    due_at = plan.due_at(now)
+    if alert.effect is Effect.FIRING:
+        if incident is None:
+            incident = Incident.opened(fresh_id, alert, now, due_at=due_at, alert_source=plan.alert_source)
+            return Received("created", draft.put(incident, message.payload))
+        incident = incident.repeated(alert, now, due_at=due_at, alert_source=plan.alert_source)
+        return Received("updated", draft.put(incident, message.payload))
+    if incident is None:
+        return Received("recorded", None)
+    if alert.effect is Effect.RESOLVED:
+        return Received("resolved", draft.put(incident.resolved(alert.source, now)))
+    if alert.effect is Effect.ACKNOWLEDGED:
+        return Received("acknowledged", draft.put(incident.acknowledged(alert.source, now)))
+    return Received("recorded", draft.put(incident.commented(alert, now)))
+
+
+def _escalate_directly(gateway: Gateway, messages: Sequence[Message], plan: Plan) -> list[Received]:
+    firing = [m for m in messages if m.alert.effect is Effect.FIRING] if plan.wait is not None else []
+    deadline = time.monotonic() + ATTEMPT_SECONDS
+    with ThreadPoolExecutor(SENDERS_AT_ONCE) as senders:
+        sent = list(senders.map(lambda message: _send(gateway, message, plan, deadline), firing))
+    if len(firing) < len(messages) or None in sent:
+        # What could not be sent, and what only Redis could have taken: the sender shall repeat the whole.
+        raise Unavailable("Redis can't be reached, and the alert could not be sent to the provider instead.")
+    return [Received("escalated_directly", incident) for incident in sent]
+
+
+def _send(gateway: Gateway, message: Message, plan: Plan, deadline: float) -> Incident | None:
+    # Redis's clock is away with it.
+    now = datetime.now(UTC)
+    # The same problem again, or the same body, must be the same alert at the provider.
+    incident_id = str(uuid.uuid5(DIRECT, message.alert.identity or message.payload))
+    incident = Incident.opened(incident_id, message.alert, now, due_at=now, alert_source=plan.alert_source)
+    token = secrets.token_hex(8)
+    incident = incident.claimed(token, now, LEASE)
+    page_url = gateway.links.url(incident.id, now)
+    outcome = gateway.provider.send(Event("firing", incident, page_url), deadline=deadline)
+    delivered = outcome.verdict == "delivered"
+    tell = log.warning if delivered else log.error
+    tell("sent_directly", incident=incident_id, verdict=outcome.verdict, detail=outcome.detail)
+    return incident.delivered(token, now, outcome.detail) if delivered else None

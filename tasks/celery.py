@@ -1,0 +1,52 @@
+"""The worker process: `celery -A tasks worker` finds `app` here."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from celery import Celery
+from celery.signals import setup_logging
+
+from app import gateway, telemetry, wakeup
+from config import Config, ConfigError, load_config
+from tasks import broker, deliver, sweep
+
+
+def create_celery(config: Config) -> Celery:
+    """A Celery worker for this configuration. Nothing is connected yet."""
+    built = gateway.build(config)
+    celery = Celery("versus", broker=config.redis.url.get_secret_value())
+    celery.conf.update(wakeup.broker_settings())
+    celery.conf.update(
+        worker_prefetch_multiplier=1,
+        # A message is done when it is taken: what a dead worker held, the sweep finds sooner than the broker.
+        task_acks_late=False,
+        worker_send_task_events=False,
+        # Redis may be away for as long as it likes, at the start too.
+        broker_connection_max_retries=None,
+        broker_connection_retry_on_startup=True,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_enable_remote_control=False,
+    )
+    deliver.register(celery, built)
+    celery.steps["worker"].add(sweep.step(built))
+    broker.survive_lost_connections()
+    return celery
+
+
+def _start() -> Celery:
+    try:
+        config = load_config()
+    except ConfigError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        sys.exit(2)
+
+    @setup_logging.connect(weak=False)
+    def use_our_logging(**_: Any) -> None:
+        telemetry.configure(config.secrets())
+
+    return create_celery(config)
+
+
+app = _start()

@@ -1,0 +1,109 @@
+"""Each worker's second hand: once a second it looks for what is late, and says that this worker lives."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import Any
+
+from celery import bootsteps
+
+from app.deliver import deliver
+from app.gateway import Gateway
+from app.store import Unavailable
+from app.telemetry import log
+
+TICK = 1.0
+BATCH = 500
+
+# An incident this late, in seconds, was announced several times and nobody came: Celery's consumer may hang,
+# or its queue be long. Then this thread's own few hands deliver it.
+OWN_HANDS_AFTER = 15.0
+OWN_HANDS = 4
+
+
+class Sweep:
+    """Announces what is late, what is soon due without a message, and what waited for the budget."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._name = f"{socket.gethostname()}:{os.getpid()}"
+        self._hands = ThreadPoolExecutor(OWN_HANDS, thread_name_prefix="sweep")
+        self._busy = threading.BoundedSemaphore(OWN_HANDS)
+
+    def tick(self) -> None:
+        """One look at everything. Raises `Unavailable`."""
+        now = self._gateway.clock()
+        self._gateway.store.agenda.worker_lives(self._name, now)
+        half_a_tick = time.monotonic() + TICK / 2
+        while self._announce_late(now) == BATCH and time.monotonic() < half_a_tick:
+            pass
+        self._announce_turns(now)
+
+    def _announce_late(self, now: datetime) -> int:
+        looks = self._gateway.store.agenda.looks(now, BATCH)
+        for look in looks:
+            wait = look.due_at - now.timestamp()
+            if wait > -OWN_HANDS_AFTER or not self._deliver_here(look.incident_id):
+                self._gateway.wakeup.knock(look.incident_id, wait)
+        return len(looks)
+
+    def _announce_turns(self, now: datetime) -> None:
+        for source in self._gateway.store.agenda.parked_sources():
+            limits = [(b.name, b.per_minute) for b in self._gateway.provider.budgets(source)]
+            for incident_id in self._gateway.store.agenda.turn(source, limits, now, BATCH):
+                self._gateway.wakeup.knock(incident_id, 0)
+
+    def _deliver_here(self, incident_id: str) -> bool:
+        if not self._busy.acquire(blocking=False):
+            return False
+        future = self._hands.submit(deliver, self._gateway, incident_id)
+        future.add_done_callback(lambda _: self._busy.release())
+        return True
+
+
+class SecondHand(threading.Thread):
+    """Ticks until told to stop, whatever a tick meets: no error may end it."""
+
+    def __init__(self, tick: Callable[[], None]) -> None:
+        super().__init__(name="second-hand", daemon=True)
+        self._tick = tick
+        self._stopped = threading.Event()
+
+    def run(self) -> None:
+        while not self._stopped.wait(TICK):
+            try:
+                self._tick()
+            except Unavailable as error:
+                log.warning("sweep_waits", reason=str(error))
+            except Exception:
+                log.exception("sweep_failed")
+
+    def stop(self) -> None:
+        """End after the tick under way."""
+        self._stopped.set()
+
+
+def step(gateway: Gateway) -> type[bootsteps.StartStopStep]:
+    """The part of a Celery worker that owns its second hand.
+
+    It lives outside the consumer, whose connection to the broker may come and go.
+    """
+
+    class SweepStep(bootsteps.StartStopStep):
+        def __init__(self, worker: Any, **kwargs: Any) -> None:
+            super().__init__(worker, **kwargs)
+            self._hand = SecondHand(Sweep(gateway).tick)
+
+        def start(self, worker: Any) -> None:
+            self._hand.start()
+
+        def stop(self, worker: Any) -> None:
+            self._hand.stop()
+
+    return SweepStep

@@ -1,0 +1,65 @@
+"""What tests share: a real Redis-compatible server, emptied before each test that asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from app.gateway import Gateway
+from app.links import Links
+from app.store import Store
+from app.wakeup import Wakeup
+from config import load_config
+from local.embedded import EmbeddedRedis
+from tests.fakes import Clock, RecordingProvider, environment
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
+    """One server for the whole run (of one test process)."""
+    directory: Path = tmp_path_factory.mktemp("redis")
+    embedded = EmbeddedRedis(directory).start()
+    yield embedded
+    embedded.stop()
+
+
+@pytest.fixture
+def redis_url(server: EmbeddedRedis) -> str:
+    """The address of an empty database."""
+    redis.Redis.from_url(server.url).flushall()
+    return server.url
+
+
+@pytest.fixture
+def store(redis_url: str) -> Store:
+    """A store over an empty database."""
+    return Store(redis_url)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that stands still."""
+    return Clock()
+
+
+@pytest.fixture
+def provider() -> RecordingProvider:
+    """A provider that pages nobody."""
+    return RecordingProvider()
+
+
+@pytest.fixture
+def gateway(redis_url: str, clock: Clock, provider: RecordingProvider) -> Gateway:
+    """A gateway over a real, empty Redis, with a clock to wind and a recording provider."""
+    config = load_config(environ=environment(redis_url))
+    return Gateway(
+        config=config,
+        store=Store(redis_url),
+        wakeup=Wakeup(redis_url),
+        provider=provider,
+        links=Links(config.link_key, config.public_base),
+        clock=clock,
+    )

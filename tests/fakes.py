@@ -1,0 +1,68 @@
+"""Parts to put into a gateway: a clock to wind by hand and a provider that records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from app.providers import Budget, Event, Outcome
+
+EPOCH = datetime(2026, 3, 4, 3, 0, tzinfo=UTC)
+
+
+API_KEY = "test-api-key-9b1c"
+GATEWAY_SECRET = "test-gateway-secret-44d0"
+
+
+def environment(redis_url: str, **more: str) -> dict[str, str]:
+    """The variables with which the shipped configuration is complete."""
+    return {
+        "REDIS_URL": redis_url,
+        "ONCALL_ENABLE": "true",
+        "INCIDENTIO_API_KEY": API_KEY,
+        "INCIDENTIO_ALERT_SOURCE_CONFIG_ID": "source-default",
+        "INCIDENTIO_OTHER_ALERT_SOURCE_CONFIG_ID_INFRA": "source-infra",
+        "GATEWAY_SECRET": GATEWAY_SECRET,
+        **more,
+    }
+
+
+class Clock:
+    """Stands still until wound on."""
+
+    def __init__(self, now: datetime = EPOCH) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def wind(self, **by: float) -> datetime:
+        """Go on by so many `seconds`, `minutes`, …; returns the new time."""
+        self.now += timedelta(**by)
+        return self.now
+
+
+DELIVERED = Outcome("delivered", "202")
+
+
+class RecordingProvider:
+    """Answers what it is told to, and remembers the events."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.outcomes: list[Outcome] = []
+        self.limits: list[Budget] = []
+        self.meanwhile: Callable[[Event], object] = lambda event: None
+        """What happens elsewhere while an event is being sent."""
+
+    def send(self, event: Event, *, deadline: float) -> Outcome:
+        self.events.append(event)
+        self.meanwhile(event)
+        return self.outcomes.pop(0) if self.outcomes else DELIVERED
+
+    def budgets(self, alert_source: str) -> list[Budget]:
+        return self.limits
+
+    def told(self) -> list[tuple[str, str]]:
+        """(kind, incident ID) of every event, in order."""
+        return [(event.kind, event.incident.id) for event in self.events]

@@ -1,0 +1,206 @@
+"""The store over a real server: atomic changes, indexes, identity."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import redis
+
+from app.incident import Alert, Incident, NotAllowed, State
+from app.store import Draft, Store, Unavailable, Unknown
+from app.store.connection import Connection
+from app.store.incidents import COMMIT_SCRIPT
+
+NOW = datetime(2026, 3, 4, 3, 0, tzinfo=UTC)
+DUE = NOW + timedelta(minutes=3)
+
+
+def alert(identity: str | None = None, title: str = "Disk full") -> Alert:
+    return Alert(title=title, source="generic", identity=identity)
+
+
+def incident(incident_id: str = "a", identity: str | None = None, due_at: datetime | None = DUE) -> Incident:
+    return Incident.opened(incident_id, alert(identity), NOW, due_at=due_at, alert_source="default")
+
+
+def put(store: Store, *incidents: Incident) -> None:
+    def work(draft: Draft) -> None:
+        for one in incidents:
+            draft.put(one, "{}")
+
+    store.incidents.change(work, lambda *_: False, ids=[i.id for i in incidents])
+
+
+def acknowledge(store: Store, incident_id: str, by: str = "ops") -> None:
+    store.incidents.change(
+        lambda draft: draft.put(draft.need(incident_id).acknowledged(by, NOW)),
+        lambda *_: False,
+        ids=[incident_id],
+    )
+
+
+def test_what_is_put_can_be_read_again(store: Store) -> None:
+    one = incident(identity="k")
+    put(store, one)
+    assert store.incidents.get("a") == one
+    assert store.incidents.payload("a") == {}
+
+
+def test_an_unknown_id_is_nothing(store: Store) -> None:
+    assert store.incidents.get("nobody") is None
+    assert store.incidents.payload("nobody") is None
+    with pytest.raises(Unknown):
+        store.incidents.need("nobody")
+
+
+def test_a_change_that_is_not_allowed_writes_nothing(store: Store) -> None:
+    put(store, incident())
+
+    def work(draft: Draft) -> None:
+        draft.put(incident("b"))
+        raise NotAllowed("no")
+
+    with pytest.raises(NotAllowed):
+        store.incidents.change(work, lambda *_: False, ids=["a"])
+    assert store.incidents.get("b") is None
+
+
+def test_two_writers_at_once_lose_nothing(store: Store) -> None:
+    put(store, incident())
+
+    def note(n: int) -> None:
+        store.incidents.change(
+            lambda draft: draft.put(draft.need("a").commented(alert(title=f"note {n}"), NOW)),
+            lambda *_: False,
+            ids=["a"],
+        )
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(note, range(40)))
+    notes = {entry.detail for entry in store.incidents.need("a").timeline if entry.event == "note"}
+    assert notes == {f"note {n}" for n in range(40)}
+
+
+def test_the_same_identity_at_the_same_instant_is_one_incident(store: Store) -> None:
+    def receive(n: int) -> str:
+        def work(draft: Draft) -> str:
+            known = draft.find("k")
+            if known is not None:
+                return draft.put(known.repeated(alert("k"), NOW, due_at=None, alert_source="default")).id
+            return draft.put(incident(str(n), "k")).id
+
+        return store.incidents.change(work, lambda *_: False, identities=["k"])[0]
+
+    with ThreadPoolExecutor(8) as pool:
+        ids = list(pool.map(receive, range(30)))
+    assert len(set(ids)) == 1
+    assert store.incidents.need(ids[0]).occurrences == 30
+
+
+def test_a_resolved_incident_gives_its_identity_back(store: Store) -> None:
+    put(store, incident("a", "k"))
+
+    def resolve_and_open(draft: Draft) -> None:
+        known = draft.find("k")
+        assert known is not None
+        draft.put(known.resolved("ops", NOW))
+        assert draft.find("k") is None
+        draft.put(incident("b", "k"))
+
+    store.incidents.change(resolve_and_open, lambda *_: False, identities=["k"])
+    found, _ = store.incidents.change(lambda draft: draft.find("k"), lambda *_: False, identities=["k"])
+    assert found is not None
+    assert found.id == "b"
+
+
+def test_an_identity_whose_record_was_lost_starts_anew(store: Store, redis_url: str) -> None:
+    put(store, incident("a", "k"))
+    redis.Redis.from_url(redis_url).delete("versus:incident:a")
+    store.incidents.change(lambda draft: draft.put(incident("b", "k")), lambda *_: False, identities=["k"])
+    found, _ = store.incidents.change(lambda draft: draft.find("k"), lambda *_: False, identities=["k"])
+    assert found is not None
+    assert found.id == "b"
+
+
+def test_a_commit_whose_answer_was_lost_is_not_done_twice(redis_url: str) -> None:
+    commit = Connection(redis_url, patience=1, timeout=1).script(COMMIT_SCRIPT)
+    client = redis.Redis.from_url(redis_url, decode_responses=True)
+    args: list[str | float] = [
+        "token",
+        1,
+        "versus:incident:a",
+        "v",
+        "",
+        4,
+        "HSET",
+        "versus:incident:a",
+        "v",
+        "token",
+    ]
+    args += [3, "RPUSH", "versus:test", "done"]
+    assert commit(["versus:incident:a"], args) == 1
+    assert commit(["versus:incident:a"], args) == 1
+    assert client.llen("versus:test") == 1
+
+
+def test_a_commit_over_somebody_elses_write_changes_nothing(redis_url: str) -> None:
+    commit = Connection(redis_url, patience=1, timeout=1).script(COMMIT_SCRIPT)
+    client = redis.Redis.from_url(redis_url, decode_responses=True)
+    client.hset("versus:incident:a", "v", "theirs")
+    args: list[str | float] = [
+        "ours",
+        1,
+        "versus:incident:a",
+        "v",
+        "",
+        4,
+        "HSET",
+        "versus:incident:a",
+        "v",
+        "ours",
+    ]
+    assert commit(["versus:incident:a"], args) == 0
+    assert client.hget("versus:incident:a", "v") == "theirs"
+
+
+def test_lists_are_newest_first_in_pages_and_by_state(store: Store) -> None:
+    put(
+        store,
+        *(
+            Incident.opened(str(n), alert(), NOW + timedelta(seconds=n), due_at=DUE, alert_source="default")
+            for n in range(7)
+        ),
+    )
+    acknowledge(store, "3")
+    first = store.incidents.page(None, lambda _: True, 4, None)
+    second = store.incidents.page(None, lambda _: True, 4, first.cursor)
+    assert [i.id for i in first.incidents + second.incidents] == ["6", "5", "4", "3", "2", "1", "0"]
+    assert second.cursor is None
+    acknowledged = store.incidents.page(State.ACKNOWLEDGED, lambda _: True, 4, None)
+    assert [i.id for i in acknowledged.incidents] == ["3"]
+    pending = store.incidents.page(State.PENDING, lambda i: i.id in "25", 4, None)
+    assert [i.id for i in pending.incidents] == ["5", "2"]
+
+
+def test_a_cursor_that_is_none_of_ours_is_refused(store: Store) -> None:
+    with pytest.raises(ValueError, match="could not convert"):
+        store.incidents.page(None, lambda _: True, 4, "no cursor")
+
+
+def test_redis_away_ends_in_unavailable() -> None:
+    store = Store("redis://127.0.0.1:1/0", patience=0.05, timeout=0.05)
+    with pytest.raises(Unavailable):
+        store.incidents.get("a")
+
+
+def test_redis_without_memory_ends_in_unavailable(store: Store, redis_url: str) -> None:
+    client = redis.Redis.from_url(redis_url)
+    client.config_set("maxmemory", "1")
+    try:
+        with pytest.raises(Unavailable, match="refuses to work"):
+            put(store, incident())
+    finally:
+        client.config_set("maxmemory", "0")
+    assert store.incidents.get("a") is None

@@ -1,0 +1,279 @@
+"""Claim, send, record: what leaves, when, and what follows from each outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+import redis
+
+from app import actions
+from app.deliver import GIVE_UP_AFTER, LEASE, deliver
+from app.gateway import Gateway
+from app.incident import Alert, Incident, State
+from app.providers import Budget, Event, Outcome
+from app.receive import Message, Options, receive
+from tests.fakes import Clock, RecordingProvider
+
+TRY_AGAIN = Outcome("try_again", "500", reason="server_error")
+UNCERTAIN = Outcome("try_again", "no answer", reason="timeout", uncertain=True)
+MISCONFIGURED = Outcome("misconfigured", "404", reason="not_found")
+
+
+def received(gateway: Gateway, **options: float) -> str:
+    alert = Alert(title="Disk full", source="generic", severity="high")
+    [one] = receive(gateway, [Message(alert, "{}")], Options(**options))  # type: ignore[arg-type]
+    assert one.incident is not None
+    return one.incident.id
+
+
+def read(gateway: Gateway, incident_id: str) -> Incident:
+    return gateway.store.incidents.need(incident_id)
+
+
+@pytest.fixture
+def due(gateway: Gateway, clock: Clock) -> str:
+    """The ID of an incident that is due now."""
+    incident_id = received(gateway, wait_minutes=3)
+    clock.wind(minutes=3)
+    return incident_id
+
+
+def test_a_knock_that_comes_early_changes_nothing(
+    gateway: Gateway, clock: Clock, provider: RecordingProvider
+) -> None:
+    incident_id = received(gateway, wait_minutes=3)
+    clock.wind(minutes=2.99)
+    deliver(gateway, incident_id)
+    assert provider.events == []
+    assert read(gateway, incident_id).state is State.PENDING
+
+
+def test_nobody_acknowledges_and_one_event_leaves(
+    gateway: Gateway, provider: RecordingProvider, due: str
+) -> None:
+    deliver(gateway, due)
+    deliver(gateway, due)
+    assert provider.told() == [("firing", due)]
+    incident = read(gateway, due)
+    assert (incident.state, incident.attempts, incident.owes) == (State.ESCALATED, 1, None)
+
+
+def test_an_acknowledged_incident_never_pages(
+    gateway: Gateway, provider: RecordingProvider, due: str
+) -> None:
+    actions.acknowledge(gateway, due, "ops")
+    deliver(gateway, due)
+    assert provider.events == []
+
+
+def test_the_attempt_is_on_the_timeline_before_it_is_made(
+    gateway: Gateway, provider: RecordingProvider, due: str
+) -> None:
+    seen: list[str] = []
+    provider.meanwhile = lambda event: seen.append(read(gateway, due).timeline[-1].event)
+    deliver(gateway, due)
+    assert seen == ["attempt"]
+
+
+def test_two_workers_at_once_send_one_event(gateway: Gateway, provider: RecordingProvider, due: str) -> None:
+    provider.meanwhile = lambda event: deliver(gateway, due)
+    deliver(gateway, due)
+    assert len(provider.events) == 1
+
+
+def test_acknowledged_while_it_is_sent_is_both(
+    gateway: Gateway, provider: RecordingProvider, due: str
+) -> None:
+    provider.meanwhile = lambda event: actions.acknowledge(gateway, due, "ops")
+    deliver(gateway, due)
+    incident = read(gateway, due)
+    assert incident.state is State.ACKNOWLEDGED
+    assert incident.escalated_at is not None
+    assert incident.next_attempt_at is None
+
+
+def test_resolved_while_it_is_sent_gets_its_all_clear(
+    gateway: Gateway, clock: Clock, provider: RecordingProvider, due: str
+) -> None:
+    provider.meanwhile = lambda event: (
+        event.kind == "firing" and actions.resolve(gateway, due, "ops")
+    )
+    deliver(gateway, due)
+    deliver(gateway, due)
+    assert provider.told() == [("firing", due), ("resolved", due)]
+    assert read(gateway, due).state is State.RESOLVED
+
+
+def test_a_worker_that_dies_leaves_a_lease_that_runs_out(
+    gateway: Gateway, clock: Clock, provider: RecordingProvider, due: str
+) -> None:
+    def die(event: Event) -> None:
+        provider.meanwhile = lambda event: None
+        raise KeyboardInterrupt
+
+    provider.meanwhile = die
+    with pytest.raises(KeyboardInterrupt):
+        deliver(gateway, due)
+    deliver(gateway, due)
+    assert len(provider.events) == 1
+    clock.wind(seconds=LEASE.total_seconds())
+    deliver(gateway, due)
+    assert provider.told() == [("firing", due)] * 2
+    assert read(gateway, due).state is State.ESCALATED
+
+
+def test_a_worker_that_sleeps_through_its_lease_does_not_leave_an_alert_open(
+    gateway: Gateway, clock: Clock, provider: RecordingProvider, due: str
+) -> None:
+    def sleep(event: Event) -> None:
+        provider.meanwhile = lambda event: None
+        clock.wind(seconds=LEASE.total_seconds())
+        deliver(gateway, due)
+        actions.resolve(gateway, due, "ops")
+        deliver(gateway, due)
+
+    provider.meanwhile = sleep
+    deliver(gateway, due)
+    clock.wind(seconds=1)
+    deliver(gateway, due)
+    # The sleeper's page came last as far as anybody knows; a second all-clear closes it.
+    assert [kind for kind, _ in provider.told()] == ["firing", "firing", "resolved", "resolved"]
+
+
+def test_pauses_grow_to_a_minute_with_jitter(
+    gateway: Gateway, clock: Clock, provider: RecordingProvider, due: str
+) -> None:
+    provider.outcomes = [TRY_AGAIN] * 9
+    pauses = []
+    for _ in range(9):
+        deliver(gateway, due)
+        again_at = read(gateway, due).next_attempt_at
+        assert again_at is not None
+        pauses.append((again_at - clock.now).total_seconds())
+        clock.now = again_at
+    for pause, growing in zip(pauses, [1, 2, 4, 8, 16, 32, 60, 60, 60], strict=True):
+        assert 0.75 * growing <= pause <= 1.25 * growing
+    deliver(gateway, due)
+    incident = read(gateway, due)
+    assert (incident.state, incident.attempts, incident.last_error) == (State.ESCALATED, 10, None)
+
+
+def test_after_a_day_it_gives_up_loudly(
+    gateway: Gateway, clock: Clock, provider: RecordingProvider, due: str
+) -> None:
+    provider.outcomes = [TRY_AGAIN, TRY_AGAIN]
+    deliver(gateway, due)
+    clock.wind(seconds=GIVE_UP_AFTER.total_seconds())
+    deliver(gateway, due)
+    incident = read(gateway, due)
+    assert (incident.state, incident.owes, incident.last_error) == (State.FAILED, None, "500")
+
+
+def test_a_wrong_configuration_is_tried_again_every_five_minutes_however_old(
+    gateway: Gateway, clock: Clock, provider: RecordingProvider, due: str
+) -> None:
+    provider.outcomes = [MISCONFIGURED, MISCONFIGURED]
+    deliver(gateway, due)
+    incident = read(gateway, due)
+    assert (incident.state, incident.next_attempt_at) == (State.FAILED, clock.now + timedelta(minutes=5))
+    clock.wind(hours=30)
+    deliver(gateway, due)
+    clock.wind(minutes=5)
+    deliver(gateway, due)
+    assert read(gateway, due).state is State.ESCALATED
+
+
+def test_retry_after_is_respected_and_holds_back_the_whole_alert_source(
+    gateway: Gateway, clock: Clock, provider: RecordingProvider, due: str
+) -> None:
+    other = received(gateway, wait_minutes=0)
+    provider.outcomes = [Outcome("try_again", "429", reason="rate_limited", not_before=30, hold_all=True)]
+    deliver(gateway, due)
+    deliver(gateway, other)
+    assert len(provider.events) == 1
+    clock.wind(seconds=29)
+    deliver(gateway, due)
+    deliver(gateway, other)
+    assert len(provider.events) == 1
+    clock.wind(seconds=2)
+    deliver(gateway, other)
+    deliver(gateway, due)
+    assert {incident_id for _, incident_id in provider.told()} == {due, other}
+
+
+def test_over_budget_is_parked_and_its_turn_comes(
+    gateway: Gateway, clock: Clock, provider: RecordingProvider
+) -> None:
+    provider.limits = [Budget("source:default", 2)]
+    ids = [received(gateway, wait_minutes=0) for _ in range(3)]
+    for incident_id in ids:
+        deliver(gateway, incident_id)
+    assert len(provider.events) == 2
+    clock.wind(seconds=61)
+    [turn] = gateway.store.agenda.turn("default", [("source:default", 2)], clock.now, 500)
+    deliver(gateway, turn)
+    assert {incident_id for _, incident_id in provider.told()} == set(ids)
+
+
+Step = Callable[[Gateway, str], object]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "kinds"),
+    [
+        (TRY_AGAIN, ["firing"]),
+        (MISCONFIGURED, ["firing"]),
+        (UNCERTAIN, ["firing", "resolved"]),
+    ],
+)
+def test_resolved_after_a_failed_attempt_sends_an_all_clear_only_if_the_page_may_be_out(
+    gateway: Gateway, clock: Clock, provider: RecordingProvider, due: str, outcome: Outcome, kinds: list[str]
+) -> None:
+    provider.outcomes = [outcome]
+    deliver(gateway, due)
+    actions.resolve(gateway, due, "ops")
+    clock.wind(minutes=10)
+    deliver(gateway, due)
+    assert [kind for kind, _ in provider.told()] == kinds
+
+
+def test_the_all_clear_is_retried_like_the_page(
+    gateway: Gateway, clock: Clock, provider: RecordingProvider, due: str
+) -> None:
+    deliver(gateway, due)
+    actions.resolve(gateway, due, "ops")
+    provider.outcomes = [TRY_AGAIN, MISCONFIGURED]
+    for _ in range(3):
+        deliver(gateway, due)
+        clock.wind(minutes=5)
+    assert [kind for kind, _ in provider.told()] == ["firing", "resolved", "resolved", "resolved"]
+    incident = read(gateway, due)
+    assert (incident.state, incident.owes) == (State.RESOLVED, None)
+
+
+def test_a_knock_without_a_record_pages(gateway: Gateway, provider: RecordingProvider) -> None:
+    deliver(gateway, "gone", "infra", "Disk full")
+    assert provider.told() == [("firing", "gone")]
+    incident = read(gateway, "gone")
+    assert (incident.title, incident.alert_source, incident.state) == ("Disk full", "infra", State.ESCALATED)
+
+
+def test_a_record_that_is_lost_while_it_is_sent_is_written_again(
+    gateway: Gateway, provider: RecordingProvider, due: str, redis_url: str
+) -> None:
+    provider.outcomes = [TRY_AGAIN]
+    provider.meanwhile = lambda event: redis.Redis.from_url(redis_url).flushall()
+    deliver(gateway, due)
+    incident = read(gateway, due)
+    assert (incident.title, incident.owes) == ("Disk full", "firing")
+
+
+def test_the_event_links_to_the_page_of_the_incident(
+    gateway: Gateway, provider: RecordingProvider, due: str
+) -> None:
+    deliver(gateway, due)
+    url = provider.events[0].page_url
+    assert url is not None
+    assert url.startswith(f"{gateway.config.public_base}/api/ack/{due}?exp=")

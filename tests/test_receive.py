@@ -1,0 +1,202 @@
+"""Alerts become incidents: effects, per-request options, arrays, and Redis away."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import timedelta
+
+import pytest
+import redis
+
+from app.gateway import Gateway
+from app.incident import Alert, Effect, State
+from app.providers import Outcome
+from app.receive import Message, NotReady, Options, Received, receive
+from app.store import Store, Unavailable
+from app.wakeup import MOST_AT_ONCE
+from config import UnknownAlertSource, load_config
+from tests.fakes import Clock, RecordingProvider, environment
+
+QUEUE = "versus:broker:versus"
+DEFAULT = Options()
+
+
+def message(identity: str | None = None, effect: Effect = Effect.FIRING, title: str = "Disk full") -> Message:
+    return Message(Alert(title=title, source="generic", effect=effect, identity=identity), "{}")
+
+
+def one(gateway: Gateway, what: Message, options: Options = DEFAULT) -> Received:
+    [received] = receive(gateway, [what], options)
+    return received
+
+
+def test_a_new_problem_waits_and_a_message_is_published(
+    gateway: Gateway, clock: Clock, redis_url: str
+) -> None:
+    received = one(gateway, message())
+    assert received.became == "created"
+    assert received.incident is not None
+    assert received.incident.due_at == clock.now + timedelta(minutes=3)
+    assert redis.Redis.from_url(redis_url).llen(QUEUE) == 1
+
+
+def test_what_must_wait_long_is_left_to_the_sweep(gateway: Gateway, redis_url: str) -> None:
+    one(gateway, message(), Options(wait_minutes=120))
+    client = redis.Redis.from_url(redis_url)
+    assert client.llen(QUEUE) == 0
+    assert client.zcard("versus:due") == 1
+
+
+def test_a_large_array_is_left_to_the_sweep(gateway: Gateway, redis_url: str) -> None:
+    receive(gateway, [message() for _ in range(MOST_AT_ONCE + 1)], DEFAULT)
+    client = redis.Redis.from_url(redis_url)
+    assert client.llen(QUEUE) == 0
+    assert client.zcard("versus:due") == MOST_AT_ONCE + 1
+
+
+@pytest.mark.parametrize(
+    ("options", "state", "wait"),
+    [
+        (Options(oncall_enable=False), State.OPEN, None),
+        (Options(oncall_enable=True), State.PENDING, timedelta(minutes=3)),
+        (Options(wait_minutes=0.5), State.PENDING, timedelta(seconds=30)),
+        (Options(wait_minutes=0), State.PENDING, timedelta(0)),
+    ],
+)
+def test_a_request_chooses_whether_and_when_it_pages(
+    gateway: Gateway, clock: Clock, options: Options, state: State, wait: timedelta | None
+) -> None:
+    incident = one(gateway, message(), options).incident
+    assert incident is not None
+    assert incident.state is state
+    assert incident.due_at == (None if wait is None else clock.now + wait)
+
+
+def test_a_request_chooses_its_alert_source_and_the_configuration_stays_as_it_is(gateway: Gateway) -> None:
+    before = gateway.config.model_dump_json()
+    chosen = one(gateway, message(), Options(alert_source="infra")).incident
+    default = one(gateway, message()).incident
+    assert chosen is not None
+    assert default is not None
+    assert (chosen.alert_source, default.alert_source) == ("infra", "default")
+    assert gateway.config.model_dump_json() == before
+
+
+def test_an_unknown_alert_source_is_refused_with_the_names_that_exist(
+    gateway: Gateway, redis_url: str
+) -> None:
+    with pytest.raises(UnknownAlertSource, match="infra"):
+        one(gateway, message(), Options(alert_source="infrared"))
+    assert redis.Redis.from_url(redis_url).dbsize() == 0
+
+
+@pytest.mark.parametrize("effect", [Effect.RESOLVED, Effect.ACKNOWLEDGED, Effect.NOTE])
+@pytest.mark.parametrize("identity", ["k", None])
+def test_an_event_about_nothing_known_is_recorded_and_pages_nobody(
+    gateway: Gateway, redis_url: str, effect: Effect, identity: str | None
+) -> None:
+    assert one(gateway, message(identity, effect)) == Received("recorded", None)
+    assert redis.Redis.from_url(redis_url).dbsize() == 0
+
+
+def test_one_problem_is_one_incident_until_it_is_resolved(gateway: Gateway) -> None:
+    became = [
+        one(gateway, message("k", effect)).became
+        for effect in (Effect.FIRING, Effect.FIRING, Effect.NOTE, Effect.ACKNOWLEDGED, Effect.RESOLVED)
+    ]
+    assert became == ["created", "updated", "recorded", "acknowledged", "resolved"]
+    assert one(gateway, message("k")).became == "created"
+
+
+def test_an_alert_without_identity_is_a_new_incident_every_time(gateway: Gateway) -> None:
+    assert [one(gateway, message()).became for _ in range(2)] == ["created", "created"]
+
+
+def test_each_element_of_an_array_has_its_own_effect_in_order(gateway: Gateway) -> None:
+    received = receive(
+        gateway,
+        [
+            message("k"),
+            message("k", title="again"),
+            message("k", Effect.RESOLVED),
+            message("k"),
+            message("j"),
+        ],
+        DEFAULT,
+    )
+    assert [r.became for r in received] == ["created", "updated", "resolved", "created", "created"]
+    ids = [r.incident.id for r in received if r.incident]
+    assert len(ids) == 5
+    assert ids[0] == ids[1] == ids[2] != ids[3]
+    assert gateway.store.incidents.need(ids[0]).state is State.RESOLVED
+
+
+def test_oncall_that_is_ready_but_off_pages_only_when_asked(redis_url: str, gateway: Gateway) -> None:
+    config = load_config(environ=environment(redis_url))
+    oncall = config.oncall.model_copy(update={"initialized_only": True})
+    ready = dataclasses.replace(gateway, config=config.model_copy(update={"oncall": oncall}))
+    quiet = one(ready, message()).incident
+    asked = one(ready, message(), Options(oncall_enable=True)).incident
+    assert quiet is not None
+    assert asked is not None
+    assert (quiet.state, asked.state) == (State.OPEN, State.PENDING)
+
+
+def test_asking_for_oncall_that_is_not_configured_is_refused(redis_url: str, gateway: Gateway) -> None:
+    off = dataclasses.replace(
+        gateway, config=load_config(environ={"REDIS_URL": redis_url, "ONCALL_ENABLE": "false"})
+    )
+    assert one(off, message()).became == "created"
+    with pytest.raises(NotReady):
+        one(off, message(), Options(oncall_enable=True))
+
+
+@pytest.fixture
+def away(gateway: Gateway) -> Gateway:
+    """A gateway whose Redis can't be reached."""
+    gone = Store("redis://127.0.0.1:1/0", patience=0.05, timeout=0.05)
+    gone.patience = lambda seconds: Store.patience(gone, 0.05)  # type: ignore[method-assign]
+    return dataclasses.replace(gateway, store=gone, clock=gone.now)
+
+
+def test_with_redis_away_it_pages_directly_under_a_key_that_is_the_same_every_time(
+    away: Gateway, provider: RecordingProvider
+) -> None:
+    received = [one(away, message("k")), one(away, message("k", title="again")), one(away, message("j"))]
+    assert {r.became for r in received} == {"escalated_directly"}
+    ids = [incident_id for _, incident_id in provider.told()]
+    assert ids[0] == ids[1] != ids[2]
+
+
+@pytest.mark.parametrize(
+    ("what", "options", "outcome"),
+    [
+        (message("k", Effect.RESOLVED), DEFAULT, None),
+        (message("k"), Options(oncall_enable=False), None),
+        (message("k"), DEFAULT, Outcome("try_again", "500")),
+        (message("k"), DEFAULT, Outcome("misconfigured", "404")),
+    ],
+)
+def test_with_redis_away_what_can_not_be_paged_must_be_sent_again(
+    away: Gateway, provider: RecordingProvider, what: Message, options: Options, outcome: Outcome | None
+) -> None:
+    provider.outcomes = [outcome] if outcome else []
+    with pytest.raises(Unavailable):
+        one(away, what, options)
+
+
+def test_an_array_with_redis_away_is_paged_whole_or_must_be_sent_again(
+    away: Gateway, provider: RecordingProvider
+) -> None:
+    both = receive(away, [message("k"), message("j")], DEFAULT)
+    assert [r.became for r in both] == ["escalated_directly"] * 2
+    with pytest.raises(Unavailable):
+        receive(away, [message("k"), message("j", Effect.RESOLVED)], DEFAULT)
+
+
+def test_redis_away_can_be_configured_to_reject(away: Gateway, provider: RecordingProvider) -> None:
+    oncall = away.config.oncall.model_copy(update={"when_redis_is_down": "reject"})
+    rejecting = dataclasses.replace(away, config=away.config.model_copy(update={"oncall": oncall}))
+    with pytest.raises(Unavailable):
+        one(rejecting, message("k"))
+    assert provider.events == []
