@@ -1,0 +1,99 @@
+"""HTTP in and out; decides nothing. One table gives every error its status."""
+
+from __future__ import annotations
+
+from flask import Flask, Response, jsonify, request
+from werkzeug.exceptions import HTTPException
+
+from app import gateway as gateways
+from app import telemetry
+from app.gateway import Gateway
+from app.incident import NotAllowed
+from app.links import BadSignature, Expired
+from app.receive import PATIENCE, NotReady
+from app.store import Unavailable, Unknown
+from app.telemetry import log
+from app.web import acknowledge, admin, incidents, operations
+from app.web.body import BadBody, TooLarge
+from app.web.guard import IntakeUnauthorized, Unauthorized
+from app.web.incidents import BadParameter
+from config import UnknownAlertSource, load_config
+
+RETRY_AFTER_SECONDS = 5
+
+# One try may take less than half of what a request may wait for Redis, so that there is a second one.
+REDIS_TIMEOUT = 0.9
+
+STATUS: dict[type[Exception], int] = {
+    BadBody: 400,
+    BadParameter: 400,
+    UnknownAlertSource: 400,
+    NotReady: 400,
+    IntakeUnauthorized: 401,
+    Unauthorized: 401,
+    BadSignature: 401,
+    Unknown: 404,
+    NotAllowed: 409,
+    Expired: 410,
+    TooLarge: 413,
+    Unavailable: 503,
+}
+
+
+def create_app(gateway: Gateway | None = None) -> Flask:
+    """The web process's application; without a gateway, for the configuration in the environment.
+
+    Raises `ConfigError`.
+    """
+    if gateway is None:
+        config = load_config()
+        telemetry.configure(config.secrets())
+        gateway = gateways.build(config, patience=PATIENCE, timeout=REDIS_TIMEOUT)
+    app = Flask(__name__)
+    app.register_blueprint(incidents.blueprint(gateway))
+    app.register_blueprint(acknowledge.blueprint(gateway))
+    app.register_blueprint(operations.blueprint(gateway))
+    secret = gateway.config.gateway_secret
+    if secret is not None:
+        app.register_blueprint(admin.blueprint(gateway, secret))
+    _answer_errors(app, gateway)
+    return app
+
+
+def _answer_errors(app: Flask, gateway: Gateway) -> None:
+    @app.errorhandler(Exception)
+    def answer(error: Exception) -> Response:
+        status, sentence = _described(error)
+        if status < 500 and request.blueprint == "intake":
+            incidents.keep_rejected(gateway, error, status, sentence)
+        if request.blueprint == "acknowledge" and acknowledge.wants_page():
+            return acknowledge.page("message.html", status, heading=_heading(status), sentence=sentence)
+        response = jsonify(error=sentence)
+        response.status_code = status
+        if isinstance(error, HTTPException):
+            response.headers.extend(h for h in error.get_headers() if h[0] == "Allow")
+        if isinstance(error, IntakeUnauthorized):
+            response.headers["WWW-Authenticate"] = 'Basic realm="versus"'
+        if status == 503:
+            response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        return response
+
+
+def _described(error: Exception) -> tuple[int, str]:
+    for kind, status in STATUS.items():
+        if isinstance(error, kind):
+            return status, str(error)
+    if isinstance(error, HTTPException) and error.code is not None and error.code < 500:
+        return error.code, error.description or error.name
+    # Senders repeat a 503, and several never repeat a 500.
+    log.error("request_failed", path=request.path, exc_info=error)
+    return 503, "Something went wrong here, not with your request: send it again."
+
+
+def _heading(status: int) -> str:
+    return {
+        401: "This link does not work",
+        404: "No such incident",
+        409: "Already resolved",
+        410: "This link has expired",
+    }.get(status, "Try again in a moment")

@@ -1,0 +1,107 @@
+"""The admin API: what the dashboard can do, for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Blueprint, request
+from pydantic import SecretStr
+
+from app import actions
+from app.gateway import Gateway
+from app.incident import Incident, State
+from app.providers.text import one_line
+from app.web import present
+from app.web.guard import check_admin
+from app.web.incidents import BadParameter
+
+LONGEST_LIST = 500
+Answer = dict[str, Any]
+
+
+def blueprint(gateway: Gateway, secret: SecretStr) -> Blueprint:
+    """Everything here needs the gateway secret."""
+    admin = Blueprint("admin", __name__)
+    admin.before_request(lambda: check_admin(request, secret))
+
+    @admin.get("/api/incidents")
+    def list_incidents() -> Answer:
+        try:
+            page = gateway.store.incidents.page(
+                _state(), _matches(request.args.get("q", "")), _limit(50), request.args.get("cursor")
+            )
+        except ValueError as error:
+            raise BadParameter(
+                "The cursor is not one of ours: use the one that came with the last page."
+            ) from error
+        now = gateway.clock()
+        return {
+            "incidents": [present.incident(gateway, i, now) for i in page.incidents],
+            "cursor": page.cursor,
+        }
+
+    @admin.get("/api/incidents/<incident_id>")
+    def show_incident(incident_id: str) -> Answer:
+        return _whole(gateway, gateway.store.incidents.need(incident_id))
+
+    @admin.post("/api/incidents/<incident_id>/ack")
+    def acknowledge(incident_id: str) -> Answer:
+        return _done(gateway, "acknowledged", actions.acknowledge(gateway, incident_id, _by()))
+
+    @admin.post("/api/incidents/<incident_id>/resolve")
+    def resolve(incident_id: str) -> Answer:
+        return _done(gateway, "resolved", actions.resolve(gateway, incident_id, _by()))
+
+    @admin.post("/api/incidents/<incident_id>/escalate")
+    def escalate(incident_id: str) -> Answer:
+        return _done(gateway, "escalating", actions.page_now(gateway, incident_id, _by()))
+
+    @admin.get("/api/rejected")
+    def list_rejected() -> Answer:
+        return {"rejected": gateway.store.rejected.newest(_limit(100))}
+
+    return admin
+
+
+def _whole(gateway: Gateway, incident: Incident) -> Answer:
+    payload = gateway.store.incidents.payload(incident.id)
+    return present.whole(gateway, incident, payload, gateway.clock())
+
+
+def _done(gateway: Gateway, status: str, incident: Incident) -> Answer:
+    return {"status": status, "incident": _whole(gateway, incident)}
+
+
+def _by() -> str:
+    body = request.get_json(silent=True)
+    by = body.get("by") if isinstance(body, dict) else None
+    return one_line(by, 100) if isinstance(by, str) and by.strip() else "admin API"
+
+
+def _state() -> State | None:
+    wanted = request.args.get("state")
+    if not wanted:
+        return None
+    if wanted not in set(State):
+        raise BadParameter(f"The state {wanted[:40]!r} does not exist: use one of {', '.join(State)}.")
+    return State(wanted)
+
+
+def _limit(default: int) -> int:
+    value = request.args.get("limit", str(default))
+    if not (value.isascii() and value.isdigit() and 1 <= int(value[:9]) <= LONGEST_LIST):
+        raise BadParameter(f"The limit {value[:40]!r} must be a number from 1 to {LONGEST_LIST}.")
+    return int(value)
+
+
+def _matches(words: str) -> Callable[[Incident], bool]:
+    wanted = words.casefold().split()
+
+    def matches(incident: Incident) -> bool:
+        text = " ".join(
+            (incident.id, incident.title, incident.description, incident.service or "", incident.source)
+        ).casefold()
+        return all(word in text for word in wanted)
+
+    return matches

@@ -1,0 +1,47 @@
+"""Settings of gunicorn, for `gunicorn -c python:app.web.server 'app.web:create_app()'`.
+
+A wrong configuration ends the process with 2 here, before anything is served.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+from gunicorn import glogging
+from gunicorn.config import Config as GunicornConfig
+
+from app import telemetry
+from config import ConfigError, load_config
+
+try:
+    _config = load_config()
+except ConfigError as error:
+    print(error, file=sys.stderr)  # noqa: T201
+    sys.exit(2)
+
+telemetry.configure(_config.secrets())
+for _warning in _config.warnings:
+    telemetry.log.warning("configuration", warning=_warning)
+
+
+class Logger(glogging.Logger):
+    """Leaves the writing to our own handler, which redacts secrets. No access log: URLs carry them."""
+
+    def setup(self, cfg: GunicornConfig) -> None:
+        self.loglevel = logging.INFO
+        self.error_log.setLevel(self.loglevel)
+        self.error_log.handlers = []
+        self.error_log.propagate = True
+
+
+logger_class = Logger
+bind = f"{_config.host}:{_config.port}"
+worker_class = "gthread"
+workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
+threads = 16
+# Senders hold connections open; a restart must not cut off a request that waits for Redis or the provider.
+keepalive = 30
+timeout = 60
+graceful_timeout = 30
