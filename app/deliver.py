@@ -60,6 +60,18 @@ def deliver(
     _attempt(gateway, claimed, token, deadline)
 
 
+def deliver_unstored(gateway: Gateway, incident: Incident, now: datetime, deadline: float) -> Incident | None:
+    """Page for an incident that can't be stored; what became of it, or None when it did not get through.
+
+    There is no second attempt and no page to acknowledge on. `deadline`: of `time.monotonic()`, seconds.
+    """
+    token = secrets.token_hex(8)
+    claimed = incident.claimed(token, now, LEASE)
+    outcome = gateway.provider.send(Event("firing", claimed, page_url=None), deadline=deadline)
+    _tell(claimed, "firing", outcome, now)
+    return claimed.delivered(token, now, outcome.detail) if outcome.verdict == "delivered" else None
+
+
 def _attempt(gateway: Gateway, incident: Incident, token: str, deadline: float) -> None:
     kind = incident.claim.kind if incident.claim else "firing"
     page_url = gateway.links.url(incident.id, gateway.clock())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 import uuid
 from collections.abc import Sequence
@@ -11,10 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from app.deliver import ATTEMPT_SECONDS, LEASE
+from app.deliver import ATTEMPT_SECONDS, deliver_unstored
 from app.gateway import Gateway
 from app.incident import Alert, Effect, Incident
-from app.providers import Event
 from app.store import Draft, Unavailable
 from app.telemetry import log
 
@@ -148,26 +146,19 @@ def _apply(draft: Draft, message: Message, fresh_id: str, now: datetime, plan: P
 
 def _escalate_directly(gateway: Gateway, messages: Sequence[Message], plan: Plan) -> list[Received]:
     firing = [m for m in messages if m.alert.effect is Effect.FIRING] if plan.wait is not None else []
+    # Redis's clock is away with it.
+    now = datetime.now(UTC)
     deadline = time.monotonic() + ATTEMPT_SECONDS
+
+    def send(message: Message) -> Incident | None:
+        # The same problem again, or the same body, must be the same alert at the provider.
+        key = str(uuid.uuid5(DIRECT, message.alert.identity or message.payload))
+        incident = Incident.opened(key, message.alert, now, due_at=now, alert_source=plan.alert_source)
+        return deliver_unstored(gateway, incident, now, deadline)
+
     with ThreadPoolExecutor(SENDERS_AT_ONCE) as senders:
-        sent = list(senders.map(lambda message: _send(gateway, message, plan, deadline), firing))
-    if len(firing) < len(messages) or None in sent:
+        sent = [incident for incident in senders.map(send, firing) if incident is not None]
+    if len(sent) < len(messages):
         # What could not be sent, and what only Redis could have taken: the sender shall repeat the whole.
         raise Unavailable("Redis can't be reached, and the alert could not be sent to the provider instead.")
     return [Received("escalated_directly", incident) for incident in sent]
-
-
-def _send(gateway: Gateway, message: Message, plan: Plan, deadline: float) -> Incident | None:
-    # Redis's clock is away with it.
-    now = datetime.now(UTC)
-    # The same problem again, or the same body, must be the same alert at the provider.
-    incident_id = str(uuid.uuid5(DIRECT, message.alert.identity or message.payload))
-    incident = Incident.opened(incident_id, message.alert, now, due_at=now, alert_source=plan.alert_source)
-    token = secrets.token_hex(8)
-    incident = incident.claimed(token, now, LEASE)
-    page_url = gateway.links.url(incident.id, now)
-    outcome = gateway.provider.send(Event("firing", incident, page_url), deadline=deadline)
-    delivered = outcome.verdict == "delivered"
-    tell = log.warning if delivered else log.error
-    tell("sent_directly", incident=incident_id, verdict=outcome.verdict, detail=outcome.detail)
-    return incident.delivered(token, now, outcome.detail) if delivered else None

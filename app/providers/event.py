@@ -17,8 +17,8 @@ class Event:
     kind: Kind
     incident: Incident
     """Its ID is the deduplication key."""
-    page_url: str
-    """Where a person reads and acknowledges the incident."""
+    page_url: str | None
+    """Where a person reads and acknowledges the incident; None when it could not be stored."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ import app.senders.fields as fields
 import app.senders.generic as generic
 from app.incident import Alert, Effect, Severity, most_severe
 from app.senders.fields import Json, Webhook, first, mapping
+from app.text import cut
 
 SEVERITIES = ("severity", "priority", "level")
 SERVICES = ("service", "service_name", "app", "application", "component")
@@ -236,7 +237,7 @@ def _bullet(alert: Json, group: Group, texts: tuple[str, ...]) -> str:
         " ".join(_span(name, value) for name, value in islice(labels.items(), _BULLET_LABELS)),
         *(fields.text(annotations.get(name), _BULLET_TEXT) for name in texts),
     ]
-    return fields.cut(" — ".join(filter(None, parts)).replace("\n", "\n  "), _BULLET)
+    return cut(" — ".join(filter(None, parts)).replace("\n", "\n  "), _BULLET)
 
 
 def _without(own: object, common: Json) -> Json:
@@ -248,5 +249,5 @@ def _without(own: object, common: Json) -> Json:
 
 
 def _span(name: str, value: str) -> str:
-    said = fields.cut(f"{name}={value}", _BULLET_LABEL)
+    said = cut(f"{name}={value}", _BULLET_LABEL)
     return "`" + " ".join(said.replace("`", "'").split()) + "`"

@@ -16,6 +16,7 @@ from hashlib import sha256
 from typing import Any, TypeVar
 
 from app.incident import Severity
+from app.text import cut, lines, one_line
 
 Json = Mapping[str, Any]
 T = TypeVar("T")
@@ -31,10 +32,6 @@ LABEL_VALUE_LIMIT = 1_024
 INTEGER_BITS = 4_096
 """A longer integer is taken for nonsense: Python refuses to write those of several thousand digits."""
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-# Zero-width characters, those that turn the direction of the text after them, and surrogates that stand
-# alone, which can't be encoded as UTF-8.
-_UNSEEN = re.compile(r"[\u200b\u2060\ufeff\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _PLACEHOLDER = re.compile(
     r"\{[A-Z][A-Z0-9_]*(?:\.[\w-]+)*\}"  # {EVENT.ID}
     r"|\{[$#][^{}]*\}"  # {$ZABBIX.URL}
@@ -84,19 +81,13 @@ def folded(name: str) -> str:
 def text(value: object, limit: int = TEXT_LIMIT) -> str | None:
     """Text of several lines, without control characters, cut with `…`."""
     said = _said(value)
-    if said is None or said.isprintable():
-        return said and cut(said, limit)
-    lines = cut(said, 2 * limit).replace("\r\n", "\n").replace("\r", "\n")
-    return cut(_UNSEEN.sub("", _CONTROL.sub("", lines)).strip(), limit) or None
+    return None if said is None else lines(said, limit) or None
 
 
 def line(value: object, limit: int = LINE_LIMIT) -> str | None:
     """Text of one line, cut with `…`; line breaks and control characters become spaces."""
     said = _said(value)
-    if said is None or (said.isprintable() and "  " not in said):
-        return said and cut(said, limit)
-    words = _UNSEEN.sub("", _CONTROL.sub(" ", cut(said, 4 * limit))).split()
-    return cut(" ".join(words), limit) or None
+    return None if said is None else one_line(said, limit) or None
 
 
 def first_line(value: object) -> str | None:
@@ -105,11 +96,6 @@ def first_line(value: object) -> str | None:
     if said is None:
         return None
     return next(filter(None, map(line, cut(said, 4 * LINE_LIMIT).splitlines())), None)
-
-
-def cut(words: str, limit: int) -> str:
-    """At most `limit` characters, the last of them `…` if there were more."""
-    return words if len(words) <= limit else words[: limit - 1].rstrip() + "…"
 
 
 def _said(value: object) -> str | None:

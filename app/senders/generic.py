@@ -13,6 +13,7 @@ from typing import Any
 import app.senders.fields as fields
 from app.incident import Alert, Effect, Severity
 from app.senders.fields import Webhook, first
+from app.text import cut
 
 # Names are written as `fields.folded` leaves them; the first that is there wins.
 TITLES = ("title", "alerttitle", "alertname", "summary", "subject", "name")
@@ -64,7 +65,7 @@ def title(webhook: Webhook, source: str) -> str:
     return (
         first(fields.line, webhook.plain, TITLES)
         or first(fields.first_line, webhook.plain, TEXTS)
-        or fields.cut(f"Incident from {source}", fields.LINE_LIMIT)
+        or cut(f"Incident from {source}", fields.LINE_LIMIT)
     )
 
 
@@ -116,7 +117,7 @@ def _block(body: dict[str, Any]) -> str:
     if next(left, None) is None:
         shown += "\n…"
     # A line of JSON never begins with a fence, so that nothing in it can end the block.
-    return fields.text(f"```json\n{fields.cut(shown, fields.TEXT_LIMIT - 100)}\n```") or ""
+    return fields.text(f"```json\n{cut(shown, fields.TEXT_LIMIT - 100)}\n```") or ""
 
 
 def _abridged(value: object, left: Iterator[int], depth: int) -> object:
@@ -125,12 +126,12 @@ def _abridged(value: object, left: Iterator[int], depth: int) -> object:
         return "…"
     if isinstance(value, dict):
         return {
-            fields.cut(name, _SHOWN_NAME): _abridged(inner, left, depth - 1)
+            cut(name, _SHOWN_NAME): _abridged(inner, left, depth - 1)
             for name, inner in value.items()
             if not fields.is_secret(name) and next(left, None) is not None
         }
     if isinstance(value, list):
         return [_abridged(inner, left, depth - 1) for inner in value if next(left, None) is not None]
     if isinstance(value, str):
-        return fields.cut(value, _SHOWN_TEXT)
+        return cut(value, _SHOWN_TEXT)
     return "…" if isinstance(value, int) and value.bit_length() > fields.INTEGER_BITS else value

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from app import actions
 from app.gateway import Gateway
 from app.incident import Incident, State
-from app.providers.text import one_line
+from app.text import one_line
 from app.web import present
 from app.web.guard import check_admin
 from app.web.incidents import BadParameter

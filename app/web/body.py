@@ -28,6 +28,8 @@ MAX_DIGITS = 300
 """Of an integer; one more and it is kept as text, because no float can hold it."""
 MAX_FIELDS = 1000
 """Of a form."""
+MAX_ELEMENTS = 5000
+"""Of an array; that many are stored in one step, during which Redis does nothing else (0.1 s)."""
 
 WANTED = "send a JSON object, or an array of objects"
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
@@ -38,7 +40,7 @@ class BadBody(Exception):
 
 
 class TooLarge(Exception):
-    """The body is larger than `MAX_BODY`."""
+    """The body is larger than `MAX_BODY`, or holds more than `MAX_ELEMENTS` incidents."""
 
 
 @dataclass(frozen=True)
@@ -188,6 +190,8 @@ def _shaped(values: list[Any]) -> Body:
     elements = values[0] if len(values) == 1 else values
     if not elements:
         raise BadBody("The array is empty: send at least one object in it.")
+    if len(elements) > MAX_ELEMENTS:
+        raise TooLarge(f"The body holds {len(elements)} incidents: send at most {MAX_ELEMENTS} at a time.")
     for index, element in enumerate(elements):
         if not isinstance(element, dict):
             raise BadBody(

@@ -30,8 +30,7 @@ class Logger(glogging.Logger):
     """Leaves the writing to our own handler, which redacts secrets. No access log: URLs carry them."""
 
     def setup(self, cfg: GunicornConfig) -> None:
-        self.loglevel = logging.INFO
-        self.error_log.setLevel(self.loglevel)
+        self.error_log.setLevel(logging.INFO)
         self.error_log.handlers = []
         self.error_log.propagate = True
 

@@ -219,6 +219,8 @@ TEXTS = [
 ]
 
 SIZES = [
+    Nasty("5,001 incidents", b"{}" * 5001, allowed=LARGE),
+    Nasty("half a million incidents", b"{}" * (MAX_BODY // 2), allowed=LARGE),
     Nasty("exactly 1 MiB", _of_size(MAX_BODY)),
     Nasty("one byte more than 1 MiB", _of_size(MAX_BODY + 1), allowed=LARGE),
     Nasty("1 MiB and one byte of blanks", PLAIN + b" " * (MAX_BODY + 1 - len(PLAIN)), allowed=LARGE),

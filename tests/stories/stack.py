@@ -1,0 +1,138 @@
+"""The service as it runs in production: what the Procfile starts, a real Redis, a strict incident.io."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import requests
+import yaml
+
+from local.embedded import EmbeddedRedis, free_port
+from local.processes import Process
+from local.simulator import Simulator
+from tests.fakes import API_KEY, GATEWAY_SECRET
+
+DEADLINE = 30.0
+POLL = 0.02
+
+
+def wait_until(condition: Callable[[], Any], what: str, within: float = DEADLINE) -> Any:
+    """The first true value of `condition`; fails with `what` when there is none in time."""
+    deadline = time.monotonic() + within
+    while True:
+        if value := condition():
+            return value
+        assert time.monotonic() < deadline, f"not within {within} s: {what}"
+        time.sleep(POLL)  # poll
+
+
+class Stack:
+    """Redis, incident.io, one web and so many workers, each a process of its own."""
+
+    def __init__(self, folder: Path, *, workers: int = 1, config: Mapping[str, Any] | None = None) -> None:
+        self._parts = ExitStack()
+        self.redis = EmbeddedRedis(folder / "redis").start()
+        self._parts.callback(self.redis.kill)
+        self.simulator = self._parts.enter_context(Simulator({API_KEY: {"source-default", "source-infra"}}))
+        self.base = f"http://127.0.0.1:{free_port()}"
+        self.log = folder / "versus.log"
+        path = folder / "config.yaml"
+        path.write_text(yaml.safe_dump(self._config(config or {})))
+        self._environ = {
+            "PATH": os.environ["PATH"],
+            "PORT": self.base.rsplit(":", 1)[1],
+            "VERSUS_CONFIG": str(path),
+            "WEB_CONCURRENCY": "2",
+        }
+        self.web = self.start("web")
+        self.workers = [self.start("worker") for _ in range(workers)]
+
+    def _config(self, more: Mapping[str, Any]) -> dict[str, Any]:
+        incident_io = {
+            "api_key": API_KEY,
+            "alert_source_config_id": "source-default",
+            "other_alert_source_config_ids": {"infra": "source-infra"},
+            "base_url": self.simulator.base_url,
+            "max_per_minute": 0,
+        }
+        oncall = {"enable": True, "wait_minutes": 3, "provider": "incident_io", "incident_io": incident_io}
+        return {
+            "public_host": self.base,
+            "gateway_secret": GATEWAY_SECRET,
+            "oncall": oncall,
+            "redis": {"host": "127.0.0.1", "port": self.redis.port},
+            **more,
+        }
+
+    def start(self, name: str) -> Process:
+        """Start one more process of this name."""
+        with self.log.open("ab") as output:
+            process = Process(name, self._environ, output)
+        self._parts.callback(process.kill)
+        return process
+
+    def ready(self) -> Stack:
+        """Returns once web, Redis and a worker are well."""
+        wait_until(self.is_ready, f"the service is ready; see {self.log}")
+        return self
+
+    def is_ready(self) -> bool:
+        """What /readyz says."""
+        try:
+            return requests.get(f"{self.base}/readyz", timeout=5).status_code == 200
+        except requests.RequestException:
+            return False
+
+    def stop(self) -> None:
+        """End everything."""
+        self._parts.close()
+
+    # -- what people and tools do --------------------------------------------------------------------
+
+    def post(self, body: Any, **parameters: Any) -> requests.Response:
+        """A webhook."""
+        return requests.post(f"{self.base}/api/incidents", json=body, params=parameters, timeout=15)
+
+    def report(self, wait_seconds: float, **more: Any) -> dict[str, Any]:
+        """A new incident with this wait."""
+        body = {"title": "Disk full", **more.pop("body", {})}
+        answer = self.post(body, oncall_wait_minutes=f"{wait_seconds / 60:.6f}", **more)
+        assert answer.status_code == 201, answer.text
+        incident: dict[str, Any] = answer.json()["incident"]
+        return incident
+
+    def acknowledge(self, incident: Mapping[str, Any]) -> requests.Response:
+        """Press the button behind the link."""
+        return requests.post(incident["ack_url"], timeout=15)
+
+    def act(self, incident: Mapping[str, Any], action: str) -> requests.Response:
+        """`ack`, `resolve` or `escalate`, through the admin API."""
+        return requests.post(f"{self._admin(incident)}/{action}", headers=self._secret, timeout=15)
+
+    def show(self, incident: Mapping[str, Any]) -> dict[str, Any]:
+        """The whole incident, through the admin API."""
+        answer = requests.get(self._admin(incident), headers=self._secret, timeout=15)
+        assert answer.status_code == 200, answer.text
+        shown: dict[str, Any] = answer.json()
+        return shown
+
+    def wait_for_state(
+        self, incident: Mapping[str, Any], state: str, within: float = DEADLINE
+    ) -> dict[str, Any]:
+        """The incident, once it is in this state."""
+        shown: dict[str, Any] = wait_until(
+            lambda: (now := self.show(incident))["state"] == state and now,
+            f"{state}; {self.show(incident)}",
+            within,
+        )
+        return shown
+
+    _secret = {"X-Gateway-Secret": GATEWAY_SECRET}  # noqa: RUF012
+
+    def _admin(self, incident: Mapping[str, Any]) -> str:
+        return f"{self.base}/api/incidents/{incident['id']}"
