@@ -27,7 +27,7 @@ run: install ## Web and worker with your own .env and config/config.yaml (+ an e
 	@$(BIN)/python -m local.run
 
 test: install ## Every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: install ## Linters, formatting and types
 	$(BIN)/ruff check .

@@ -80,6 +80,8 @@ def _answer_errors(app: Flask, gateway: Gateway) -> None:
 
 
 def _described(error: Exception) -> tuple[int, str]:
+    if isinstance(error, Unavailable):
+        log.error("unavailable", path=request.path, reason=str(error))
     for kind, status in STATUS.items():
         if isinstance(error, kind):
             return status, str(error)

@@ -36,6 +36,7 @@ class Logger(glogging.Logger):
 
 
 logger_class = Logger
+control_socket_disable = True
 bind = f"{_config.host}:{_config.port}"
 worker_class = "gthread"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
