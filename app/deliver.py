@@ -79,6 +79,7 @@ def _attempt(gateway: Gateway, incident: Incident, token: str, deadline: float) 
     now = gateway.clock()
     pause = pause_after(outcome, incident.failures)
     _tell(incident, kind, outcome, now)
+    gateway.store.agenda.attempt_ended(delivered=outcome.verdict == "delivered")
     if outcome.hold_all:
         gateway.store.agenda.pause(incident.alert_source, now + pause, now)
 

@@ -13,8 +13,9 @@ from typing import Any
 
 from celery import bootsteps
 
-from app.deliver import deliver
+from app.deliver import ATTEMPT_SECONDS, deliver
 from app.gateway import Gateway
+from app.health import heartbeat_due
 from app.store import Unavailable
 from app.telemetry import log
 
@@ -44,6 +45,9 @@ class Sweep:
         while self._announce_late(now) == BATCH and time.monotonic() < half_a_tick:
             pass
         self._announce_turns(now)
+        if heartbeat_due(self._gateway):
+            # Not in this thread: the answer may take ten seconds.
+            self._hands.submit(send_heartbeat, self._gateway)
 
     def _announce_late(self, now: datetime) -> int:
         looks = self._gateway.store.agenda.looks(now, BATCH)
@@ -65,6 +69,13 @@ class Sweep:
         future = self._hands.submit(deliver, self._gateway, incident_id)
         future.add_done_callback(lambda _: self._busy.release())
         return True
+
+
+def send_heartbeat(gateway: Gateway) -> None:
+    """Tell the provider's dead man's switch that all is well, if there is one."""
+    outcome = gateway.provider.ping(deadline=time.monotonic() + ATTEMPT_SECONDS)
+    if outcome is not None and outcome.verdict != "delivered":
+        log.error("heartbeat_failed", reason=outcome.reason, detail=outcome.detail)
 
 
 class SecondHand(threading.Thread):

@@ -52,6 +52,7 @@ class RecordingProvider:
         self.events: list[Event] = []
         self.outcomes: list[Outcome] = []
         self.limits: list[Budget] = []
+        self.pings = 0
         self.meanwhile: Callable[[Event], object] = lambda event: None
         """What happens elsewhere while an event is being sent."""
 
@@ -59,6 +60,10 @@ class RecordingProvider:
         self.events.append(event)
         self.meanwhile(event)
         return self.outcomes.pop(0) if self.outcomes else DELIVERED
+
+    def ping(self, *, deadline: float) -> Outcome | None:
+        self.pings += 1
+        return DELIVERED
 
     def budgets(self, alert_source: str) -> list[Budget]:
         return self.limits

@@ -55,5 +55,11 @@ class Provider(Protocol):
         `deadline` (of `time.monotonic()`, seconds): nothing is sent after it, and no answer awaited.
         """
 
+    def ping(self, *, deadline: float) -> Outcome | None:
+        """Tell the provider's dead man's switch that all is well; None when none is configured.
+
+        Like `send`, it never raises, and is over at `deadline`.
+        """
+
     def budgets(self, alert_source: str) -> list[Budget]:
         """The limits that an event of this alert source counts against."""

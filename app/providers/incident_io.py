@@ -59,18 +59,28 @@ class IncidentIo:
                 "Nothing was sent: set INCIDENTIO_API_KEY and INCIDENTIO_ALERT_SOURCE_CONFIG_ID.",
                 "unauthorized",
             )
-        bearer = Bearer(source.api_key)
-        result = self._http.post(
-            f"{self._settings.base_url}/v2/alert_events/http/{source.id}",
-            body(event, _title(self._title, event.incident)),
-            auth=bearer,
-            deadline=min(deadline, time.monotonic() + WHOLE_SECONDS),
-        )
-        outcome = judge(result, source, datetime.now(UTC), bearer.redact)
+        content = body(event, _title(self._title, event.incident))
+        outcome = self._post(f"alert_events/http/{source.id}", content, source, deadline)
         if source.name != wanted:
             detail = f"Alert source {wanted!r} is not configured any more, so {source.name!r} was used. "
             return replace(outcome, detail=detail + outcome.detail)
         return outcome
+
+    def ping(self, *, deadline: float) -> Outcome | None:
+        """Ping the heartbeat (`POST /v2/heartbeat/{alert_source_config_id}/ping`), if one is configured.
+
+        It has the default API key. Like `send` it never raises, and is over at `deadline` or after 10 s.
+        """
+        heartbeat = self._settings.heartbeat_config_id
+        key = self._settings.api_key
+        if heartbeat is None or key is None:
+            return None
+        source = AlertSource("heartbeat", heartbeat, key)
+        outcome = self._post(f"heartbeat/{heartbeat}/ping", b"{}", source, deadline)
+        if outcome.verdict != "misconfigured":
+            return outcome
+        mend = "check oncall.incident_io.heartbeat_config_id and INCIDENTIO_API_KEY"
+        return replace(outcome, detail=f"incident.io refused the heartbeat ({outcome.reason}): {mend}.")
 
     def budgets(self, alert_source: str) -> list[Budget]:
         """The limits that an event of this alert source counts against: its own, and its API key's."""
@@ -82,6 +92,16 @@ class IncidentIo:
         sources = self._settings.alert_sources.values()
         first = next(other.name for other in sources if other.api_key == source.api_key)
         return [Budget(f"source:{source.name}", per_minute), Budget(f"key:{first}", KEY_PER_MINUTE)]
+
+    def _post(self, path: str, content: bytes, source: AlertSource, deadline: float) -> Outcome:
+        bearer = Bearer(source.api_key)
+        result = self._http.post(
+            f"{self._settings.base_url}/v2/{path}",
+            content,
+            auth=bearer,
+            deadline=min(deadline, time.monotonic() + WHOLE_SECONDS),
+        )
+        return judge(result, source, datetime.now(UTC), bearer.redact)
 
     def _source(self, name: str) -> AlertSource | None:
         """The source of that name; the default one for a name that is gone: in doubt, page."""

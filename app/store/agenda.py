@@ -20,6 +20,11 @@ DUE = PREFIX + "due"
 LOOK = PREFIX + "look"
 PARKED = PREFIX + "parked"
 WORKERS = PREFIX + "workers"
+HEARTBEAT = PREFIX + "heartbeat"
+FAILED = PREFIX + "failed_in_a_row"
+
+# A little less than the 30 s between two heartbeats, since workers look once a second.
+HEARTBEAT_MILLISECONDS = 29_500
 
 # How long an announced incident may be late before the sweep minds; how long before it is due the sweep
 # announces one for which no message was published.
@@ -206,6 +211,19 @@ class Agenda:
         since = (now - within).timestamp()
         names: list[str] = self._connection.call("ZRANGEBYSCORE", WORKERS, since, "+inf")
         return names
+
+    def attempt_ended(self, *, delivered: bool) -> None:
+        """Count attempts to send that failed in a row; one that got through starts the count anew."""
+        self._connection.call(*(("DEL", FAILED) if delivered else ("INCR", FAILED)))
+
+    def failed_in_a_row(self) -> int:
+        """How many attempts failed since the last one that got through."""
+        return int(self._connection.call("GET", FAILED) or 0)
+
+    def heartbeat_turn(self) -> bool:
+        """True for one caller of all every 30 s."""
+        taken = self._connection.call("SET", HEARTBEAT, "sent", "NX", "PX", HEARTBEAT_MILLISECONDS)
+        return bool(taken)
 
 
 def _budget(source: str, limits: Sequence[Limit], now: datetime) -> tuple[list[str], list[str | float]]:

@@ -33,6 +33,7 @@ oncall:
       db: {id: db-id, api_key: "${OTHER_KEY}"}
     title: ${TITLE}
     max_per_minute: ${PER_MINUTE:-120}
+    heartbeat_config_id: ${HEARTBEAT:-}
 """
 
 

@@ -348,3 +348,29 @@ def test_an_incident_that_is_not_stored_has_no_page_to_link_to() -> None:
     event = fields(Event("firing", an_incident(), None))
     assert "source_url" not in event
     assert "can't be acknowledged in Versus Incident" in event["description"]
+
+
+# -- the heartbeat -------------------------------------------------------------------------------------
+
+
+def test_a_heartbeat_is_a_ping_with_the_key(simulator: Simulator, make_provider: MakeProvider) -> None:
+    outcome = make_provider(simulator.base_url, HEARTBEAT="main").ping(deadline=soon())
+    assert outcome is not None
+    assert outcome.verdict == "delivered"
+    [request] = simulator.requests
+    assert (request.method, request.path) == ("POST", "/v2/heartbeat/main/ping")
+    assert (request.authorized, request.status) == (True, 204)
+
+
+def test_a_heartbeat_that_is_refused_says_what_to_mend(
+    simulator: Simulator, make_provider: MakeProvider
+) -> None:
+    outcome = make_provider(simulator.base_url, HEARTBEAT="nowhere").ping(deadline=soon())
+    assert outcome is not None
+    assert outcome.verdict == "misconfigured"
+    assert "heartbeat_config_id" in outcome.detail
+
+
+def test_without_a_heartbeat_nothing_is_sent(provider: IncidentIo, simulator: Simulator) -> None:
+    assert provider.ping(deadline=soon()) is None
+    assert simulator.requests == []

@@ -1,0 +1,41 @@
+"""Is the whole pipeline well: what `/readyz` tells, and what the heartbeat to the provider depends on."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from app.gateway import Gateway
+from app.store import Unavailable
+
+WORKER_SEEN_WITHIN = timedelta(seconds=30)
+OVERDUE_AFTER = timedelta(seconds=30)
+
+# So many attempts to page that failed in a row, with none that got through, are no accident any more.
+FAILED_ATTEMPTS = 5
+
+
+def readiness(gateway: Gateway) -> dict[str, str]:
+    """`ok`, or what is wrong, for each thing that must be well for a page to leave."""
+    try:
+        now = gateway.clock()
+        workers = gateway.store.agenda.workers(now, WORKER_SEEN_WITHIN)
+        oldest = gateway.store.agenda.oldest_due()
+    except Unavailable as error:
+        return {"redis": str(error), "workers": "unknown without Redis", "overdue": "unknown without Redis"}
+    seen = int(WORKER_SEEN_WITHIN.total_seconds())
+    overdue = "ok"
+    if oldest is not None and now - oldest > OVERDUE_AFTER:
+        overdue = f"an incident is overdue by {int((now - oldest).total_seconds())} s"
+    return {
+        "redis": "ok",
+        "workers": "ok" if workers else f"no worker has been seen in the last {seen} s: start one",
+        "overdue": overdue,
+    }
+
+
+def heartbeat_due(gateway: Gateway) -> bool:
+    """Whether it is the caller's turn to send the heartbeat, and all is well. Raises `Unavailable`."""
+    agenda = gateway.store.agenda
+    if not agenda.heartbeat_turn():
+        return False
+    return agenda.failed_in_a_row() < FAILED_ATTEMPTS and set(readiness(gateway).values()) == {"ok"}

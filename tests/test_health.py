@@ -1,0 +1,77 @@
+"""Is all well: what readiness says, and when the heartbeat is sent."""
+
+from __future__ import annotations
+
+import redis
+
+from app.deliver import deliver
+from app.gateway import Gateway
+from app.health import FAILED_ATTEMPTS, heartbeat_due, readiness
+from app.incident import Alert
+from app.providers import Outcome
+from app.receive import Message, Options, receive
+from app.store.agenda import HEARTBEAT
+from tasks.sweep import send_heartbeat
+from tests.fakes import Clock, RecordingProvider
+
+
+def seen(gateway: Gateway) -> None:
+    gateway.store.agenda.worker_lives("one", gateway.clock())
+
+
+def page(gateway: Gateway) -> None:
+    [received] = receive(
+        gateway, [Message(Alert(title="x", source="generic"), "{}")], Options(wait_minutes=0)
+    )
+    assert received.incident is not None
+    deliver(gateway, received.incident.id)
+
+
+def next_turn(redis_url: str) -> None:
+    # 30 s later by Redis's own clock, which no test can wind on.
+    redis.Redis.from_url(redis_url).delete(HEARTBEAT)
+
+
+def test_all_is_well_when_a_worker_lives_and_nothing_is_overdue(gateway: Gateway) -> None:
+    seen(gateway)
+    assert readiness(gateway) == {"redis": "ok", "workers": "ok", "overdue": "ok"}
+
+
+def test_it_says_what_is_wrong(gateway: Gateway, clock: Clock) -> None:
+    receive(gateway, [Message(Alert(title="x", source="generic"), "{}")], Options(wait_minutes=0))
+    clock.wind(seconds=31)
+    checks = readiness(gateway)
+    assert "no worker has been seen in the last 30 s" in checks["workers"]
+    assert checks["overdue"] == "an incident is overdue by 31 s"
+
+
+def test_the_heartbeat_is_one_callers_turn(gateway: Gateway, redis_url: str) -> None:
+    seen(gateway)
+    assert [heartbeat_due(gateway) for _ in range(3)] == [True, False, False]
+    next_turn(redis_url)
+    assert heartbeat_due(gateway)
+
+
+def test_there_is_no_heartbeat_while_something_is_overdue(gateway: Gateway, clock: Clock) -> None:
+    receive(gateway, [Message(Alert(title="x", source="generic"), "{}")], Options(wait_minutes=0))
+    clock.wind(seconds=31)
+    seen(gateway)
+    assert not heartbeat_due(gateway)
+
+
+def test_there_is_no_heartbeat_while_every_attempt_fails(
+    gateway: Gateway, provider: RecordingProvider, redis_url: str
+) -> None:
+    seen(gateway)
+    provider.outcomes = [Outcome("try_again", "500")] * FAILED_ATTEMPTS
+    for _ in range(FAILED_ATTEMPTS):
+        page(gateway)
+    assert not heartbeat_due(gateway)
+    page(gateway)
+    next_turn(redis_url)
+    assert heartbeat_due(gateway)
+
+
+def test_a_heartbeat_pings_the_provider(gateway: Gateway, provider: RecordingProvider) -> None:
+    send_heartbeat(gateway)
+    assert provider.pings == 1
