@@ -46,18 +46,23 @@ def deliver(
     token = secrets.token_hex(8)
     limits = [(b.name, b.per_minute) for b in gateway.provider.budgets(incident.alert_source)]
     if not gateway.store.agenda.take(incident, limits, now, token):
-        log.info("parked", incident=incident_id, alert_source=incident.alert_source)
+        log.info("not_sent_now", incident=incident_id, alert_source=incident.alert_source)
         return
     deadline = time.monotonic() + ATTEMPT_SECONDS
     try:
-        claimed = gateway.change(
-            lambda draft: draft.put(draft.need(incident_id).claimed(token, gateway.clock(), LEASE)),
-            ids=[incident_id],
-        )
+        claimed = _claim(gateway, incident, token)
     except NotAllowed:
         # Acknowledged, resolved or claimed by another worker since it was read.
         return
     _attempt(gateway, claimed, token, deadline)
+
+
+def _claim(gateway: Gateway, incident: Incident, token: str) -> Incident:
+    def work(draft: Draft) -> Incident:
+        # A record that was lost since it was read is written again from what was read.
+        return draft.put((draft.get(incident.id) or incident).claimed(token, gateway.clock(), LEASE))
+
+    return gateway.change(work, ids=[incident.id])
 
 
 def deliver_unstored(gateway: Gateway, incident: Incident, now: datetime, deadline: float) -> Incident | None:

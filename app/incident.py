@@ -155,6 +155,7 @@ class Incident:
             started_at=alert.started_at,
             labels=alert.labels,
             identity=alert.identity,
+            alert_source=alert_source,
         )
         return incident._noted(now, "received", f"from {alert.source}")._awaiting(now, due_at, alert_source)
 
@@ -352,6 +353,11 @@ class Incident:
     def can_be_acknowledged(self) -> bool:
         """Whether an acknowledgement would tell anybody anything new."""
         return self.due_at is not None and self.state not in (State.ACKNOWLEDGED, State.RESOLVED)
+
+    @property
+    def changed_at(self) -> datetime:
+        """When the last thing happened to it."""
+        return self.timeline[-1].at if self.timeline else self.created_at
 
     def _in_flight(self, now: datetime) -> bool:
         return self.claim is not None and self.claim.kind == "firing" and now < self.claim.until

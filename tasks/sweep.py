@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 
@@ -66,9 +66,13 @@ class Sweep:
     def _deliver_here(self, incident_id: str) -> bool:
         if not self._busy.acquire(blocking=False):
             return False
-        future = self._hands.submit(deliver, self._gateway, incident_id)
-        future.add_done_callback(lambda _: self._busy.release())
+        self._hands.submit(deliver, self._gateway, incident_id).add_done_callback(self._ended)
         return True
+
+    def _ended(self, delivery: Future[None]) -> None:
+        self._busy.release()
+        if error := delivery.exception():
+            log.error("own_hands_failed", error=repr(error))
 
 
 def send_heartbeat(gateway: Gateway) -> None:

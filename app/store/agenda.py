@@ -53,15 +53,15 @@ end
 return found
 """
 
-# KEYS: parked, pause, look, parked sources, window...; ARGV: now, window length, limit...
+# KEYS: parked, pause, look, parked sources, due, window...; ARGV: now, window length, limit...
 ROOM = """
 local now, room = tonumber(ARGV[1]), 1e9
 if tonumber(redis.call('GET', KEYS[2]) or 0) > now then
   room = 0
 end
-for i = 5, #KEYS do
+for i = 6, #KEYS do
   redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', now - ARGV[2])
-  room = math.min(room, ARGV[i - 2] - redis.call('ZCARD', KEYS[i]))
+  room = math.min(room, ARGV[i - 3] - redis.call('ZCARD', KEYS[i]))
 end
 """
 
@@ -71,6 +71,11 @@ TAKE_SCRIPT = (
     + """
 local n = #ARGV
 local id, urgency, source, token = ARGV[n - 3], ARGV[n - 2], ARGV[n - 1], ARGV[n]
+-- Acknowledged, or claimed, since it was read: it must not stand in the way of those that wait.
+local due = redis.call('ZSCORE', KEYS[5], id)
+if not due or tonumber(due) > now then
+  return 0
+end
 redis.call('ZADD', KEYS[1], urgency, id)
 if redis.call('ZRANK', KEYS[1], id) >= room then
   redis.call('ZREM', KEYS[3], id)
@@ -79,7 +84,7 @@ if redis.call('ZRANK', KEYS[1], id) >= room then
 end
 redis.call('ZREM', KEYS[1], id)
 redis.call('ZADD', KEYS[3], now + 2, id)
-for i = 5, #KEYS do
+for i = 6, #KEYS do
   redis.call('ZADD', KEYS[i], now, token)
   redis.call('EXPIRE', KEYS[i], 120)
 end
@@ -96,7 +101,15 @@ if redis.call('EXISTS', KEYS[1]) == 0 then
   redis.call('SREM', KEYS[4], ARGV[n - 1])
 end
 local count = math.min(room, tonumber(ARGV[n]))
-return count < 1 and {} or redis.call('ZRANGE', KEYS[1], 0, count - 1)
+local turn = {}
+for _, id in ipairs(count < 1 and {} or redis.call('ZRANGE', KEYS[1], 0, count - 1)) do
+  if redis.call('ZSCORE', KEYS[5], id) then
+    turn[#turn + 1] = id
+  else
+    redis.call('ZREM', KEYS[1], id)
+  end
+end
+return turn
 """
 )
 
@@ -121,7 +134,8 @@ def index(before: Incident | None, after: Incident, *, announced: bool) -> list[
         return []
     unpark: Command = ("ZREM", f"{PARKED}:{after.alert_source}", after.id)
     if after.next_attempt_at is None:
-        return [("ZREM", DUE, after.id), ("ZREM", LOOK, after.id), unpark] if before is not None else []
+        # Also for a new record: it may replace one that was lost, and whose traces are still here.
+        return [("ZREM", DUE, after.id), ("ZREM", LOOK, after.id), unpark]
     look_at = after.next_attempt_at
     if announced:
         look_at += GRACE
@@ -169,7 +183,8 @@ class Agenda:
     def take(self, incident: Incident, limits: Sequence[Limit], now: datetime, token: str) -> bool:
         """Whether the incident may be sent now; if so it is counted, else parked until its turn.
 
-        Nobody overtakes a more urgent incident that is parked for the same alert source.
+        Neither, if it is not due any more. Nobody overtakes a more urgent incident that is parked for the
+        same alert source.
         """
         keys, args = _budget(incident.alert_source, limits, now)
         due = incident.next_attempt_at.timestamp() if incident.next_attempt_at else 0.0
@@ -227,6 +242,6 @@ class Agenda:
 
 
 def _budget(source: str, limits: Sequence[Limit], now: datetime) -> tuple[list[str], list[str | float]]:
-    keys = [f"{PARKED}:{source}", f"{PREFIX}pause:{source}", LOOK, PARKED]
+    keys = [f"{PARKED}:{source}", f"{PREFIX}pause:{source}", LOOK, PARKED, DUE]
     keys += [f"{PREFIX}sent:{name}" for name, _ in limits]
     return keys, [now.timestamp(), WINDOW_SECONDS, *(per_minute for _, per_minute in limits)]

@@ -112,8 +112,9 @@ class Draft:
         """(hash, field, value) for everything that must still be as it was read."""
         for incident in self.put_incidents.values():
             yield INCIDENT + incident.id, "v", self._versions.get(incident.id, "")
-            if incident.identity is not None and incident.id not in self._before:
-                yield IDENTITIES, incident.identity, self._ids_read.get(incident.identity, "")
+            # One that was not looked up belongs to a record that was lost and is written again.
+            if incident.identity in self._ids_read and incident.id not in self._before:
+                yield IDENTITIES, incident.identity, self._ids_read[incident.identity]
 
     def commands(self, token: str, announced: Callable[[Incident], bool]) -> Iterable[Command]:
         """What writes every incident and its indexes."""
@@ -209,8 +210,8 @@ class Incidents:
         by_identity: dict[str, str] = {}
         if identities:
             found = self._connection.call("HMGET", IDENTITIES, *identities)
-            by_identity = {key: i for key, i in zip(identities, found, strict=True) if i is not None}
-        wanted = list(dict.fromkeys([*ids, *by_identity.values()]))
+            by_identity = {key: i or "" for key, i in zip(identities, found, strict=True)}
+        wanted = list(dict.fromkeys([*ids, *filter(None, by_identity.values())]))
         rows = self._connection.calls([("HMGET", INCIDENT + i, "v", "doc") for i in wanted])
         present = {i: row for i, row in zip(wanted, rows, strict=True) if row[0] is not None}
         return Draft(

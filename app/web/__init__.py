@@ -50,6 +50,8 @@ def create_app(gateway: Gateway | None = None) -> Flask:
         telemetry.configure(config.secrets())
         gateway = gateways.build(config, patience=PATIENCE, timeout=REDIS_TIMEOUT)
     app = Flask(__name__)
+    # A person who reads an answer wants the ID first, not `acknowledged_at`.
+    app.json.sort_keys = False  # type: ignore[attr-defined]
     app.register_blueprint(incidents.blueprint(gateway))
     app.register_blueprint(acknowledge.blueprint(gateway))
     app.register_blueprint(operations.blueprint(gateway))

@@ -137,10 +137,7 @@ def _minutes(name: str) -> float | None:
 
 
 def _answer(gateway: Gateway, body: Body, received: list[Received]) -> Answer:
-    incidents = [
-        None if one.incident is None else present.incident(gateway, one.incident, one.incident.created_at)
-        for one in received
-    ]
+    incidents = [_shown_incident(gateway, one) for one in received]
     if not body.is_array:
         status, code = STATUS[received[0].became]
         return {"status": status, "incident": incidents[0]}, code
@@ -149,6 +146,14 @@ def _answer(gateway: Gateway, body: Body, received: list[Received]) -> Answer:
     status, code = next(answer for effect, answer in STATUS.items() if effect in became)
     status = status.replace("Incident ", "Incidents ").replace("Event ", "Events ")
     return {"status": status, "count": len(incidents), "incidents": incidents}, code
+
+
+def _shown_incident(gateway: Gateway, received: Received) -> dict[str, Any] | None:
+    incident = received.incident
+    if incident is None:
+        return None
+    stored = received.became != "escalated_directly"
+    return present.incident(gateway, incident, incident.changed_at if stored else None)
 
 
 def _shown(name: str, value: str) -> str:

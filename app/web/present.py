@@ -9,8 +9,11 @@ from app.gateway import Gateway
 from app.incident import Incident, rfc3339
 
 
-def incident(gateway: Gateway, one: Incident, now: datetime) -> dict[str, Any]:
-    """The incident as JSON, without the sender's body and the timeline. Times are RFC 3339, UTC."""
+def incident(gateway: Gateway, one: Incident, now: datetime | None) -> dict[str, Any]:
+    """The incident as JSON, without the sender's body and the timeline. Times are RFC 3339, UTC.
+
+    The link to acknowledge is good for seven days from `now`; None for an incident that is not stored.
+    """
     return {
         "id": one.id,
         "state": one.state.value,
@@ -31,7 +34,7 @@ def incident(gateway: Gateway, one: Incident, now: datetime) -> dict[str, Any]:
         "alert_source": one.alert_source,
         "attempts": one.attempts,
         "last_error": one.last_error,
-        "ack_url": gateway.links.url(one.id, now) if one.can_be_acknowledged else None,
+        "ack_url": gateway.links.url(one.id, now) if now is not None and one.can_be_acknowledged else None,
         "occurrences": one.occurrences,
     }
 

@@ -79,10 +79,11 @@ def test_a_budget_lets_so_many_through_and_parks_the_rest(store: Store) -> None:
 
 
 def test_a_budget_of_the_key_holds_for_all_its_sources(store: Store) -> None:
+    put(store, *(due(f"{source}{n}", source=source) for source in "ab" for n in range(3)))
     one = [("source:a", 3), ("key:default", 4)]
     other = [("source:b", 3), ("key:default", 4)]
-    taken = [store.agenda.take(due(str(n), source="a"), one, NOW, f"a{n}") for n in range(3)]
-    taken += [store.agenda.take(due(str(n), source="b"), other, NOW, f"b{n}") for n in range(3)]
+    taken = [store.agenda.take(due(f"a{n}", source="a"), one, NOW, f"a{n}") for n in range(3)]
+    taken += [store.agenda.take(due(f"b{n}", source="b"), other, NOW, f"b{n}") for n in range(3)]
     assert taken == [True, True, True, True, False, False]
 
 
@@ -95,14 +96,17 @@ def test_the_most_severe_goes_first_then_what_was_due_first(store: Store) -> Non
         due("critical 2", "critical", at=later),
         due("critical 1", "critical"),
     ]
-    for incident in [*waiting, due("high", "high")]:
-        assert not store.agenda.take(incident, [], NOW, "t")
+    waiting.append(due("high", "high"))
+    put(store, *waiting)
+    for incident in waiting:
+        assert not store.agenda.take(incident, [], later, "t")
     order = store.agenda.turn("default", [], NOW + timedelta(seconds=6), 500)
     assert order == ["critical 1", "critical 2", "high", "none", "low"]
 
 
 def test_nobody_overtakes_a_more_urgent_incident_that_is_parked(store: Store) -> None:
     limits = [("source:default", 1)]
+    put(store, due("first"), due("urgent", "critical"), due("newcomer", "low"))
     assert store.agenda.take(due("first"), limits, NOW, "0")
     assert not store.agenda.take(due("urgent", "critical"), limits, NOW, "1")
     free_again = NOW + timedelta(seconds=61)
@@ -111,6 +115,7 @@ def test_nobody_overtakes_a_more_urgent_incident_that_is_parked(store: Store) ->
 
 
 def test_a_pause_holds_everybody_back_and_a_longer_one_stands(store: Store) -> None:
+    put(store, due("a"), due("b", source="other"))
     store.agenda.pause("default", NOW + timedelta(seconds=30), NOW)
     store.agenda.pause("default", NOW + timedelta(seconds=5), NOW)
     assert not store.agenda.take(due("a"), [], NOW + timedelta(seconds=29), "t")
@@ -120,12 +125,30 @@ def test_a_pause_holds_everybody_back_and_a_longer_one_stands(store: Store) -> N
 
 
 def test_a_source_with_nothing_parked_is_forgotten(store: Store) -> None:
+    put(store, due("a"))
     store.agenda.pause("default", NOW + timedelta(seconds=5), NOW)
     store.agenda.take(due("a"), [], NOW, "t")
     after = NOW + timedelta(seconds=6)
     assert store.agenda.take(due("a"), [], after, "t")
     assert store.agenda.turn("default", [], after, 500) == []
     assert store.agenda.parked_sources() == []
+
+
+def test_what_is_not_due_any_more_is_neither_sent_nor_parked(store: Store, redis_url: str) -> None:
+    put(store, due("a"))
+    acknowledge(store, "a")
+    store.agenda.pause("default", NOW + timedelta(seconds=5), NOW)
+    assert not store.agenda.take(due("a"), [], NOW, "t")
+    assert redis.Redis.from_url(redis_url).zcard("versus:parked:default") == 0
+
+
+def test_what_is_parked_without_being_due_is_dropped_when_its_turn_comes(
+    store: Store, redis_url: str
+) -> None:
+    # Left over from a record that Redis lost.
+    redis.Redis.from_url(redis_url).zadd("versus:parked:default", {"ghost": 0})
+    assert store.agenda.turn("default", [], NOW, 500) == []
+    assert redis.Redis.from_url(redis_url).zcard("versus:parked:default") == 0
 
 
 def test_the_oldest_due_and_the_living_workers_are_told(store: Store) -> None:
