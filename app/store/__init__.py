@@ -8,9 +8,9 @@ from datetime import datetime
 from app.store.agenda import Agenda, Look
 from app.store.connection import Connection, Unavailable
 from app.store.incidents import Draft, Incidents, Page, Stored, Unknown
-from app.store.rejected import Rejected
+from app.store.rejected import KEPT, Rejected
 
-__all__ = ["Draft", "Look", "Page", "Store", "Stored", "Unavailable", "Unknown"]
+__all__ = ["KEPT", "Draft", "Look", "Page", "Store", "Stored", "Unavailable", "Unknown"]
 
 
 class Store:

@@ -7,6 +7,7 @@ sender's body. Every index is derived from the record in the step that writes it
 from __future__ import annotations
 
 import json
+import math
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -188,22 +189,24 @@ class Incidents:
         Raises `ValueError` for a cursor that is none of ours.
         """
         key = ALL if state is None else BY_STATE + state
-        below = "+inf" if cursor is None else f"({float(cursor)!r}"
+        after = _place(cursor)
         found: list[Incident] = []
         while True:
+            # From the last one's time on, itself included: others may have come at the same moment.
             rows = self._connection.call(
-                "ZREVRANGEBYSCORE", key, below, "-inf", "WITHSCORES", "LIMIT", 0, PAGE_READ
+                "ZREVRANGEBYSCORE", key, after[0], "-inf", "WITHSCORES", "LIMIT", 0, PAGE_READ
             )
-            scores = dict(zip(rows[::2], rows[1::2], strict=True))
-            docs = self._connection.calls([("HGET", INCIDENT + i, "doc") for i in scores])
-            for score, doc in zip(scores.values(), docs, strict=True):
+            places = [(float(score), i) for i, score in zip(rows[::2], rows[1::2], strict=True)]
+            unseen = [place for place in places if place < after]
+            docs = self._connection.calls([("HGET", INCIDENT + i, "doc") for _, i in unseen])
+            for place, doc in zip(unseen, docs, strict=True):
                 incident = None if doc is None else RECORD.validate_json(doc)
                 if incident is not None and wanted(incident):
                     if len(found) == limit:
-                        return Page(found, str(found[-1].created_at.timestamp()))
+                        return Page(found, f"{found[-1].created_at.timestamp()!r}:{found[-1].id}")
                     found.append(incident)
-                below = f"({score}"
-            if len(scores) < PAGE_READ:
+                after = place
+            if len(places) < PAGE_READ or not unseen:
                 return Page(found, None)
 
     def _read(self, ids: Sequence[str], identities: Sequence[str]) -> Draft:
@@ -230,6 +233,16 @@ class Incidents:
         for command in draft.commands(token, lambda incident: incident.id in announce):
             args += (len(command), *command)
         return bool(self._commit_script(keys, args))
+
+
+def _place(cursor: str | None) -> tuple[float, str]:
+    """Time and ID of the last incident of the page before; without one, what comes before the newest."""
+    if cursor is None:
+        return math.inf, ""
+    score, _, incident_id = cursor.partition(":")
+    if not math.isfinite(float(score)):
+        raise ValueError("A time is a finite number.")
+    return float(score), incident_id
 
 
 def _needed(incident: Incident | None) -> Incident:

@@ -16,8 +16,10 @@ ENTRIES = REJECTED + ":entries"
 COUNTS = REJECTED + ":counts"
 
 KEPT = 1000
-# What one body may take of Redis's memory, bytes: a thousand of them stay under 64 MiB.
 BODY_KEPT = 65_536
+"""Bytes of a body."""
+# What one body may take of Redis's memory, bytes: as JSON, a control character takes six.
+ROOM = 2 * BODY_KEPT
 
 # KEYS: times, entries, counts; ARGV: ID, time, entry, how many are kept.
 REJECT_SCRIPT = """
@@ -46,14 +48,17 @@ class Rejected:
         `about`: headers and query, free of secrets. Raises `Unavailable`.
         """
         entry_id = hashlib.sha256(body + error.encode()).hexdigest()[:32]
+        shown, whole = body[:BODY_KEPT].decode("utf-8", "replace"), len(body) <= BODY_KEPT
+        while len(json.dumps(shown)) > ROOM:
+            shown, whole = shown[: len(shown) // 2], False
         entry = {
             "id": entry_id,
             "first_at": rfc3339(now),
             "status": status,
             "error": error,
             "size": len(body),
-            "truncated": len(body) > BODY_KEPT,
-            "body": body[:BODY_KEPT].decode("utf-8", "replace"),
+            "truncated": not whole,
+            "body": shown,
             **about,
         }
         self._reject([REJECTED, ENTRIES, COUNTS], [entry_id, now.timestamp(), json.dumps(entry), KEPT])

@@ -69,9 +69,10 @@ def _answer_errors(app: Flask, gateway: Gateway) -> None:
         if status < 500 and request.blueprint == "intake":
             incidents.keep_rejected(gateway, error, status, sentence)
         if request.blueprint == "acknowledge" and acknowledge.wants_page():
-            return acknowledge.page("message.html", status, heading=_heading(status), sentence=sentence)
-        response = jsonify(error=sentence)
-        response.status_code = status
+            response = acknowledge.page("message.html", status, heading=_heading(status), sentence=sentence)
+        else:
+            response = jsonify(error=sentence)
+            response.status_code = status
         if isinstance(error, HTTPException):
             response.headers.extend(h for h in error.get_headers() if h[0] == "Allow")
         if isinstance(error, IntakeUnauthorized):

@@ -52,9 +52,11 @@ def wants_page() -> bool:
     Browsers name `text/html`; a program that takes anything gets the page to look at, and JSON when it acts.
     """
     accepted = request.accept_mimetypes
-    if request.method == "POST":
-        return "text/html" in accepted.values()
-    return accepted["text/html"] >= accepted["application/json"]
+    # By name: what stands for everything, as in the `*/*` of many libraries, asks for nothing.
+    named = set(accepted.values())
+    if "text/html" in named:
+        return accepted["text/html"] >= accepted["application/json"]
+    return request.method != "POST" and "application/json" not in named
 
 
 def page(template: str, status: int, **context: Any) -> Response:

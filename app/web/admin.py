@@ -11,12 +11,14 @@ from pydantic import SecretStr
 from app import actions
 from app.gateway import Gateway
 from app.incident import Incident, State
+from app.store import KEPT
 from app.text import one_line
 from app.web import present
 from app.web.guard import check_admin
 from app.web.incidents import BadParameter
 
 LONGEST_LIST = 500
+LONGEST_BY = 100
 Answer = dict[str, Any]
 
 
@@ -59,7 +61,7 @@ def blueprint(gateway: Gateway, secret: SecretStr) -> Blueprint:
 
     @admin.get("/api/rejected")
     def list_rejected() -> Answer:
-        return {"rejected": gateway.store.rejected.newest(_limit(100))}
+        return {"rejected": gateway.store.rejected.newest(_limit(100, KEPT))}
 
     return admin
 
@@ -74,9 +76,12 @@ def _done(gateway: Gateway, status: str, incident: Incident) -> Answer:
 
 
 def _by() -> str:
-    body = request.get_json(silent=True)
+    try:
+        body = request.get_json(silent=True)
+    except RecursionError:
+        body = None
     by = body.get("by") if isinstance(body, dict) else None
-    return one_line(by, 100) if isinstance(by, str) and by.strip() else "admin API"
+    return (one_line(by, LONGEST_BY) if isinstance(by, str) else "") or "admin API"
 
 
 def _state() -> State | None:
@@ -88,10 +93,10 @@ def _state() -> State | None:
     return State(wanted)
 
 
-def _limit(default: int) -> int:
+def _limit(default: int, most: int = LONGEST_LIST) -> int:
     value = request.args.get("limit", str(default))
-    if not (value.isascii() and value.isdigit() and 1 <= int(value[:9]) <= LONGEST_LIST):
-        raise BadParameter(f"The limit {value[:40]!r} must be a number from 1 to {LONGEST_LIST}.")
+    if not (value.isascii() and value.isdigit() and len(value) < 9 and 1 <= int(value) <= most):
+        raise BadParameter(f"The limit {value[:40]!r} must be a number from 1 to {most}.")
     return int(value)
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 from flask import Blueprint, g, request
+from gunicorn.http.errors import ParseException
 
 from app import senders
 from app.gateway import Gateway
@@ -14,7 +17,7 @@ from app.receive import Message, Options, Received, receive
 from app.store import Unavailable
 from app.telemetry import log
 from app.web import present
-from app.web.body import MAX_BODY, Body, TooLarge, read_body
+from app.web.body import MAX_BODY, BadBody, Body, TooLarge, read_body
 from app.web.guard import check_intake
 
 # What is read and thrown away of a body that is too large, bytes: a sender that is cut off while it still
@@ -30,6 +33,8 @@ STATUS = {
     "recorded": ("Event recorded", 200),
     "escalated_directly": ("Escalated directly", 202),
 }
+
+SHOWN_PAIRS, SHOWN_NAME, SHOWN_VALUE = 50, 100, 500
 
 SECRET_NAME = re.compile(r"auth|cookie|token|secret|key|sig|pass", re.IGNORECASE)
 NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?|\.[0-9]{1,9}")
@@ -67,8 +72,8 @@ def keep_rejected(gateway: Gateway, error: Exception, status: int, sentence: str
     about = {
         "method": request.method,
         "remote_address": request.remote_addr,
-        "headers": {k: _shown(k, v) for k, v in request.headers.items()},
-        "query": {k: _shown(k, v) for k, v in request.args.items()},
+        "headers": _shown(request.headers.items()),
+        "query": _shown(request.args.items()),
     }
     entry = None
     try:
@@ -82,6 +87,14 @@ def keep_rejected(gateway: Gateway, error: Exception, status: int, sentence: str
 
 
 def _read() -> bytes:
+    try:
+        return _read_whole()
+    except (ParseException, OSError) as error:
+        # The connection broke or stalled, or what came is no chunk: nothing that we did.
+        raise BadBody("The body breaks off, or its chunks are broken: send it again, whole.") from error
+
+
+def _read_whole() -> bytes:
     raw = request.stream.read(MAX_BODY + 1)
     g.raw_body = raw
     if len(raw) <= MAX_BODY:
@@ -156,5 +169,9 @@ def _shown_incident(gateway: Gateway, received: Received) -> dict[str, Any] | No
     return present.incident(gateway, incident, incident.changed_at if stored else None)
 
 
-def _shown(name: str, value: str) -> str:
-    return "<secret>" if SECRET_NAME.search(name) else value
+def _shown(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Without secrets, and no more of it than helps: strangers send it."""
+    return {
+        name[:SHOWN_NAME]: "<secret>" if SECRET_NAME.search(name) else value[:SHOWN_VALUE]
+        for name, value in islice(pairs, SHOWN_PAIRS)
+    }

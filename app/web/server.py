@@ -11,6 +11,9 @@ import sys
 
 from gunicorn import glogging
 from gunicorn.config import Config as GunicornConfig
+from gunicorn.http.message import Request
+from gunicorn.http.unreader import SocketUnreader
+from gunicorn.workers.base import Worker
 
 from app import telemetry
 from config import ConfigError, load_config
@@ -45,3 +48,12 @@ threads = 16
 keepalive = 30
 timeout = 60
 graceful_timeout = 30
+
+# Of silence in the middle of a request, after which its thread is needed for others.
+STALLED_SECONDS = 5
+
+
+def pre_request(_: Worker, request: Request) -> None:
+    """Let go of a sender that stalls within its body: threads are few, and gunicorn would wait for ever."""
+    if isinstance(request.unreader, SocketUnreader):
+        request.unreader.sock.settimeout(STALLED_SECONDS)

@@ -1,0 +1,67 @@
+"""The web application without a network: over a real Redis, with a clock to wind and a recording provider."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from app import telemetry
+from app.gateway import Gateway
+from app.store import Store
+from app.web import create_app
+from local.embedded import free_port
+from tests.fakes import API_KEY, GATEWAY_SECRET
+
+Report = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def client(gateway: Gateway) -> FlaskClient:
+    """Somebody who sends requests."""
+    return create_app(gateway).test_client()
+
+
+@pytest.fixture
+def admin(client: FlaskClient) -> FlaskClient:
+    """Somebody who knows the gateway secret; the same service."""
+    client.environ_base["HTTP_X_GATEWAY_SECRET"] = GATEWAY_SECRET
+    return client
+
+
+@pytest.fixture
+def report(client: FlaskClient) -> Report:
+    """Sends a webhook with these fields and parameters; returns the incident."""
+
+    def send(parameters: dict[str, str] | None = None, **fields: Any) -> dict[str, Any]:
+        body = {"title": "Disk full", **fields}
+        answer = client.post("/api/incidents", json=body, query_string=parameters)
+        assert answer.status_code in (200, 201), answer.text
+        incident: dict[str, Any] = answer.get_json()["incident"]
+        return incident
+
+    return send
+
+
+@pytest.fixture
+def without_redis(gateway: Gateway) -> Gateway:
+    """A gateway whose Redis is away, and which does not wait for it."""
+    url = f"redis://127.0.0.1:{free_port()}/0"
+    return replace(gateway, store=Store(url, patience=0.05, timeout=0.05))
+
+
+@pytest.fixture
+def logged() -> Iterator[Callable[[], str]]:
+    """What was logged until now."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    stream = io.StringIO()
+    telemetry.configure([API_KEY, GATEWAY_SECRET], stream)
+    yield stream.getvalue
+    root.handlers[:] = handlers
+    root.setLevel(level)

@@ -1,0 +1,216 @@
+"""What was refused can be found again: once with a count, without secrets, and within bounds."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from base64 import b64encode
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import redis
+from flask.testing import FlaskClient
+from pydantic import SecretStr
+
+from app.gateway import Gateway
+from app.store.rejected import BODY_KEPT, KEPT
+from app.web import create_app
+from app.web.body import MAX_BODY
+from tests.fakes import GATEWAY_SECRET, Clock
+
+SECRET = "test-secret-of-a-sender-5e"
+
+
+def rejected(admin: FlaskClient, **query: Any) -> list[dict[str, Any]]:
+    answer = admin.get("/api/rejected", query_string=query)
+    assert answer.status_code == 200, answer.text
+    entries: list[dict[str, Any]] = answer.get_json()["rejected"]
+    return entries
+
+
+def only(admin: FlaskClient) -> dict[str, Any]:
+    [entry] = rejected(admin)
+    return entry
+
+
+def test_nothing_is_kept_of_what_was_accepted(admin: FlaskClient) -> None:
+    assert admin.post("/api/incidents", json={"title": "x"}).status_code == 201
+    assert rejected(admin) == []
+
+
+def test_a_refused_body_is_kept_with_the_reason(admin: FlaskClient) -> None:
+    answer = admin.post("/api/incidents?oncall_enable=true", data=b'{"title": "cut', content_type="text/x")
+    entry = only(admin)
+    assert entry["body"] == '{"title": "cut'
+    assert (entry["status"], entry["error"]) == (400, answer.get_json()["error"])
+    assert (entry["size"], entry["truncated"], entry["count"]) == (14, False, 1)
+    assert entry["first_at"] == entry["last_at"] == "2026-03-04T03:00:00.000Z"
+    assert (entry["method"], entry["remote_address"]) == ("POST", "127.0.0.1")
+    assert entry["query"] == {"oncall_enable": "true"}
+    assert entry["headers"]["Content-Type"] == "text/x"
+    assert len(entry["id"]) == 32
+
+
+@pytest.mark.parametrize(
+    ("raw", "query", "status"),
+    [
+        (b"", "", 400),
+        (b"[]", "", 400),
+        (b'{"title": "x"}', "oncall_wait_minutes=-1", 400),
+        (b'{"title": "x"}', "incidentio_other_alert_source=infrared", 400),
+        (b" " * (MAX_BODY + 1), "", 413),
+    ],
+)
+def test_it_is_kept_whatever_the_reason(admin: FlaskClient, raw: bytes, query: str, status: int) -> None:
+    assert admin.post(f"/api/incidents?{query}", data=raw).status_code == status
+    entry = only(admin)
+    assert (entry["status"], entry["body"]) == (status, raw[:BODY_KEPT].decode())
+
+
+def test_a_webhook_without_the_intake_secret_is_kept_too(admin: FlaskClient, gateway: Gateway) -> None:
+    config = gateway.config.model_copy(update={"intake_secret": SecretStr(SECRET)})
+    guarded = create_app(replace(gateway, config=config)).test_client()
+    guarded.post("/api/incidents", data=b'{"title": "x"}')
+    assert (only(admin)["status"], only(admin)["body"]) == (401, '{"title": "x"}')
+
+
+def test_the_same_body_again_is_one_entry_with_a_count(admin: FlaskClient, clock: Clock) -> None:
+    for _ in range(3):
+        admin.post("/api/incidents", data=b"broken")
+        clock.wind(minutes=1)
+    entry = only(admin)
+    assert entry["count"] == 3
+    assert entry["first_at"] == "2026-03-04T03:00:00.000Z"
+    assert entry["last_at"] == "2026-03-04T03:02:00.000Z"
+
+
+def test_the_same_body_refused_for_another_reason_is_another_entry(admin: FlaskClient) -> None:
+    for query in ("oncall_enable=x", "oncall_wait_minutes=x"):
+        admin.post(f"/api/incidents?{query}", json={"title": "x"})
+    assert [entry["count"] for entry in rejected(admin)] == [1, 1]
+
+
+def test_the_one_refused_last_is_first(admin: FlaskClient, clock: Clock) -> None:
+    for body in ("a", "b", "c", "a"):
+        admin.post("/api/incidents", data=body)
+        clock.wind(seconds=1)
+    assert [entry["body"] for entry in rejected(admin)] == ["a", "c", "b"]
+    assert [entry["body"] for entry in rejected(admin, limit=2)] == ["a", "c"]
+
+
+def test_the_newest_thousand_are_kept(admin: FlaskClient, gateway: Gateway, clock: Clock) -> None:
+    for n in range(KEPT):
+        gateway.store.rejected.add(b"%d" % n, clock.wind(seconds=1), error="x", status=400, about={})
+    clock.wind(seconds=1)
+    admin.post("/api/incidents", data=b"the newest")
+    assert KEPT == 1000
+    entries = rejected(admin, limit=KEPT)
+    assert [entries[0]["body"], entries[-1]["body"], len(entries)] == ["the newest", "1", KEPT]
+
+
+def test_a_forgotten_entry_leaves_nothing_behind(
+    admin: FlaskClient, gateway: Gateway, clock: Clock, redis_url: str
+) -> None:
+    for n in range(KEPT + 5):
+        gateway.store.rejected.add(b"%d" % n, clock.wind(seconds=1), error="x", status=400, about={})
+    client = redis.Redis.from_url(redis_url)
+    sizes = [client.zcard("versus:rejected")]
+    sizes += [client.hlen(f"versus:rejected:{what}") for what in ("entries", "counts")]
+    assert sizes == [KEPT] * 3
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        ("Authorization", f"Bearer {SECRET}"),
+        ("Authorization", "Basic " + b64encode(f"x:{SECRET}".encode()).decode()),
+        ("Proxy-Authorization", SECRET),
+        ("Cookie", f"session={SECRET}"),
+        ("X-Versus-Token", SECRET),
+        ("X-Gateway-Secret", SECRET),
+        ("X-API-Key", SECRET),
+        ("X-Hub-Signature-256", SECRET),
+        ("X-Password", SECRET),
+    ],
+)
+def test_secrets_in_headers_are_removed(gateway: Gateway, redis_url: str, header: str, value: str) -> None:
+    client = create_app(gateway).test_client(use_cookies=False)
+    client.post("/api/incidents", data=b"broken", headers={header: value, "User-Agent": "cron"})
+    stored = redis.Redis.from_url(redis_url, decode_responses=True).hvals("versus:rejected:entries")
+    entry = json.loads(stored[0])
+    assert entry["headers"][header.title()] == "<secret>"
+    assert entry["headers"]["User-Agent"] == "cron"
+    assert SECRET not in stored[0]
+    assert value not in stored[0]
+
+
+@pytest.mark.parametrize("name", ["token", "Token", "api_key", "signature", "password", "secret", "auth"])
+def test_secrets_in_the_query_are_removed(client: FlaskClient, redis_url: str, name: str) -> None:
+    client.post(f"/api/incidents?{name}={SECRET}&{name}={SECRET}&oncall_enable=x", data=b"{}")
+    stored = redis.Redis.from_url(redis_url, decode_responses=True).hvals("versus:rejected:entries")
+    assert json.loads(stored[0])["query"] == {name: "<secret>", "oncall_enable": "x"}
+    assert SECRET not in stored[0]
+
+
+def test_a_long_body_is_cut_at_64_kib(admin: FlaskClient) -> None:
+    admin.post("/api/incidents", data=b"x" * (BODY_KEPT + 1))
+    entry = only(admin)
+    assert (len(entry["body"]), entry["size"], entry["truncated"]) == (65_536, 65_537, True)
+
+
+@pytest.mark.parametrize(
+    ("data", "headers"),
+    [
+        pytest.param(b"\0" * MAX_BODY, {}, id="what grows as JSON"),
+        pytest.param(b"x", {f"X-{n}": "v" * 8000 for n in range(90)}, id="headers"),
+    ],
+)
+def test_no_entry_takes_more_memory_than_its_share(
+    client: FlaskClient, redis_url: str, data: bytes, headers: dict[str, str]
+) -> None:
+    """A thousand entries of strangers must not fill a Redis that holds incidents."""
+    client.post("/api/incidents", data=data, headers=headers)
+    [stored] = redis.Redis.from_url(redis_url).hvals("versus:rejected:entries")
+    assert len(stored) <= 3 * BODY_KEPT
+
+
+@pytest.mark.parametrize(
+    ("raw", "headers", "shown"),
+    [
+        (b"\xff\xfe\x00", {}, "\ufffd\ufffd\x00"),
+        ("Küche".encode("latin-1"), {}, "K\ufffdche"),
+        (gzip.compress(b"broken", mtime=0), {"Content-Encoding": "gzip"}, None),
+    ],
+)
+def test_a_body_that_is_no_text_is_kept_as_far_as_it_is(
+    admin: FlaskClient, raw: bytes, headers: dict[str, str], shown: str | None
+) -> None:
+    assert admin.post("/api/incidents", data=raw, headers=headers).status_code == 400
+    entry = only(admin)
+    assert entry["size"] == len(raw)
+    assert shown in (None, entry["body"])
+
+
+def test_without_redis_the_refused_body_is_logged(without_redis: Gateway, logged: Callable[[], str]) -> None:
+    client = create_app(without_redis).test_client()
+    answer = client.post(f"/api/incidents?token={SECRET}", data=b'{"title": "cut')
+    assert answer.status_code == 400
+    assert "event=rejected_not_kept" in logged()
+    assert "cut" in logged()
+    assert SECRET not in logged()
+
+
+def test_a_refusal_is_logged_without_its_body(client: FlaskClient, logged: Callable[[], str]) -> None:
+    client.post("/api/incidents", data=b"broken", headers={"Authorization": SECRET})
+    assert "event=rejected " in logged()
+    assert "status=400" in logged()
+    assert SECRET not in logged()
+    assert GATEWAY_SECRET not in logged()
+
+
+@pytest.mark.parametrize("limit", ["0", "1001", "x", "-1"])
+def test_a_bad_limit_is_refused(admin: FlaskClient, limit: str) -> None:
+    answer = admin.get(f"/api/rejected?limit={limit}")
+    assert (answer.status_code, "limit" in answer.get_json()["error"]) == (400, True)
