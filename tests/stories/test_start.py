@@ -1,0 +1,91 @@
+"""Starting: a wrong configuration ends with 2 and a sentence; `make run` brings its own Redis."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from local.embedded import free_port
+from local.processes import ROOT, Process, procfile, with_our_programs
+from local.simulator import Simulator
+from tests.stories.stack import wait_until
+
+WRONG = "oncall:\n  enable: true\n  wait_minute: 3\n"
+
+
+@pytest.mark.parametrize("name", sorted(procfile()))
+def test_a_wrong_configuration_ends_every_process_with_2_and_a_sentence(name: str, tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(WRONG)
+    with (tmp_path / "output").open("wb") as output:
+        process = Process(name, {"PATH": os.environ["PATH"], "VERSUS_CONFIG": str(config)}, output)
+        assert process.wait(30) == 2
+    told = (tmp_path / "output").read_text()
+    assert "did you mean oncall.wait_minutes?" in told
+    assert "INCIDENTIO_API_KEY" in told
+    assert "Traceback" not in told
+
+
+def kill_workers(runner: int) -> None:
+    """SIGKILL for the Celery processes that this `make run` started."""
+    workers = [p for p in psutil.Process(runner).children(recursive=True) if p.name() == "celery"]
+    assert workers
+    for worker in workers:
+        worker.kill()
+
+
+def test_make_run_brings_its_own_redis_and_starts_a_dead_worker_again(tmp_path: Path) -> None:
+    port = str(free_port())
+    base = f"http://127.0.0.1:{port}"
+    with Simulator({"key": {"source"}}) as simulator:
+        environ = with_our_programs(
+            {
+                "PATH": os.environ["PATH"],
+                "PYTHONPATH": str(ROOT),
+                "PORT": port,
+                "VERSUS_CONFIG": str(ROOT / "config" / "config.yaml"),
+                "INCIDENTIO_API_KEY": "key",
+                "INCIDENTIO_ALERT_SOURCE_CONFIG_ID": "source",
+                "INCIDENTIO_BASE_URL": simulator.base_url,
+            }
+        )
+
+        def run() -> subprocess.Popen[bytes]:
+            with (tmp_path / "output").open("ab") as output:
+                command = [sys.executable, "-m", "local.run"]
+                return subprocess.Popen(command, cwd=tmp_path, env=environ, stdout=output, stderr=output)
+
+        def ready() -> bool:
+            try:
+                return requests.get(f"{base}/readyz", timeout=5).ok
+            except requests.RequestException:
+                return False
+
+        def page_for(title: str) -> None:
+            answer = requests.post(
+                f"{base}/api/incidents",
+                json={"title": title},
+                params={"oncall_wait_minutes": "0"},
+                timeout=15,
+            )
+            incident_id = answer.json()["incident"]["id"]
+            wait_until(lambda: simulator.events(incident_id), f"the page for {title}")
+
+        for title in ("first run", "second run"):
+            running = run()
+            try:
+                wait_until(ready, f"ready: {tmp_path / 'output'}")
+                page_for(title)
+                kill_workers(running.pid)
+                page_for(f"{title}, after its worker was killed")
+            finally:
+                running.send_signal(signal.SIGINT)
+                assert running.wait(30) is not None
+        assert (tmp_path / "data").is_dir()
