@@ -91,13 +91,15 @@ class SecondHand(threading.Thread):
         self._stopped = threading.Event()
 
     def run(self) -> None:
-        while not self._stopped.wait(TICK):
+        # The first tick comes at once: pages may have been due while no worker lived.
+        while not self._stopped.is_set():
             try:
                 self._tick()
             except Unavailable as error:
                 log.warning("sweep_waits", reason=str(error))
             except Exception:
                 log.exception("sweep_failed")
+            self._stopped.wait(TICK)
 
     def stop(self) -> None:
         """End after the tick under way."""
