@@ -97,9 +97,7 @@ def test_acknowledged_while_it_is_sent_is_both(
 def test_resolved_while_it_is_sent_gets_its_all_clear(
     gateway: Gateway, clock: Clock, provider: RecordingProvider, due: str
 ) -> None:
-    provider.meanwhile = lambda event: (
-        event.kind == "firing" and actions.resolve(gateway, due, "ops")
-    )
+    provider.meanwhile = lambda event: event.kind == "firing" and actions.resolve(gateway, due, "ops")
     deliver(gateway, due)
     deliver(gateway, due)
     assert provider.told() == [("firing", due), ("resolved", due)]
