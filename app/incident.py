@@ -12,24 +12,14 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Literal
 
-Severity = Literal["critical", "high", "medium", "low", "info"]
+from app.alert import SEVERITIES, Alert, Severity, most_severe
+
 Kind = Literal["firing", "resolved"]
 """What an event says to the provider."""
-
-SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium", "low", "info")
 
 # The timeline keeps its beginning (why somebody was paged) and its end (what holds now).
 TIMELINE_HEAD = 40
 TIMELINE_TAIL = 160
-
-
-class Effect(StrEnum):
-    """What a webhook does to the problem that it speaks of."""
-
-    FIRING = "firing"
-    RESOLVED = "resolved"
-    ACKNOWLEDGED = "acknowledged"
-    NOTE = "note"
 
 
 class State(StrEnum):
@@ -51,28 +41,6 @@ class State(StrEnum):
 
 class NotAllowed(Exception):
     """The move can't be made from the incident's state; the text says why in one sentence."""
-
-
-@dataclass(frozen=True, slots=True)
-class Alert:
-    """What a sender said, in one shape for all senders."""
-
-    title: str
-    """One line, 1 to 255 characters."""
-    source: str
-    """The sender, for example `alertmanager`."""
-    effect: Effect = Effect.FIRING
-    description: str = ""
-    """The sender's words, Markdown."""
-    severity: Severity | None = None
-    service: str | None = None
-    source_url: str | None = None
-    """The alert in the sender's system; http or https."""
-    started_at: datetime | None = None
-    """UTC."""
-    labels: dict[str, str] = field(default_factory=dict)
-    identity: str | None = None
-    """A digest of the sender's own key for the problem; None when it gave none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,12 +341,6 @@ class Incident:
         if len(timeline) > TIMELINE_HEAD + TIMELINE_TAIL:
             timeline = timeline[:TIMELINE_HEAD] + timeline[-TIMELINE_TAIL:]
         return replace(self, timeline=timeline)
-
-
-def most_severe(one: Severity | None, other: Severity | None) -> Severity | None:
-    """The worse of two severities; an unknown one is no severity."""
-    known = [severity for severity in (one, other) if severity is not None]
-    return min(known, key=SEVERITIES.index, default=None)
 
 
 def rfc3339(moment: datetime) -> str:

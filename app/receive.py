@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
+from app.alert import Alert, Effect
 from app.deliver import ATTEMPT_SECONDS, deliver_unstored
 from app.gateway import Gateway
-from app.incident import Alert, Effect, Incident
+from app.incident import Incident
 from app.store import Draft, Unavailable
 from app.telemetry import log
 

@@ -9,9 +9,10 @@ import pytest
 import redis
 
 from app import actions
+from app.alert import Alert
 from app.deliver import GIVE_UP_AFTER, LEASE, deliver
 from app.gateway import Gateway
-from app.incident import Alert, Incident, State
+from app.incident import Incident, State
 from app.providers import Budget, Event, Outcome
 from app.receive import Message, Options, receive
 from tests.fakes import Clock, RecordingProvider

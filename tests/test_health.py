@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import redis
 
+from app.alert import Alert
 from app.deliver import deliver
 from app.gateway import Gateway
 from app.health import FAILED_ATTEMPTS, heartbeat_due, readiness
-from app.incident import Alert
 from app.providers import Outcome
 from app.receive import Message, Options, receive
 from app.store.agenda import HEARTBEAT

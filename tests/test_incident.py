@@ -8,17 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.incident import (
-    TIMELINE_HEAD,
-    TIMELINE_TAIL,
-    Alert,
-    Incident,
-    Kind,
-    NotAllowed,
-    State,
-    most_severe,
-    rfc3339,
-)
+from app.alert import Alert, most_severe
+from app.incident import TIMELINE_HEAD, TIMELINE_TAIL, Incident, Kind, NotAllowed, State, rfc3339
 
 NOW = datetime(2026, 3, 4, 3, 0, tzinfo=UTC)
 DUE = NOW + timedelta(minutes=3)

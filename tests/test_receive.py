@@ -8,8 +8,9 @@ from datetime import timedelta
 import pytest
 import redis
 
+from app.alert import Alert, Effect
 from app.gateway import Gateway
-from app.incident import Alert, Effect, State
+from app.incident import State
 from app.providers import Outcome
 from app.receive import Message, NotReady, Options, Received, receive
 from app.store import Store, Unavailable

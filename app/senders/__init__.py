@@ -7,7 +7,7 @@ from typing import Any
 
 import app.senders.alertmanager as alertmanager
 import app.senders.generic as generic
-from app.incident import Alert
+from app.alert import Alert
 from app.senders.fields import Webhook
 
 Reader = Callable[[Webhook], Alert | None]

@@ -15,7 +15,7 @@ from itertools import islice
 
 import app.senders.fields as fields
 import app.senders.generic as generic
-from app.incident import Alert, Effect, Severity, most_severe
+from app.alert import Alert, Effect, Severity, most_severe
 from app.senders.fields import Json, Webhook, first, mapping
 from app.text import cut
 

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, TypeVar
 
-from app.incident import Severity
+from app.alert import Severity
 from app.text import cut, lines, one_line
 
 Json = Mapping[str, Any]

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 import app.senders.fields as fields
-from app.incident import Alert, Effect, Severity
+from app.alert import Alert, Effect, Severity
 from app.senders.fields import Webhook, first
 from app.text import cut
 

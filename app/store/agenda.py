@@ -188,7 +188,7 @@ class Agenda:
         """
         keys, args = _budget(incident.alert_source, limits, now)
         due = incident.next_attempt_at.timestamp() if incident.next_attempt_at else 0.0
-        urgency = incident.urgency * 1e11 + due
+        urgency = incident.urgency * 1e10 + due
         args += [incident.id, urgency, incident.alert_source, token]
         return bool(self._take(keys, args))
 

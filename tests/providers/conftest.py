@@ -11,7 +11,8 @@ from typing import Any, Protocol
 
 import pytest
 
-from app.incident import Alert, Incident
+from app.alert import Alert
+from app.incident import Incident
 from app.providers import Event, Outcome
 from app.providers.incident_io import IncidentIo
 from config import load_config

@@ -17,7 +17,8 @@ from incident_io.models.alert_events_create_http_payload_v2 import AlertEventsCr
 from structlog.testing import capture_logs
 
 from app import __version__
-from app.incident import SEVERITIES, Incident
+from app.alert import SEVERITIES
+from app.incident import Incident
 from app.providers import Budget, Event, Outcome, provider_for
 from app.providers.incident_io import LABELS, IncidentIo, body
 from config import load_config

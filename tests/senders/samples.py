@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from app.incident import Alert
+from app.alert import Alert
 from app.senders import read
 
 FILES = sorted((Path(__file__).parent / "payloads").glob("*.json"))

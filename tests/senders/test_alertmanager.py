@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.incident import Effect
+from app.alert import Effect
 from app.senders import read
 from tests.senders.samples import SAMPLES, alert_of
 

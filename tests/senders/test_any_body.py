@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.incident import SEVERITIES, Alert, Effect
+from app.alert import SEVERITIES, Alert, Effect
 from app.senders import read
 
 Body = dict[str, Any]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.incident import Alert
+from app.alert import Alert
 from app.senders import read
 from tests.senders.samples import SAMPLES, alert_of
 

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import redis
 
-from app.incident import Alert, Incident, Severity
+from app.alert import Alert, Severity
+from app.incident import Incident
 from app.store import Store
 from app.store.agenda import AHEAD, DUE, GRACE, LOOK
 from tests.store.test_incidents import acknowledge, put

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import redis
 
-from app.incident import Alert, Incident, NotAllowed, State
+from app.alert import Alert
+from app.incident import Incident, NotAllowed, State
 from app.store import Draft, Store, Unavailable, Unknown
 from app.store.connection import Connection
 from app.store.incidents import COMMIT_SCRIPT

@@ -10,9 +10,10 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from app.alert import Alert
 from app.deliver import deliver
 from app.gateway import Gateway
-from app.incident import Alert, Incident
+from app.incident import Incident
 from app.web import create_app
 from tests.fakes import Clock, RecordingProvider
 from tests.web.conftest import Report

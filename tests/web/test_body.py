@@ -85,8 +85,8 @@ def test_it_reads_json_whatever_the_content_type_says(kind: str) -> None:
     [
         ("", b'{"a": 1}'),
         ("identity", b'{"a": 1}'),
-        ("gzip", gzip.compress(b'{"a": 1}')),
-        ("X-GZIP", gzip.compress(b'{"a"') + gzip.compress(b": 1}")),
+        ("gzip", gzip.compress(b'{"a": 1}', mtime=0)),
+        ("X-GZIP", gzip.compress(b'{"a"', mtime=0) + gzip.compress(b": 1}", mtime=0)),
         (" Deflate", zlib.compress(b'{"a": 1}')),
         ("deflate", zlib.compress(b'{"a": 1}', wbits=-15)),
     ],
