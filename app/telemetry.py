@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TextIO
+from urllib.parse import quote, quote_plus
 
 import structlog
 
@@ -21,14 +23,31 @@ class Redacted(logging.Formatter):
     def __init__(self, inner: logging.Formatter, secrets: Sequence[str]) -> None:
         super().__init__()
         self._inner = inner
-        # The longest first: one secret may be part of another.
-        self._secrets = sorted((s for s in secrets if len(s) >= SHORTEST_SECRET), key=len, reverse=True)
+        self._redact = redactor(secrets)
 
     def format(self, record: logging.LogRecord) -> str:
-        line = self._inner.format(record)
-        for secret in self._secrets:
-            line = line.replace(secret, "<secret>")
-        return line
+        return self._redact(self._inner.format(record))
+
+
+def redactor(secrets: Sequence[str]) -> Callable[[str], str]:
+    """A function that writes `<secret>` in place of these secrets, however a text quotes them."""
+    forms = {form for secret in secrets if len(secret) >= SHORTEST_SECRET for form in _written(secret)}
+    # The longest first: one secret may be part of another.
+    ordered = sorted(forms, key=len, reverse=True)
+
+    def redact(text: str) -> str:
+        for form in ordered:
+            text = text.replace(form, "<secret>")
+        return text
+
+    return redact
+
+
+def _written(secret: str) -> set[str]:
+    """As it is, in JSON, in a `repr`, in a URL, and in a logfmt value."""
+    quoted = {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1]}
+    forms = {secret, quote(secret), quote(secret, safe=""), quote_plus(secret)} | quoted
+    return forms | {form.replace('"', '\\"') for form in forms}
 
 
 def configure(secrets: Sequence[str], stream: TextIO | None = None) -> None:

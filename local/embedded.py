@@ -50,6 +50,8 @@ class EmbeddedRedis:
     def start(self) -> EmbeddedRedis:
         """Start, or start again with the same data; returns when it answers. Raises `RuntimeError`."""
         self._directory.mkdir(parents=True, exist_ok=True)
+        if self._answers():
+            raise self._failed(f"port {self.port} is taken")
         settings = {
             "bind": "127.0.0.1",
             "port": str(self.port),
@@ -85,13 +87,20 @@ class EmbeddedRedis:
     def _wait_until_it_answers(self) -> None:
         deadline = time.monotonic() + STARTED_WITHIN
         while time.monotonic() < deadline and self.process is not None and self.process.poll() is None:
-            try:
-                with socket.create_connection(("127.0.0.1", self.port), timeout=1) as probe:
-                    probe.sendall(b"PING\r\n")
-                    # It says LOADING while it still reads its data.
-                    if probe.recv(64).startswith(b"+PONG"):
-                        return
-            except OSError:
-                pass
+            if self._answers():
+                return
             time.sleep(0.02)
-        raise RuntimeError(f"The embedded Redis did not start; see {self._directory / 'server.log'}.")
+        self.kill()
+        raise self._failed("it does not answer")
+
+    def _answers(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as probe:
+                probe.sendall(b"PING\r\n")
+                # It says LOADING while it still reads its data.
+                return probe.recv(64).startswith(b"+PONG")
+        except OSError:
+            return False
+
+    def _failed(self, why: str) -> RuntimeError:
+        return RuntimeError(f"The embedded Redis did not start; see {self._directory / 'server.log'}: {why}.")

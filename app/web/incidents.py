@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
 
@@ -15,7 +15,7 @@ from app import senders
 from app.gateway import Gateway
 from app.receive import Message, Options, Received, receive
 from app.store import Unavailable
-from app.telemetry import log
+from app.telemetry import log, redactor
 from app.web import present
 from app.web.body import MAX_BODY, BadBody, Body, TooLarge, read_body
 from app.web.guard import check_intake
@@ -69,11 +69,13 @@ def blueprint(gateway: Gateway) -> Blueprint:
 
 def keep_rejected(gateway: Gateway, error: Exception, status: int, sentence: str) -> None:
     """Keep a refused webhook so that it can be found again; log it when not even that can be done."""
+    # Proxies repeat a whole URL, with the token in it, in headers of their own.
+    redact = redactor(gateway.config.secrets())
     about = {
         "method": request.method,
         "remote_address": request.remote_addr,
-        "headers": _shown(request.headers.items()),
-        "query": _shown(request.args.items()),
+        "headers": _shown(request.headers.items(), redact),
+        "query": _shown(request.args.items(), redact),
     }
     entry = None
     try:
@@ -169,9 +171,9 @@ def _shown_incident(gateway: Gateway, received: Received) -> dict[str, Any] | No
     return present.incident(gateway, incident, incident.changed_at if stored else None)
 
 
-def _shown(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+def _shown(pairs: Iterable[tuple[str, str]], redact: Callable[[str], str]) -> dict[str, str]:
     """Without secrets, and no more of it than helps: strangers send it."""
     return {
-        name[:SHOWN_NAME]: "<secret>" if SECRET_NAME.search(name) else value[:SHOWN_VALUE]
+        name[:SHOWN_NAME]: "<secret>" if SECRET_NAME.search(name) else redact(value)[:SHOWN_VALUE]
         for name, value in islice(pairs, SHOWN_PAIRS)
     }

@@ -1,0 +1,174 @@
+"""The way to the broker: which servers, users and certificates, and how long anybody waits for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import redis
+from celery import Celery
+from kombu.exceptions import OperationalError
+from kombu.transport.redis import SentinelChannel
+from kombu.utils import functional
+
+from app.alert import Alert
+from app.incident import Incident
+from app.store import Stored
+from app.wakeup import PUBLISH_TIMEOUT, QUIET_SECONDS, Wakeup, broker_settings
+from local.embedded import EmbeddedRedis, free_port
+from tasks import broker
+from tests.relay import Relay
+from tests.tls import Certificates, certificates
+
+NOW = datetime(2026, 3, 4, 3, 0, tzinfo=UTC)
+QUEUE = "versus:broker:versus"
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return certificates(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture
+def secure(server: EmbeddedRedis, tls: Certificates) -> Iterator[Relay]:
+    """The server behind TLS."""
+    relay = Relay(server.port, tls.server)
+    yield relay
+    relay.stop()
+
+
+def connection(url: str) -> Any:
+    """What Celery makes of our settings; not connected."""
+    celery = Celery("test", amqp=broker.Broker, set_as_current=False)
+    celery.conf.update(broker_settings(url))
+    return celery.connection_for_read()
+
+
+# -- TLS, users, sentinels ----------------------------------------------------------------------------
+
+
+def test_a_knock_goes_through_tls_with_a_private_certificate_authority(
+    secure: Relay, tls: Certificates, redis_url: str
+) -> None:
+    assert Wakeup(f"rediss://localhost:{secure.port}/0?ssl_ca_certs={tls.ca}").knock("id-1", 0)
+    assert redis.Redis.from_url(redis_url).llen(QUEUE) == 1
+
+
+@pytest.mark.parametrize(("host", "query"), [("localhost", ""), ("127.0.0.1", "?ssl_ca_certs={}")])
+def test_no_knock_goes_to_a_server_that_proves_nothing(
+    host: str, query: str, secure: Relay, tls: Certificates, redis_url: str
+) -> None:
+    # Left alone, kombu takes any certificate for a rediss:// URL without parameters.
+    assert not Wakeup(f"rediss://{host}:{secure.port}/0{query.format(tls.ca)}").knock("id-1", 0)
+    assert redis.Redis.from_url(redis_url).llen(QUEUE) == 0
+
+
+def test_kombu_gets_user_password_and_database_as_they_are() -> None:
+    made = connection("redis://us%40er:p%2Fw%3B%23@[::1]:6380/2")
+    assert (made.userid, made.password, made.virtual_host) == ("us@er", "p/w;#", "2")
+    assert (made.hostname, made.port) == ("::1", 6380)
+    assert not made.ssl
+
+
+def test_kombu_gets_every_sentinel_each_with_the_credentials_of_redis() -> None:
+    made = connection("sentinel://:p%3Bw@one,two:5000/3?master_name=pager&sentinel_password=s%3Fw")
+    assert made.alt == ["sentinel://:p%3Bw@one:26379/3", "sentinel://:p%3Bw@two:5000/3"]
+    assert made.password == "p;w"
+    assert made.transport_options["master_name"] == "pager"
+    sentinel = made.transport_options["sentinel_kwargs"]
+    assert (sentinel["username"], sentinel["password"], sentinel.get("ssl")) == (None, "s?w", None)
+
+
+def test_with_sentinels_tls_is_for_them_and_for_redis() -> None:
+    made = connection("sentinel://one/0?ssl=true")
+    assert made.ssl == {"ssl_cert_reqs": "required", "ssl_check_hostname": True}
+    assert made.transport_options["sentinel_kwargs"]["ssl"] is True
+    assert made.transport_options["sentinel_kwargs"]["ssl_cert_reqs"] == "required"
+
+
+# -- nobody waits long --------------------------------------------------------------------------------
+
+
+def stored(count: int) -> list[Stored]:
+    alert = Alert(title="Disk full", source="test")
+    due_at = NOW + timedelta(minutes=3)
+    return [
+        Stored(Incident.opened(f"id-{n}", alert, NOW, due_at=due_at, alert_source="default"), True)
+        for n in range(count)
+    ]
+
+
+@pytest.fixture
+def silent(server: EmbeddedRedis) -> Iterator[Relay]:
+    """A server that has gone silent on every connection."""
+    relay = Relay(server.port)
+    yield relay
+    relay.stop()
+
+
+def test_a_broker_that_is_away_costs_a_request_one_try_however_many_knocks_it_has() -> None:
+    wakeup = Wakeup(f"redis://127.0.0.1:{free_port()}/0")
+    began = time.monotonic()
+    wakeup.announce(stored(50), NOW)
+    assert time.monotonic() - began < PUBLISH_TIMEOUT
+
+
+def test_a_broker_that_hangs_costs_a_request_one_try_however_many_knocks_it_has(silent: Relay) -> None:
+    wakeup = Wakeup(f"redis://127.0.0.1:{silent.port}/0")
+    assert wakeup.knock("id-1", 0)
+    silent.freeze()
+    began = time.monotonic()
+    wakeup.announce(stored(50), NOW)
+    assert time.monotonic() - began < PUBLISH_TIMEOUT + 1
+
+
+def test_knocks_are_published_again_soon_after_a_failure(silent: Relay) -> None:
+    wakeup = Wakeup(f"redis://127.0.0.1:{silent.port}/0")
+    assert wakeup.knock("id-1", 0)
+    silent.freeze()
+    assert not wakeup.knock("id-2", 0)
+    began = time.monotonic()
+    while not wakeup.knock("id-3", 0):
+        assert time.monotonic() - began < QUIET_SECONDS + 1
+        time.sleep(0.05)  # poll
+
+
+def test_the_consumer_is_back_soon_however_long_redis_was_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(functional, "sleep", slept.append)
+    pauses: list[float] = []
+    made = connection(f"redis://127.0.0.1:{free_port()}/0")
+    with pytest.raises(OperationalError):
+        made.ensure_connection(lambda _, pause: pauses.append(pause), 8)
+    assert pauses == [1.0, 2.0, 3.0, 4.0, 5.0, 5.0, 5.0, 5.0]
+    assert sum(slept) == sum(pauses)
+
+
+# -- what was not acknowledged ------------------------------------------------------------------------
+
+
+def fails(error: Exception) -> Callable[..., Any]:
+    def fail(*_: object, **__: object) -> Any:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    "error", [redis.ConnectionError("gone"), AttributeError("'NoneType' object has no attribute 'hostname'")]
+)
+def test_messages_that_cannot_be_given_back_end_nothing(error: Exception) -> None:
+    channel: Any = SimpleNamespace(do_restore=True, conn_or_acquire=fails(error))
+    held: Any = broker.QoS(channel)
+    held._delivered["tag"] = "message"
+    held.restore_unacked_once()
+    assert held._delivered.restored
+
+
+def test_the_guard_is_in_place_for_sentinels_too() -> None:
+    broker.survive_lost_connections()
+    assert SentinelChannel.QoS is broker.QoS

@@ -1,0 +1,311 @@
+"""The second hand: what it announces and when, what it delivers itself, and that nothing ends it."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import logging
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+import redis
+
+from app import actions, telemetry
+from app.alert import Alert
+from app.deliver import deliver
+from app.gateway import Gateway
+from app.incident import State
+from app.providers import Budget, Event
+from app.receive import Message, Options, receive
+from app.store import Unavailable
+from app.wakeup import MOST_AT_ONCE, Wakeup
+from tasks.sweep import BATCH, OWN_HANDS, OWN_HANDS_AFTER, SecondHand, Sweep
+from tests.fakes import Clock, RecordingProvider
+
+
+class RecordingWakeup(Wakeup):
+    """Remembers knocks as (incident ID, seconds to wait) instead of publishing them."""
+
+    def __init__(self) -> None:
+        self.knocks: list[tuple[str, float]] = []
+
+    def knock(
+        self, incident_id: str, wait: float, alert_source: str | None = None, title: str | None = None
+    ) -> bool:
+        self.knocks.append((incident_id, wait))
+        return True
+
+    def heard(self) -> list[str]:
+        """The incidents knocked for since it was asked last."""
+        knocks, self.knocks = self.knocks, []
+        return [incident_id for incident_id, _ in knocks]
+
+
+@pytest.fixture
+def wakeup() -> RecordingWakeup:
+    return RecordingWakeup()
+
+
+@pytest.fixture
+def quiet(gateway: Gateway, wakeup: RecordingWakeup) -> Gateway:
+    """The gateway, with nobody answering its knocks."""
+    return dataclasses.replace(gateway, wakeup=wakeup)
+
+
+@pytest.fixture
+def sweep(quiet: Gateway) -> Sweep:
+    return Sweep(quiet)
+
+
+def received(gateway: Gateway, wait_minutes: float, *, alike: int = 1) -> list[str]:
+    """The IDs of so many new incidents, sent in one request."""
+    alert = Alert(title="Disk full", source="test")
+    messages = [Message(alert, "{}")] * alike
+    incidents = [one.incident for one in receive(gateway, messages, Options(wait_minutes=wait_minutes))]
+    return [incident.id for incident in incidents if incident is not None]
+
+
+def test_an_announced_incident_is_left_to_its_message_until_it_is_late(
+    quiet: Gateway, sweep: Sweep, wakeup: RecordingWakeup, clock: Clock
+) -> None:
+    [incident_id] = received(quiet, 3)
+    assert wakeup.heard() == [incident_id]
+    clock.wind(seconds=180.9)
+    sweep.tick()
+    assert wakeup.heard() == []
+    clock.wind(seconds=0.1)
+    sweep.tick()
+    assert wakeup.knocks == [(incident_id, -1.0)]
+
+
+def test_looks_at_what_stays_late_grow_apart(
+    quiet: Gateway, sweep: Sweep, wakeup: RecordingWakeup, clock: Clock
+) -> None:
+    received(quiet, 0)
+    wakeup.heard()
+    at = []
+    for second in range(1, int(OWN_HANDS_AFTER)):
+        clock.wind(seconds=1)
+        sweep.tick()
+        if wakeup.heard():
+            at.append(second)
+    assert at == [1, 3, 6, 12]
+
+
+@pytest.mark.parametrize(("wait_minutes", "alike"), [(120, 1), (3, MOST_AT_ONCE + 1)])
+def test_what_got_no_message_is_announced_ten_seconds_ahead(
+    quiet: Gateway, sweep: Sweep, wakeup: RecordingWakeup, clock: Clock, wait_minutes: float, alike: int
+) -> None:
+    ids = received(quiet, wait_minutes, alike=alike)
+    clock.wind(seconds=wait_minutes * 60 - 10.1)
+    sweep.tick()
+    assert wakeup.heard() == []
+    clock.wind(seconds=0.2)
+    sweep.tick()
+    assert sorted(incident_id for incident_id, _ in wakeup.knocks) == sorted(ids)
+    assert all(9.8 < wait < 10 for _, wait in wakeup.knocks)
+    clock.wind(seconds=1)
+    wakeup.heard()
+    sweep.tick()
+    assert wakeup.heard() == []
+
+
+def test_what_was_acknowledged_is_not_announced(
+    quiet: Gateway, sweep: Sweep, wakeup: RecordingWakeup, clock: Clock
+) -> None:
+    [incident_id] = received(quiet, 3)
+    wakeup.heard()
+    actions.acknowledge(quiet, incident_id, "somebody")
+    clock.wind(hours=1)
+    sweep.tick()
+    assert wakeup.heard() == []
+
+
+def test_more_than_a_batch_is_announced_in_one_tick(
+    quiet: Gateway, sweep: Sweep, wakeup: RecordingWakeup, clock: Clock
+) -> None:
+    ids = received(quiet, 3, alike=BATCH + 20)
+    clock.wind(minutes=3)
+    sweep.tick()
+    assert sorted(wakeup.heard()) == sorted(ids)
+
+
+def test_two_workers_share_what_is_late(quiet: Gateway, wakeup: RecordingWakeup, clock: Clock) -> None:
+    ids = received(quiet, 0, alike=MOST_AT_ONCE + 1)
+    clock.wind(seconds=2)
+    for sweep in (Sweep(quiet), Sweep(quiet)):
+        sweep.tick()
+    assert sorted(wakeup.heard()) == sorted(ids)
+
+
+def test_what_waits_for_the_budget_is_called_when_its_turn_comes(
+    quiet: Gateway, sweep: Sweep, wakeup: RecordingWakeup, clock: Clock, provider: RecordingProvider
+) -> None:
+    provider.limits = [Budget("source:default", 2)]
+    ids = received(quiet, 0, alike=4)
+    clock.wind(seconds=1)
+    for incident_id in ids:
+        deliver(quiet, incident_id)
+    assert [incident_id for _, incident_id in provider.told()] == ids[:2]
+    wakeup.heard()
+    clock.wind(seconds=60)
+    sweep.tick()
+    assert wakeup.heard() == []
+    clock.wind(seconds=2)
+    sweep.tick()
+    assert sorted(wakeup.heard()) == sorted(ids[2:])
+
+
+def test_a_tick_says_that_this_worker_lives(quiet: Gateway, sweep: Sweep, clock: Clock) -> None:
+    second = clock().resolution
+    assert quiet.store.agenda.workers(clock(), second) == []
+    sweep.tick()
+    assert len(quiet.store.agenda.workers(clock(), second)) == 1
+
+
+# -- its own hands ------------------------------------------------------------------------------------------
+
+
+def test_what_is_very_late_is_delivered_without_a_message(
+    quiet: Gateway, sweep: Sweep, wakeup: RecordingWakeup, clock: Clock, provider: RecordingProvider
+) -> None:
+    [incident_id] = received(quiet, 0)
+    wakeup.heard()
+    sent = threading.Event()
+    provider.meanwhile = lambda event: sent.set()
+    clock.wind(seconds=OWN_HANDS_AFTER)
+    sweep.tick()
+    assert sent.wait(5)
+    _until(lambda: quiet.store.incidents.need(incident_id).state is State.ESCALATED)
+    assert provider.told() == [("firing", incident_id)]
+    assert wakeup.heard() == []
+
+
+def test_hands_that_are_full_leave_the_rest_to_messages(
+    quiet: Gateway, sweep: Sweep, wakeup: RecordingWakeup, clock: Clock, provider: RecordingProvider
+) -> None:
+    busy, go_on = threading.Barrier(OWN_HANDS + 1), threading.Event()
+
+    def hang(event: Event) -> None:
+        busy.wait(5)
+        go_on.wait(5)
+
+    provider.meanwhile = hang
+    ids = received(quiet, 0, alike=OWN_HANDS + 3)
+    wakeup.heard()
+    clock.wind(seconds=OWN_HANDS_AFTER + 1)
+    try:
+        # It comes back at once, though every hand hangs.
+        sweep.tick()
+        busy.wait(5)
+        in_hand = {incident_id for _, incident_id in provider.told()}
+        assert len(in_hand) == OWN_HANDS
+        assert sorted(wakeup.heard()) == sorted(set(ids) - in_hand)
+    finally:
+        go_on.set()
+    _until(lambda: all(quiet.store.incidents.need(i).state is State.ESCALATED for i in in_hand))
+
+
+def test_hands_are_free_again_after_an_error(
+    quiet: Gateway, sweep: Sweep, clock: Clock, provider: RecordingProvider
+) -> None:
+    failed = threading.Semaphore(0)
+
+    def fail(event: Event) -> None:
+        failed.release()
+        raise RuntimeError("a bug")
+
+    provider.meanwhile = fail
+    received(quiet, 0, alike=OWN_HANDS)
+    clock.wind(seconds=OWN_HANDS_AFTER + 1)
+    sweep.tick()
+    assert all(failed.acquire(timeout=5) for _ in range(OWN_HANDS))
+    provider.meanwhile = lambda event: None
+    _until(lambda: _tick_later(sweep, clock) and len(_escalated(quiet)) == OWN_HANDS)
+
+
+def test_an_error_in_its_own_hands_is_logged(
+    quiet: Gateway, sweep: Sweep, clock: Clock, provider: RecordingProvider, log: io.StringIO
+) -> None:
+    def fail(event: Event) -> None:
+        raise RuntimeError("a bug")
+
+    provider.meanwhile = fail
+    received(quiet, 0)
+    clock.wind(seconds=OWN_HANDS_AFTER)
+    sweep.tick()
+    _until(lambda: "own_hands_failed" in log.getvalue(), "an error that nobody sees is never mended")
+    assert "RuntimeError" in log.getvalue()
+    assert "a bug" in log.getvalue()
+
+
+def _tick_later(sweep: Sweep, clock: Clock) -> bool:
+    clock.wind(seconds=20)
+    sweep.tick()
+    return True
+
+
+def _escalated(gateway: Gateway) -> list[str]:
+    page = gateway.store.incidents.page(State.ESCALATED, lambda _: True, 100, None)
+    return [incident.id for incident in page.incidents]
+
+
+def _until(condition: Callable[[], bool], what: str = "in time") -> None:
+    paused = threading.Event()
+    for _ in range(250):
+        if condition():
+            return
+        paused.wait(0.02)
+    pytest.fail(f"not within 5 s: {what}")
+
+
+# -- the thread that ticks --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """What is logged from here on."""
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    stream = io.StringIO()
+    telemetry.configure([], stream)
+    yield stream
+    root.handlers = handlers
+    root.setLevel(level)
+
+
+@pytest.mark.parametrize(
+    ("error", "logged"),
+    [(Unavailable("Redis can't be reached."), "event=sweep_waits"), (KeyError("a bug"), "KeyError: 'a bug'")],
+)
+def test_no_error_ends_the_second_hand(error: Exception, logged: str, log: io.StringIO) -> None:
+    ticked_again = threading.Event()
+    errors = [error]
+
+    def tick() -> None:
+        if errors:
+            raise errors.pop()
+        ticked_again.set()
+
+    hand = SecondHand(tick)
+    hand.start()
+    try:
+        assert ticked_again.wait(5)
+    finally:
+        hand.stop()
+    hand.join(5)
+    assert not hand.is_alive()
+    assert logged in log.getvalue()
+
+
+def test_a_tick_without_redis_says_so(quiet: Gateway, clock: Clock, redis_url: str) -> None:
+    with quiet.store.patience(0.0):
+        client = redis.Redis.from_url(redis_url)
+        client.config_set("requirepass", "changed")
+        try:
+            client.client_kill_filter(skipme=True, _type="normal")
+            with pytest.raises(Unavailable):
+                Sweep(quiet).tick()
+        finally:
+            client.config_set("requirepass", "")
