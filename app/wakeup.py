@@ -6,8 +6,10 @@ what it did not wake, and a claim lets one worker through.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from urllib.parse import quote
 
 from celery import Celery
 from kombu.exceptions import OperationalError
@@ -15,6 +17,7 @@ from kombu.exceptions import OperationalError
 from app.incident import Incident
 from app.store import Stored
 from app.telemetry import log
+from config.redis_address import RedisAddress, redis_address
 
 DELIVER = "versus.deliver"
 """Name of the task that a knock starts; `tasks/deliver.py` registers itself under it."""
@@ -29,22 +32,66 @@ MOST_AT_ONCE = 50
 # A knock that comes early changes nothing and leaves the page to the sweep, so better a moment late.
 SLACK_SECONDS = 0.02
 
+# A request that has stored its incidents, or a sweep with hundreds of knocks, may not hang on the broker.
+PUBLISH_TIMEOUT = 1.0
+QUIET_SECONDS = 2.0
 
-def broker_settings() -> dict[str, object]:
-    """What web and worker must agree on to exchange knocks."""
+
+def broker_settings(redis_url: str, *, timeout: float = 3.0) -> dict[str, object]:
+    """What web and worker must agree on to exchange knocks, and how Celery reaches this Redis.
+
+    `timeout`: seconds for each try to connect, and for each answer.
+    """
+    address = redis_address(redis_url)
+    options: dict[str, object] = {
+        "visibility_timeout": 3600,
+        "global_keyprefix": "versus:broker:",
+        # A connection that is half open is found out and replaced after so many seconds.
+        "health_check_interval": 5,
+        # A publisher that can't connect gives up at once; the consumer tries on, see `tasks/broker.py`.
+        "max_retries": 0,
+        **_socket_options(timeout),
+    }
+    if address.master_name is not None:
+        options["master_name"] = address.master_name
+        options["sentinel_kwargs"] = _sentinel_options(address, timeout / len(address.nodes))
     return {
         "task_default_queue": "versus",
         "task_ignore_result": True,
         "task_serializer": "json",
         "accept_content": ["json"],
-        "broker_transport_options": {
-            "visibility_timeout": 3600,
-            "global_keyprefix": "versus:broker:",
-            "socket_timeout": 3.0,
-            "socket_connect_timeout": 3.0,
-            "socket_keepalive": True,
-        },
+        "broker_url": _broker_url(address),
+        # Not left to the URL: without options of its own, kombu takes any certificate.
+        "broker_use_ssl": dict(address.tls) if address.tls else None,
+        "broker_transport_options": options,
     }
+
+
+def _socket_options(timeout: float) -> dict[str, object]:
+    return {"socket_timeout": timeout, "socket_connect_timeout": timeout, "socket_keepalive": True}
+
+
+def _sentinel_options(address: RedisAddress, timeout: float) -> dict[str, object]:
+    tls = {"ssl": True, **address.tls} if address.tls else {}
+    password = address.sentinel_password
+    return {
+        "username": address.sentinel_username,
+        "password": password.get_secret_value() if password else None,
+        **_socket_options(timeout),
+        **tls,
+    }
+
+
+def _broker_url(address: RedisAddress) -> str:
+    scheme = "sentinel" if address.master_name is not None else "rediss" if address.tls else "redis"
+    credentials = quote(address.username or "", safe="")
+    if address.password is not None:
+        credentials += ":" + quote(address.password.get_secret_value(), safe="")
+    at = "@" if credentials else ""
+    return ";".join(
+        f"{scheme}://{credentials}{at}{f'[{host}]' if ':' in host else host}:{port}/{address.db}"
+        for host, port in address.nodes
+    )
 
 
 def worth_announcing(incident: Incident, now: datetime, *, at_once: int, pending: int) -> bool:
@@ -58,11 +105,15 @@ def worth_announcing(incident: Incident, now: datetime, *, at_once: int, pending
 
 
 class Wakeup:
-    """Publishes knocks."""
+    """Publishes knocks.
 
-    def __init__(self, broker_url: str) -> None:
-        self._celery = Celery("versus", broker=broker_url, set_as_current=False)
-        self._celery.conf.update(broker_settings())
+    While Redis is away nobody waits for it long: after a failure there is no other try for two seconds.
+    """
+
+    def __init__(self, redis_url: str) -> None:
+        self._celery = Celery("versus", set_as_current=False)
+        self._celery.conf.update(broker_settings(redis_url, timeout=PUBLISH_TIMEOUT))
+        self._quiet_until = float("-inf")
 
     def announce(self, stored: Iterable[Stored], now: datetime) -> None:
         """Knock for what was stored and is to be announced. What can't be published, the sweep will find."""
@@ -79,12 +130,15 @@ class Wakeup:
 
         The alert source's name and the title are for the day when Redis has lost the record by then.
         """
+        if time.monotonic() < self._quiet_until:
+            return False
         countdown = max(0.0, wait) + SLACK_SECONDS
         try:
             self._celery.send_task(
                 DELIVER, args=[incident_id, alert_source, title], countdown=countdown, retry=False
             )
         except (OperationalError, OSError) as error:
+            self._quiet_until = time.monotonic() + QUIET_SECONDS
             log.warning("knock_failed", incident=incident_id, error=type(error).__name__)
             return False
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, Undefine
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import SandboxedEnvironment
 from pydantic import AfterValidator, SecretStr
+
+from config.redis_address import TLS_FILES, NotAnAddress, redis_address
 
 
 class Wrong(ValueError):
@@ -119,17 +122,14 @@ Host = Annotated[str, AfterValidator(_host)]
 
 
 def _redis_url(secret: SecretStr) -> SecretStr:
-    url = secret.get_secret_value()
-    if not re.fullmatch(r"(rediss?|sentinel)://[!-~]+", url):
-        raise Wrong
-    if not url.startswith("sentinel"):
-        try:
-            # Raises ValueError when a / or # in the password ended the host too early.
-            port = urlsplit(url).port
-        except ValueError:
-            raise Wrong("characters such as / # ? @ in its password must be percent-encoded") from None
-        if port == 0:
-            raise Wrong
+    try:
+        address = redis_address(secret.get_secret_value())
+    except NotAnAddress as error:
+        raise Wrong(*error.args) from None
+    for name in TLS_FILES:
+        # Found out now: the connection would only ever say that Redis can't be reached.
+        if address.tls and name in address.tls and not os.access(str(address.tls[name]), os.R_OK):
+            raise Wrong(f"its {name} names nothing that can be read here")
     return secret
 
 

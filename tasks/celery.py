@@ -16,8 +16,8 @@ from tasks import broker, deliver, sweep
 def create_celery(config: Config) -> Celery:
     """A Celery worker for this configuration. Nothing is connected yet."""
     built = gateway.build(config)
-    celery = Celery("versus", broker=config.redis.url.get_secret_value())
-    celery.conf.update(wakeup.broker_settings())
+    celery = Celery("versus", amqp=broker.Broker)
+    celery.conf.update(wakeup.broker_settings(config.redis.url.get_secret_value()))
     celery.conf.update(
         worker_prefetch_multiplier=1,
         # A message is done when it is taken: what a dead worker held, the sweep finds sooner than the broker.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,8 +11,12 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import redis
+from pydantic import SecretStr
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from redis.sentinel import Sentinel
+
+from config.redis_address import RedisAddress, redis_address
 
 PREFIX = "versus:"
 
@@ -29,6 +34,60 @@ class Unavailable(Exception):
     """Redis can't be reached, or refuses to work, for longer than we were willing to wait."""
 
 
+def _client(address: RedisAddress, timeout: float) -> redis.Redis:
+    options: dict[str, Any] = {
+        "socket_keepalive": True,
+        # Plain replies, the same from every server version.
+        "protocol": 2,
+        # Trying again is decided here, where the deadline of the whole request is known.
+        "retry": Retry(NoBackoff(), 0),
+        "ssl": address.tls is not None,
+        **(address.tls or {}),
+    }
+    redis_options = {
+        **options,
+        **_user(address.username, address.password),
+        **_timeouts(timeout),
+        "db": address.db,
+        "decode_responses": True,
+    }
+    if address.master_name is None:
+        host, port = address.nodes[0]
+        return redis.Redis(host=host, port=port, **redis_options)
+    sentinel_options = {
+        **options,
+        **_user(address.sentinel_username, address.sentinel_password),
+        # Asking one after the other, some of them dead, may take no longer than one try.
+        **_timeouts(timeout / len(address.nodes)),
+    }
+    # The master is looked up for each new connection, so that nothing has to be told of a failover.
+    sentinels = Sentinel(  # type: ignore[no-untyped-call]
+        address.nodes, sentinel_kwargs=sentinel_options, **redis_options
+    )
+    master: redis.Redis = sentinels.master_for(address.master_name)  # type: ignore[no-untyped-call]
+    return master
+
+
+def _user(name: str | None, password: SecretStr | None) -> dict[str, Any]:
+    return {"username": name, "password": password.get_secret_value() if password else None}
+
+
+def _timeouts(seconds: float) -> dict[str, Any]:
+    return {"socket_timeout": seconds, "socket_connect_timeout": seconds}
+
+
+def _reason(error: redis.RedisError) -> str:
+    """Why Redis can't be reached, in words that name neither host nor user."""
+    if isinstance(error, redis.AuthenticationError):
+        return "it refuses the user name or the password"
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"its certificate was not accepted: {cause.verify_message.rstrip('.')}"
+        cause = cause.__cause__ or cause.__context__
+    return type(error).__name__
+
+
 class Connection:
     """Runs commands against Redis, again and again for `patience` seconds while it is away.
 
@@ -37,17 +96,7 @@ class Connection:
     """
 
     def __init__(self, url: str, *, patience: float, timeout: float) -> None:
-        self._client: redis.Redis = redis.Redis.from_url(
-            url,
-            decode_responses=True,
-            socket_timeout=timeout,
-            socket_connect_timeout=timeout,
-            socket_keepalive=True,
-            # Plain replies, the same from every server version.
-            protocol=2,
-            # Trying again is decided here, where the deadline of the whole request is known.
-            retry=Retry(NoBackoff(), 0),
-        )
+        self._client = _client(redis_address(url), timeout)
         self._patience = patience
         self._timeout = timeout
         self._request = threading.local()
@@ -95,7 +144,7 @@ class Connection:
                 # A try that hangs takes its whole time-out; one more has to fit in.
                 cost = self._timeout if isinstance(error, redis.TimeoutError) else 0.0
                 if time.monotonic() + pause + cost >= deadline:
-                    raise Unavailable(f"Redis can't be reached ({type(error).__name__}).") from error
+                    raise Unavailable(f"Redis can't be reached ({_reason(error)}).") from error
             except redis.RedisError as error:
                 raise Unavailable(f"Redis refuses to work: {error}") from error
             time.sleep(pause)

@@ -1,0 +1,218 @@
+"""The connection: TLS, users, servers that are away, hang or cut it off, and no wait beyond its patience."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import redis
+
+from app.store import Store, Unavailable
+from app.store.connection import Connection
+from local.embedded import EmbeddedRedis, free_port
+from tests.relay import Relay
+from tests.tls import Certificates, certificates
+
+PASSWORD = "p/w#7?f@2:e"
+QUOTED = "p%2Fw%237%3Ff%402%3Ae"
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return certificates(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture
+def secure(server: EmbeddedRedis, tls: Certificates) -> Iterator[Relay]:
+    """The server behind TLS."""
+    relay = Relay(server.port, tls.server)
+    yield relay
+    relay.stop()
+
+
+@pytest.fixture
+def relay(server: EmbeddedRedis) -> Iterator[Relay]:
+    relay = Relay(server.port)
+    yield relay
+    relay.stop()
+
+
+@pytest.fixture
+def user(redis_url: str) -> Iterator[str]:
+    """A user whose password has every character that a URL must quote."""
+    admin = redis.Redis.from_url(redis_url)
+    admin.acl_setuser(
+        "pager", enabled=True, passwords=f"+{PASSWORD}", keys=["versus:*"], categories=["+@all"]
+    )
+    yield "pager"
+    admin.acl_deluser("pager")
+
+
+def connection(url: str, *, patience: float = 1.0, timeout: float = 0.3) -> Connection:
+    return Connection(url, patience=patience, timeout=timeout)
+
+
+# -- TLS and users ------------------------------------------------------------------------------------
+
+
+def test_it_speaks_tls_with_a_private_certificate_authority(secure: Relay, tls: Certificates) -> None:
+    url = f"rediss://localhost:{secure.port}/0?ssl_ca_certs={tls.ca}"
+    assert connection(url).call("PING") is True
+
+
+@pytest.mark.parametrize(
+    ("host", "trusted", "why"),
+    [
+        ("localhost", False, "unable to get local issuer certificate"),
+        ("127.0.0.1", True, "IP address mismatch"),
+    ],
+)
+def test_it_refuses_a_certificate_that_proves_nothing(
+    host: str, trusted: bool, why: str, secure: Relay, tls: Certificates
+) -> None:
+    url = f"rediss://{host}:{secure.port}/0" + (f"?ssl_ca_certs={tls.ca}" if trusted else "")
+    with pytest.raises(Unavailable, match=f"its certificate was not accepted: .*{why}"):
+        connection(url).call("PING")
+
+
+def test_only_an_explicit_word_switches_verification_off(secure: Relay) -> None:
+    assert connection(f"rediss://localhost:{secure.port}/0?ssl_cert_reqs=none").call("PING") is True
+
+
+def test_it_says_so_when_a_plain_server_is_asked_for_tls(redis_url: str) -> None:
+    with pytest.raises(Unavailable, match="can't be reached"):
+        connection(redis_url.replace("redis://", "rediss://")).call("PING")
+
+
+def test_it_logs_in_as_a_user(redis_url: str, user: str) -> None:
+    url = redis_url.replace("://", f"://{user}:{QUOTED}@")
+    assert connection(url).call("ACL", "WHOAMI") == user
+
+
+@pytest.mark.parametrize("credentials", ["pager:wrong-pw-11", "nobody:wrong-pw-11", ":wrong-pw-11"])
+def test_wrong_credentials_are_named_as_such_and_not_shown(
+    credentials: str, redis_url: str, user: str
+) -> None:
+    with pytest.raises(Unavailable) as caught:
+        connection(redis_url.replace("://", f"://{credentials}@")).call("PING")
+    assert "it refuses the user name or the password" in str(caught.value)
+    assert "wrong-pw-11" not in str(caught.value)
+
+
+def test_a_missing_right_is_named(redis_url: str, user: str) -> None:
+    url = redis_url.replace("://", f"://{user}:{QUOTED}@")
+    with pytest.raises(Unavailable, match="refuses to work: No permissions to access a key"):
+        connection(url).call("GET", "another:key")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "usual"), [("maxmemory", "1", "0"), ("min-replicas-to-write", "1", "0")]
+)
+def test_a_server_that_may_not_write_is_no_use_at_once(
+    name: str, value: str, usual: str, redis_url: str
+) -> None:
+    admin = redis.Redis.from_url(redis_url)
+    client = connection(redis_url, patience=30)
+    admin.config_set(name, value)
+    try:
+        with pytest.raises(Unavailable, match="refuses to work"):
+            client.call("SET", "versus:x", "1")
+    finally:
+        admin.config_set(name, usual)
+    client.call("SET", "versus:x", "1")
+
+
+def test_the_database_of_the_url_is_used(redis_url: str) -> None:
+    connection(redis_url[:-1] + "3").call("SET", "versus:x", "1")
+    assert redis.Redis.from_url(redis_url[:-1] + "3").exists("versus:x") == 1
+    assert redis.Redis.from_url(redis_url).exists("versus:x") == 0
+
+
+# -- away, hanging, cut off ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", ["redis", "rediss", "sentinel"])
+def test_a_server_that_is_away_costs_no_more_than_its_patience(scheme: str) -> None:
+    began = time.monotonic()
+    with pytest.raises(Unavailable, match="can't be reached"):
+        connection(f"{scheme}://127.0.0.1:{free_port()}/0", patience=0.5).call("PING")
+    assert 0.2 < time.monotonic() - began < 1.5
+
+
+class Silent(Relay):
+    """A server that takes connections and reads, and never answers."""
+
+    def __init__(self) -> None:
+        super().__init__(free_port())
+
+    def _serve(self, client: socket.socket) -> None:
+        with client:
+            while client.recv(1024):
+                pass
+
+
+@pytest.fixture
+def silent() -> Iterator[Silent]:
+    silent = Silent()
+    yield silent
+    silent.stop()
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://127.0.0.1:{0}/0", "sentinel://127.0.0.1:{0},127.0.0.1:{0},127.0.0.1:{0}/0"]
+)
+def test_a_server_that_never_answers_costs_no_more_than_its_patience(url: str, silent: Silent) -> None:
+    store = Store(url.format(silent.port), patience=0.9, timeout=0.3)
+    began = time.monotonic()
+    with pytest.raises(Unavailable):
+        store.ping()
+    assert time.monotonic() - began < 1.3
+
+
+def test_it_waits_until_the_server_is_back(tmp_path: Path) -> None:
+    server = EmbeddedRedis(tmp_path).start()
+    client = connection(server.url, patience=10)
+    client.call("SET", "versus:x", "1")
+    server.kill()
+    with ThreadPoolExecutor() as pool:
+        answer = pool.submit(client.call, "GET", "versus:x")
+        server.start()
+        assert answer.result(10) == "1"
+    server.kill()
+
+
+def test_a_connection_that_was_cut_is_replaced_unseen(relay: Relay) -> None:
+    client = connection(f"redis://127.0.0.1:{relay.port}/0")
+    client.call("PING")
+    relay.cut()
+    assert client.call("PING") is True
+
+
+def test_a_half_open_connection_is_replaced_within_its_patience(relay: Relay) -> None:
+    client = connection(f"redis://127.0.0.1:{relay.port}/0", patience=1.0, timeout=0.4)
+
+    def use_five_at_once(redis_client: redis.Redis) -> None:
+        pool = redis_client.connection_pool
+        for one in [pool.get_connection() for _ in range(5)]:
+            pool.release(one)
+
+    client.run(use_five_at_once)
+    relay.freeze()
+    # More connections are half open than tries fit into its patience.
+    with ThreadPoolExecutor(5) as pool:
+        answers = list(pool.map(lambda _: client.call("PING"), range(5)))
+    assert answers == [True] * 5
+
+
+def test_all_that_a_request_asks_shares_one_deadline() -> None:
+    client = connection(f"redis://127.0.0.1:{free_port()}/0", patience=10)
+    began = time.monotonic()
+    with client.patience(0.5):
+        for _ in range(3):
+            with pytest.raises(Unavailable):
+                client.call("PING")
+    assert time.monotonic() - began < 1.5
