@@ -77,9 +77,14 @@ class Stack:
         return process
 
     def ready(self) -> Stack:
-        """Returns once web, Redis and a worker are well."""
+        """Returns once web, Redis and the workers are well."""
         wait_until(self.is_ready, f"the service is ready; see {self.log}")
+        # A worker's second hand ticks before Celery has connected.
+        wait_until(self._all_consume, f"every worker consumes; see {self.log}")
         return self
+
+    def _all_consume(self) -> bool:
+        return self.log.read_text().count(" ready.") >= len(self.workers)
 
     def is_ready(self) -> bool:
         """What /readyz says."""

@@ -52,9 +52,11 @@ def test_a_worker_killed_while_it_sends_sends_again_under_the_same_key(own: Own)
 
 def test_a_flushed_queue_delays_a_page_but_loses_none(own: Own) -> None:
     stack = own()
+    client = redis.Redis.from_url(stack.redis.url, decode_responses=True)
     stack.workers[0].signal(signal.SIGSTOP)
+    # What the worker asked for before it was stopped, it would still get.
+    wait_until(lambda: client.info("clients")["blocked_clients"] == 0, "its last BRPOP is over")
     incident = stack.report(1)
-    client = redis.Redis.from_url(stack.redis.url)
     assert client.delete("versus:broker:versus") == 1
     stack.workers[0].signal(signal.SIGCONT)
     stack.wait_for_state(incident, "escalated")
