@@ -61,7 +61,7 @@ class Sweep:
         for source in self._gateway.store.agenda.parked_sources():
             limits = [(b.name, b.per_minute) for b in self._gateway.provider.budgets(source)]
             for incident_id in self._gateway.store.agenda.turn(source, limits, now, BATCH):
-                self._gateway.wakeup.knock(incident_id, 0)
+                self._gateway.wakeup.knock(incident_id, 0, source)
 
     def _deliver_here(self, incident_id: str) -> bool:
         if not self._busy.acquire(blocking=False):

@@ -206,6 +206,12 @@ def test_a_claim_whose_worker_never_reported_may_have_paged() -> None:
     assert refused.resolved("ops", LATER).owes == "resolved"
 
 
+def test_a_refusal_after_its_lease_does_not_end_another_workers_claim() -> None:
+    second = IN_FLIGHT.claimed("u", LATER, LEASE)
+    after = second.refused("t", LATER, "500", again_at=None, failed=True, uncertain=False)
+    assert (after.claim, after.owes, after.state) == (second.claim, "firing", State.ESCALATING)
+
+
 def test_an_all_clear_that_was_delivered_ends_everything() -> None:
     done = ALL_CLEAR_IN_FLIGHT.delivered("u", LATER, "202")
     assert (done.owes, done.claim, done.next_attempt_at) == (None, None, None)

@@ -130,9 +130,11 @@ class Look:
 
 def index(before: Incident | None, after: Incident, *, announced: bool) -> list[Command]:
     """The commands that bring the agenda in line with an incident; part of the step that writes it."""
+    parked = f"{PARKED}:{after.alert_source}"
     if before is not None and before.next_attempt_at == after.next_attempt_at:
-        return []
-    unpark: Command = ("ZREM", f"{PARKED}:{after.alert_source}", after.id)
+        worse = after.owes is not None and before.urgency != after.urgency
+        return [("ZADD", parked, "XX", _rank(after), after.id)] if worse else []
+    unpark: Command = ("ZREM", parked, after.id)
     if after.next_attempt_at is None:
         # Also for a new record: it may replace one that was lost, and whose traces are still here.
         return [("ZREM", DUE, after.id), ("ZREM", LOOK, after.id), unpark]
@@ -187,9 +189,7 @@ class Agenda:
         same alert source.
         """
         keys, args = _budget(incident.alert_source, limits, now)
-        due = incident.next_attempt_at.timestamp() if incident.next_attempt_at else 0.0
-        urgency = incident.urgency * 1e10 + due
-        args += [incident.id, urgency, incident.alert_source, token]
+        args += [incident.id, _rank(incident), incident.alert_source, token]
         return bool(self._take(keys, args))
 
     def pause(self, source: str, until: datetime, now: datetime) -> None:
@@ -239,6 +239,12 @@ class Agenda:
         """True for one caller of all every 30 s."""
         taken = self._connection.call("SET", HEARTBEAT, "sent", "NX", "PX", HEARTBEAT_MILLISECONDS)
         return bool(taken)
+
+
+def _rank(incident: Incident) -> float:
+    """The smaller goes first: by urgency, then by due time (seconds, which stay below 1e10 until 2286)."""
+    due = incident.next_attempt_at.timestamp() if incident.next_attempt_at else 0.0
+    return incident.urgency * 1e10 + due
 
 
 def _budget(source: str, limits: Sequence[Limit], now: datetime) -> tuple[list[str], list[str | float]]:

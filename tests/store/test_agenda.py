@@ -105,6 +105,22 @@ def test_the_most_severe_goes_first_then_what_was_due_first(store: Store) -> Non
     assert order == ["critical 1", "critical 2", "high", "none", "low"]
 
 
+def test_what_gets_worse_while_it_is_parked_moves_ahead(store: Store) -> None:
+    put(store, due("first", "medium"), due("worse", "low"))
+    store.agenda.pause("default", NOW + timedelta(seconds=5), NOW)
+    for incident in (due("first", "medium"), due("worse", "low")):
+        assert not store.agenda.take(incident, [], NOW, "t")
+    louder = Alert(title="worse", source="generic", severity="critical")
+    store.incidents.change(
+        lambda draft: draft.put(
+            draft.need("worse").repeated(louder, NOW, due_at=None, alert_source="default")
+        ),
+        lambda *_: False,
+        ids=["worse"],
+    )
+    assert store.agenda.turn("default", [], NOW + timedelta(seconds=6), 500) == ["worse", "first"]
+
+
 def test_nobody_overtakes_a_more_urgent_incident_that_is_parked(store: Store) -> None:
     limits = [("source:default", 1)]
     put(store, due("first"), due("urgent", "critical"), due("newcomer", "low"))
