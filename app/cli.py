@@ -28,7 +28,8 @@ def check_config(file: Path | None) -> int:
     config = load_config(file)
     for warning in config.warnings:
         sys.stderr.write(f"warning: {warning}\n")
-    yaml.safe_dump(config.describe(), sys.stdout, sort_keys=False, allow_unicode=True)
+    # In one piece: whoever reads only its beginning, as `head` does, must not see a traceback.
+    sys.stdout.write(yaml.safe_dump(config.describe(), sort_keys=False, allow_unicode=True))
     return 0
 
 
