@@ -15,7 +15,7 @@ from app.telemetry import log
 
 # Longer than an attempt may take (connect 3 s, whole 10 s), so that a lease only runs out on a dead worker.
 LEASE = timedelta(seconds=15)
-# After the claim; what has not left by then must not leave at all: the lease is about to end.
+# From just before the claim; what has not left by then must not leave at all: the lease is about to end.
 ATTEMPT_SECONDS = 13.0
 
 FIRST_PAUSE = 1.0
@@ -44,8 +44,7 @@ def deliver(
     if not incident.is_due(now):
         return
     token = secrets.token_hex(8)
-    limits = [(b.name, b.per_minute) for b in gateway.provider.budgets(incident.alert_source)]
-    if not gateway.store.agenda.take(incident, limits, now, token):
+    if not gateway.store.agenda.take(incident, gateway.limits(incident.alert_source), now, token):
         log.info("not_sent_now", incident=incident_id, alert_source=incident.alert_source)
         return
     deadline = time.monotonic() + ATTEMPT_SECONDS
@@ -84,7 +83,6 @@ def _attempt(gateway: Gateway, incident: Incident, token: str, deadline: float) 
     now = gateway.clock()
     pause = pause_after(outcome, incident.failures)
     _tell(incident, kind, outcome, now)
-    gateway.store.agenda.attempt_ended(delivered=outcome.verdict == "delivered")
     if outcome.hold_all:
         gateway.store.agenda.pause(incident.alert_source, now + pause, now)
 
@@ -93,6 +91,8 @@ def _attempt(gateway: Gateway, incident: Incident, token: str, deadline: float) 
         return draft.put(recorded(draft.get(incident.id) or incident, token, outcome, now, pause))
 
     gateway.change(work, ids=[incident.id])
+    # After what matters: the heartbeat may be wrong by one attempt, the record may not.
+    gateway.store.agenda.attempt_ended(delivered=outcome.verdict == "delivered")
 
 
 def recorded(incident: Incident, token: str, outcome: Outcome, now: datetime, pause: timedelta) -> Incident:

@@ -46,6 +46,10 @@ class Gateway:
         self.wakeup.announce(stored, now)
         return result
 
+    def limits(self, alert_source: str) -> list[tuple[str, int]]:
+        """Name and events a minute of each budget that this alert source counts against."""
+        return [(budget.name, budget.per_minute) for budget in self.provider.budgets(alert_source)]
+
 
 def build(config: Config, *, patience: float = 10.0, timeout: float = 3.0) -> Gateway:
     """A gateway to the Redis and the provider of the configuration.

@@ -59,7 +59,7 @@ class Sweep:
 
     def _announce_turns(self, now: datetime) -> None:
         for source in self._gateway.store.agenda.parked_sources():
-            limits = [(b.name, b.per_minute) for b in self._gateway.provider.budgets(source)]
+            limits = self._gateway.limits(source)
             for incident_id in self._gateway.store.agenda.turn(source, limits, now, BATCH):
                 self._gateway.wakeup.knock(incident_id, 0, source)
 

@@ -112,7 +112,10 @@ def test_without_a_broker_a_knock_fails_quietly_and_soon() -> None:
 
 def test_announcing_without_a_broker_raises_nothing() -> None:
     stored = [Stored(waiting(timedelta(0)), True)]
-    Wakeup(f"redis://127.0.0.1:{free_port()}/0").announce(stored, NOW)
+    wakeup = Wakeup(f"redis://127.0.0.1:{free_port()}/0")
+    wakeup.announce(stored, NOW)
+    # It did try: for a moment there is no other try.
+    assert not wakeup.knock("id-2", 0)
 
 
 def test_a_broker_that_comes_back_gets_knocks_again(redis_url: str) -> None:

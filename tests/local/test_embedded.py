@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -90,6 +91,8 @@ def test_ending_it_twice_is_no_error(start: Start) -> None:
     server.kill()
     server.kill()
     server.stop()
+    assert server.process is not None
+    assert server.process.poll() == -signal.SIGKILL
 
 
 def test_a_port_that_is_taken_is_told_with_where_to_look(start: Start, tmp_path: Path) -> None:
