@@ -15,6 +15,8 @@ from app.wakeup import Wakeup
 from config import load_config
 from local.embedded import EmbeddedRedis
 from tests.fakes import Clock, RecordingProvider, environment
+from tests.relay import Relay
+from tests.tls import Certificates, certificates
 
 
 @pytest.fixture(scope="session")
@@ -63,3 +65,17 @@ def gateway(redis_url: str, clock: Clock, provider: RecordingProvider) -> Gatewa
         links=Links(config.link_key, config.public_base),
         clock=clock,
     )
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """An authority of our own and what it signed."""
+    return certificates(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture
+def secure(server: EmbeddedRedis, tls: Certificates) -> Iterator[Relay]:
+    """The server behind TLS."""
+    relay = Relay(server.port, tls.server)
+    yield relay
+    relay.stop()

@@ -30,10 +30,6 @@ class Store:
         """Redis's time, UTC. Raises `Unavailable`."""
         return self._connection.now()
 
-    def ping(self) -> None:
-        """Raises `Unavailable` unless Redis answers."""
-        self._connection.call("PING")
-
     def patience(self, seconds: float) -> AbstractContextManager[None]:
         """All calls of this thread inside the block share one deadline, `seconds` from now."""
         return self._connection.patience(seconds)

@@ -22,23 +22,10 @@ from app.wakeup import PUBLISH_TIMEOUT, QUIET_SECONDS, Wakeup, broker_settings
 from local.embedded import EmbeddedRedis, free_port
 from tasks import broker
 from tests.relay import Relay
-from tests.tls import Certificates, certificates
+from tests.tls import Certificates
 
 NOW = datetime(2026, 3, 4, 3, 0, tzinfo=UTC)
 QUEUE = "versus:broker:versus"
-
-
-@pytest.fixture(scope="module")
-def tls(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return certificates(tmp_path_factory.mktemp("tls"))
-
-
-@pytest.fixture
-def secure(server: EmbeddedRedis, tls: Certificates) -> Iterator[Relay]:
-    """The server behind TLS."""
-    relay = Relay(server.port, tls.server)
-    yield relay
-    relay.stop()
 
 
 def connection(url: str) -> Any:
