@@ -1,4 +1,4 @@
-"""One POST whose whole call has a deadline: name look-up, connecting, TLS, sending, and a slow answer."""
+"""One request whose whole call has a deadline: name look-up, connecting, TLS, sending, and a slow answer."""
 
 from __future__ import annotations
 
@@ -65,6 +65,11 @@ class Bearer(AuthBase):
     def redact(self, text: str) -> str:
         """The text without the key, for servers that echo it."""
         return text.replace(self._key.get_secret_value(), "<secret>")
+
+
+def _nobody(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """No credentials, not even those that ~/.netrc has for the host."""
+    return request
 
 
 class _Call:
@@ -152,7 +157,7 @@ class _NoCookies(RequestsCookieJar):
 
 
 class Http:
-    """POST over pooled connections, for any number of threads; verifies TLS, follows no redirects."""
+    """Requests over pooled connections, for any number of threads; verifies TLS, follows no redirects."""
 
     def __init__(self, user_agent: str) -> None:
         self._session = requests.Session()
@@ -168,6 +173,15 @@ class Http:
         TLS handshake or an answer that comes byte by byte. At the deadline the thread is left to itself.
         Nothing is sent a second time: whether to try again is for the caller, who knows what happened since.
         """
+        return self._request(
+            deadline, "POST", url, data=body, headers={"Content-Type": "application/json"}, auth=auth
+        )
+
+    def get(self, url: str, *, deadline: float) -> Answer | NoAnswer:
+        """Fetch without credentials; ends as `post` does."""
+        return self._request(deadline, "GET", url, auth=_nobody)
+
+    def _request(self, deadline: float, method: str, url: str, **what: Any) -> Answer | NoAnswer:
         call = _Call(deadline)
         if call.seconds_left() <= 0:
             return NoAnswer("timeout", "the time had run out before anything was sent")
@@ -176,11 +190,11 @@ class Http:
         def run() -> None:
             _current.set(call)
             try:
-                done.set_result(self._send(call, url, body, auth))
+                done.set_result(self._send(call, method, url, what))
             except BaseException as error:
                 done.set_exception(error)
 
-        threading.Thread(target=run, name="post", daemon=True).start()
+        threading.Thread(target=run, name=method.lower(), daemon=True).start()
         try:
             return done.result(call.seconds_left())
         except TimeoutError:
@@ -189,18 +203,17 @@ class Http:
             call.abandon()
             return answer or NoAnswer("timeout", "the time ran out", call.sent)
 
-    def _send(self, call: _Call, url: str, body: bytes, auth: Bearer) -> Answer | NoAnswer:
+    def _send(self, call: _Call, method: str, url: str, what: Mapping[str, Any]) -> Answer | NoAnswer:
         left = max(0.001, call.seconds_left())
         try:
-            with self._session.post(
+            with self._session.request(
+                method,
                 url,
-                data=body,
-                headers={"Content-Type": "application/json"},
-                auth=auth,
                 timeout=(min(CONNECT_SECONDS, left), left),
                 allow_redirects=False,
                 verify=True,
                 stream=True,
+                **what,
             ) as response:
                 # The status decides; a body that breaks off, or never ends, takes nothing from it.
                 call.answer = Answer(response.status_code, response.headers)

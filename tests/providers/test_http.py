@@ -1,4 +1,4 @@
-"""One POST, over real sockets: when it ends, what it never sends, and which connection it takes."""
+"""One request, over real sockets: when it ends, what it never sends, and which connection it takes."""
 
 from __future__ import annotations
 
@@ -208,6 +208,28 @@ def test_netrc_does_not_replace_the_key(
     monkeypatch.setenv("NETRC", str(netrc))
     post(http, simulator.base_url)
     assert simulator.requests[0].authorized
+
+
+def test_a_get_is_sent_as_a_get_with_no_credentials(
+    http: Http, simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password else\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    simulator.answer_next(302, headers={"Location": simulator.base_url + "/elsewhere"})
+    result = http.get(simulator.base_url + "/x.pem", deadline=soon(5.0))
+    assert isinstance(result, Answer)
+    assert result.status == 302
+    [request] = simulator.requests
+    assert (request.method, request.path) == ("GET", "/x.pem")
+    assert "authorization" not in request.headers
+
+
+def test_a_slow_server_is_left_by_a_get_too(http: Http, simulator: Simulator) -> None:
+    simulator.answer_with(200, mode="hang")
+    assert http.get(simulator.base_url, deadline=soon(0.3)) == NoAnswer(
+        "timeout", "the time ran out", sent=True
+    )
 
 
 def test_cookies_are_not_kept(http: Http, simulator: Simulator) -> None:
