@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +21,8 @@ BODY_KEPT = 65_536
 """Bytes of a body."""
 # What one body may take of Redis's memory, bytes: as JSON, a control character takes six.
 ROOM = 2 * BODY_KEPT
+PREVIEW = 2_000
+"""Characters shown of a body that is kept as base64."""
 
 # KEYS: times, entries, counts; ARGV: ID, time, entry, how many are kept.
 REJECT_SCRIPT = """
@@ -34,6 +37,17 @@ for _, id in ipairs(excess) do
 end
 """
 
+# KEYS: times, entries, counts; ARGV: ID.
+FORGET_SCRIPT = """
+redis.call('ZREM', KEYS[1], ARGV[1])
+redis.call('HDEL', KEYS[2], ARGV[1])
+redis.call('HDEL', KEYS[3], ARGV[1])
+"""
+
+
+class NotKept(Exception):
+    """There is no rejected body with this ID."""
+
 
 class Rejected:
     """What was sent and refused, so that nothing is lost without trace."""
@@ -41,6 +55,7 @@ class Rejected:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._reject = connection.script(REJECT_SCRIPT)
+        self._forget = connection.script(FORGET_SCRIPT)
 
     def add(self, body: bytes, now: datetime, *, error: str, status: int, about: Mapping[str, Any]) -> str:
         """Keep a body (its first 64 KiB) and why it was refused; returns the entry's ID.
@@ -48,21 +63,32 @@ class Rejected:
         `about`: headers and query, free of secrets. Raises `Unavailable`.
         """
         entry_id = hashlib.sha256(body + error.encode()).hexdigest()[:32]
-        shown, whole = body[:BODY_KEPT].decode("utf-8", "replace"), len(body) <= BODY_KEPT
-        while len(json.dumps(shown)) > ROOM:
-            shown, whole = shown[: len(shown) // 2], False
         entry = {
             "id": entry_id,
             "first_at": rfc3339(now),
             "status": status,
             "error": error,
             "size": len(body),
-            "truncated": not whole,
-            "body": shown,
+            "truncated": len(body) > BODY_KEPT,
+            **_kept(body),
             **about,
         }
         self._reject([REJECTED, ENTRIES, COUNTS], [entry_id, now.timestamp(), json.dumps(entry), KEPT])
         return entry_id
+
+    def need(self, entry_id: str) -> dict[str, Any]:
+        """One entry, without count and last time. Raises `NotKept` and `Unavailable`."""
+        entry = self._connection.call("HGET", ENTRIES, entry_id)
+        if entry is None:
+            raise NotKept(
+                f"There is no rejected body {entry_id[:40]!r}: GET /api/rejected lists those that are kept."
+            )
+        found: dict[str, Any] = json.loads(entry)
+        return found
+
+    def forget(self, entry_id: str) -> None:
+        """Remove an entry, if it is still there. Raises `Unavailable`."""
+        self._forget([REJECTED, ENTRIES, COUNTS], [entry_id])
 
     def newest(self, limit: int) -> list[dict[str, Any]]:
         """The entries, the one refused last first, each with `count` and `last_at`. Raises `Unavailable`."""
@@ -76,6 +102,25 @@ class Rejected:
             for entry, count, time in zip(entries, counts, times, strict=True)
             if entry is not None and count is not None
         ]
+
+
+def whole_body(entry: Mapping[str, Any]) -> bytes | None:
+    """The body of an entry, byte for byte; None when only its beginning was kept."""
+    if entry["truncated"]:
+        return None
+    if "body_base64" in entry:
+        return b64decode(entry["body_base64"])
+    return str(entry["body"]).encode()
+
+
+def _kept(body: bytes) -> dict[str, str]:
+    """The body as text; what is none, or what JSON would bloat, as a glance at it and the whole in base64."""
+    text = body[:BODY_KEPT].decode("utf-8", "replace")
+    if len(body) <= BODY_KEPT and (text.encode() != body or len(json.dumps(text)) > ROOM):
+        return {"body": text[:PREVIEW], "body_base64": b64encode(body).decode()}
+    while len(json.dumps(text)) > ROOM:
+        text = text[: len(text) // 2]
+    return {"body": text}
 
 
 def _moment(timestamp: str) -> datetime:

@@ -209,6 +209,36 @@ def test_it_stops_unpacking_a_bomb_at_the_limit(encoding: str) -> None:
     assert peak < 8 * MAX_BODY
 
 
+@pytest.mark.parametrize(
+    "members",
+    [
+        pytest.param([gzip.compress(b" " * (MAX_BODY - 1))] * 64, id="large ones"),
+        pytest.param(
+            [gzip.compress(b" " * MAX_BODY, mtime=0)] + [gzip.compress(b" ")] * 10_000, id="small ones"
+        ),
+        pytest.param([gzip.compress(b"{}"), gzip.compress(bytes(64 * MAX_BODY))], id="the second one"),
+    ],
+)
+def test_it_stops_at_the_limit_within_a_bomb_of_several_members(members: list[bytes]) -> None:
+    bomb = b"".join(members)
+    assert len(bomb) < MAX_BODY
+    tracemalloc.start()
+    try:
+        with pytest.raises(TooLarge):
+            read(bomb, encoding="gzip")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 8 * MAX_BODY
+
+
+def test_members_without_end_that_hold_nothing_are_an_empty_body() -> None:
+    empty = gzip.compress(b"", mtime=0)
+
+    assert "empty" in refusal(empty * (MAX_BODY // len(empty)), encoding="gzip")
+
+
 def test_it_takes_so_many_incidents_and_not_one_more() -> None:
     assert len(read(b"{}" * MAX_ELEMENTS).elements) == MAX_ELEMENTS
     with pytest.raises(TooLarge, match="at most 5000"):
