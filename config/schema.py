@@ -19,6 +19,7 @@ from config.values import (
     ProviderAddress,
     RedisUrl,
     Setting,
+    SnsTopics,
     TitleTemplate,
     WebAddress,
     passwords_in,
@@ -33,6 +34,7 @@ DEFAULT_SOURCE = "default"
 _ID = "a config ID as incident.io shows it, without spaces and slashes"
 _KEY = "an API key, without spaces and line ends"
 _SWITCH = "true or false"
+_PHRASE = "a secret of ASCII characters, without a space at either end"
 
 
 class UnknownAlertSource(ValueError):
@@ -216,6 +218,22 @@ class Redis(Block):
         return list(dict.fromkeys(filter(None, found)))
 
 
+class IntakeSignatures(Block):
+    """What senders that sign their webhooks sign them with."""
+
+    sentry: Annotated[PassPhrase | None, Setting(_PHRASE)] = None
+    grafana: Annotated[PassPhrase | None, Setting(_PHRASE)] = None
+    github: Annotated[PassPhrase | None, Setting(_PHRASE)] = None
+    """For every sender that signs as GitHub does."""
+    sns_topics: Annotated[
+        SnsTopics | None,
+        Setting(
+            "ARNs of SNS topics such as arn:aws:sns:eu-central-1:123456789012:oncall, separated by commas"
+        ),
+    ] = None
+    """SNS signs with a certificate that every AWS account shares, so it is the topic that counts."""
+
+
 class Config(Block):
     """The whole configuration."""
 
@@ -231,11 +249,10 @@ class Config(Block):
     ] = None
     gateway_secret: Annotated[
         PassPhrase | None,
-        Setting("a secret of ASCII characters, without a space at either end", "GATEWAY_SECRET"),
+        Setting(_PHRASE, "GATEWAY_SECRET"),
     ] = None
-    intake_secret: Annotated[
-        PassPhrase | None, Setting("a secret of ASCII characters, without a space at either end")
-    ] = None
+    intake_secret: Annotated[PassPhrase | None, Setting(_PHRASE)] = None
+    intake_signatures: Annotated[IntakeSignatures, Setting("a mapping of settings")] = IntakeSignatures()
     oncall: Annotated[OnCall, Setting("a mapping of settings")] = OnCall()
     redis: Annotated[Redis, Setting("a mapping of settings")] = Redis()
     warnings: tuple[str, ...] = Field(default=(), exclude=True)

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, UndefinedError
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import SandboxedEnvironment
-from pydantic import AfterValidator, SecretStr
+from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 from config.redis_address import TLS_FILES, NotAnAddress, redis_address
 
@@ -69,7 +69,18 @@ def _printable(text: str) -> str:
     return text
 
 
+def _sns_topics(text: Any) -> Any:
+    # One text, so that a single variable can hold them all.
+    topics = tuple(one.strip() for one in text.split(",") if one.strip()) if isinstance(text, str) else text
+    if not all(
+        re.fullmatch(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w-]{1,256}(\.fifo)?", one) for one in topics
+    ):
+        raise Wrong
+    return topics or None
+
+
 Name = Annotated[str, AfterValidator(_printable)]
+SnsTopics = Annotated[tuple[str, ...], BeforeValidator(_sns_topics)]
 ConfigId = Annotated[str, AfterValidator(_config_id)]
 ApiKey = Annotated[SecretStr, AfterValidator(_token)]
 """Goes into a header: visible ASCII without spaces."""

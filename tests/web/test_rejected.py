@@ -15,9 +15,10 @@ from flask.testing import FlaskClient
 from pydantic import SecretStr
 
 from app.gateway import Gateway
-from app.store.rejected import BODY_KEPT, KEPT
+from app.store.rejected import BODY_KEPT, KEPT, whole_body
 from app.web import create_app
 from app.web.body import MAX_BODY
+from config.schema import Alternate
 from tests.fakes import GATEWAY_SECRET, Clock
 
 SECRET = "test-secret-of-a-sender-5e"
@@ -191,6 +192,125 @@ def test_a_body_that_is_no_text_is_kept_as_far_as_it_is(
     entry = only(admin)
     assert entry["size"] == len(raw)
     assert shown in (None, entry["body"])
+
+
+# -- once more ------------------------------------------------------------------------------------------
+
+
+def replay(admin: FlaskClient, entry_id: str) -> tuple[int, dict[str, Any]]:
+    answer = admin.post(f"/api/rejected/{entry_id}/replay")
+    shown: dict[str, Any] = answer.get_json()
+    return answer.status_code, shown
+
+
+@pytest.fixture
+def mended(gateway: Gateway) -> FlaskClient:
+    """The service with one more alert source."""
+    other = Alternate(id="source-late")
+    provider = gateway.config.oncall.incident_io.model_copy(
+        update={
+            "other_alert_source_config_ids": {
+                **gateway.config.oncall.incident_io.other_alert_source_config_ids,
+                "late": other,
+            }
+        }
+    )
+    oncall = gateway.config.oncall.model_copy(update={"incident_io": provider})
+    config = gateway.config.model_copy(update={"oncall": oncall})
+    client = create_app(replace(gateway, config=config)).test_client()
+    client.environ_base["HTTP_X_GATEWAY_SECRET"] = GATEWAY_SECRET
+    return client
+
+
+LATE = "incidentio_other_alert_source=late&oncall_wait_minutes=7"
+
+
+@pytest.mark.parametrize(
+    ("data", "headers"),
+    [
+        pytest.param('{"title": "Küche"}'.encode(), {}, id="JSON"),
+        pytest.param(gzip.compress(b'{"title": "K\xc3\xbcche"}'), {"Content-Encoding": "gzip"}, id="gzip"),
+        pytest.param('{"title": "Küche"}'.encode("utf-16"), {}, id="UTF-16"),
+        pytest.param(b"title=K%C3%BCche", {"Content-Type": "application/x-www-form-urlencoded"}, id="form"),
+        pytest.param(
+            b'--b\r\nContent-Disposition: form-data; name="title"\r\n\r\nK\xc3\xbcche\r\n--b--\r\n',
+            {"Content-Type": "multipart/form-data; boundary=b", **{f"X-{n}": "v" for n in range(60)}},
+            id="form in parts, after many headers",
+        ),
+    ],
+)
+def test_a_rejected_body_is_taken_once_the_cause_is_mended(
+    admin: FlaskClient, mended: FlaskClient, data: bytes, headers: dict[str, str]
+) -> None:
+    assert admin.post(f"/api/incidents?{LATE}", data=data, headers=headers).status_code == 400
+    entry_id = only(admin)["id"]
+    status, answer = replay(mended, entry_id)
+    assert (status, answer["status"]) == (201, "Incident created")
+    assert answer["incident"]["title"] == "Küche"
+    shown = mended.get(f"/api/incidents/{answer['incident']['id']}").get_json()
+    assert (shown["alert_source"], shown["due_at"]) == ("late", "2026-03-04T03:07:00.000Z")
+    assert rejected(admin) == []
+    assert replay(mended, entry_id)[0] == 404
+
+
+def test_what_is_still_wrong_stays(admin: FlaskClient) -> None:
+    refused = admin.post(f"/api/incidents?{LATE}", json={"title": "x"}).get_json()
+    entry = only(admin)
+    assert replay(admin, entry["id"]) == (400, refused)
+    assert only(admin) == entry
+
+
+def test_what_lacked_the_secret_is_taken_on_the_word_of_an_admin(
+    admin: FlaskClient, gateway: Gateway, redis_url: str
+) -> None:
+    config = gateway.config.model_copy(update={"intake_secret": SecretStr(SECRET)})
+    guarded = create_app(replace(gateway, config=config)).test_client()
+    guarded.post("/api/incidents?token=wrong", data=b'[{"title": "x"}, {"title": "y"}]')
+    path = f"/api/rejected/{only(admin)['id']}/replay"
+    assert guarded.post(path).status_code == 401
+    answer = guarded.post(path, headers={"X-Gateway-Secret": GATEWAY_SECRET})
+    assert (answer.status_code, answer.get_json()["count"]) == (201, 2)
+    assert redis.Redis.from_url(redis_url).keys("versus:rejected*") == []
+
+
+def test_a_replay_that_joins_an_incident_says_so(admin: FlaskClient, mended: FlaskClient) -> None:
+    body = {"title": "x", "deduplication_key": "k"}
+    admin.post(f"/api/incidents?{LATE}", json=body)
+    admin.post("/api/incidents", json=body)
+    assert replay(mended, only(admin)["id"])[0] == 200
+
+
+def test_a_parameter_that_had_two_values_still_has(admin: FlaskClient) -> None:
+    admin.post("/api/incidents?oncall_enable=true&oncall_enable=false&x=1&x=1", json={"title": "x"})
+    assert only(admin)["query"] == {"oncall_enable": ["true", "false"], "x": "1"}
+    assert "2 different values" in replay(admin, only(admin)["id"])[1]["error"]
+
+
+def test_a_body_that_was_cut_is_not_replayed(admin: FlaskClient, mended: FlaskClient) -> None:
+    long = json.dumps({"title": "x" * BODY_KEPT})
+    admin.post(f"/api/incidents?{LATE}", data=long)
+    status, answer = replay(mended, only(admin)["id"])
+    assert (status, "sender send it again" in answer["error"]) == (409, True)
+    assert only(admin)["truncated"] is True
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"\0" * BODY_KEPT, b"\xff" * BODY_KEPT, "🔥".encode() * (BODY_KEPT // 4), b"x" * BODY_KEPT, b""],
+    ids=["control characters", "no text", "emoji", "letters", "nothing"],
+)
+def test_64_kib_are_kept_byte_for_byte_whatever_they_are(
+    admin: FlaskClient, gateway: Gateway, redis_url: str, data: bytes
+) -> None:
+    admin.post("/api/incidents", data=data)
+    assert whole_body(gateway.store.rejected.need(only(admin)["id"])) == data
+    [stored] = redis.Redis.from_url(redis_url).hvals("versus:rejected:entries")
+    assert len(stored) <= 3 * BODY_KEPT
+
+
+def test_nobody_knows_what_was_never_rejected(admin: FlaskClient) -> None:
+    status, answer = replay(admin, "0" * 32)
+    assert (status, "no rejected body" in answer["error"]) == (404, True)
 
 
 def test_without_redis_the_refused_body_is_logged(without_redis: Gateway, logged: Callable[[], str]) -> None:
