@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 import io
 import logging
 import socket
@@ -36,11 +38,24 @@ OTHER_KEY = "planted-other-key-2b71"
 REDIS_PASSWORD = "planted redis/p@ss:word-77d0"
 INTAKE_SECRET = "planted-intake-5e09"
 PROXY_PASSWORD = "planted-proxy-6c3a"
-SECRETS = (API_KEY, OTHER_KEY, REDIS_PASSWORD, GATEWAY_SECRET, INTAKE_SECRET, PROXY_PASSWORD)
+SENTRY_SECRET = "planted-sentry-91d4"
+GRAFANA_SECRET = "planted-grafana-3e77"
+GITHUB_SECRET = "planted-github-a20c"
+# A token of yesterday, which some sender still has: no setting tells that it is a secret.
+OLD_TOKEN = "planted-yesterday-4f1e"
+SECRETS = (
+    *(API_KEY, OTHER_KEY, REDIS_PASSWORD, GATEWAY_SECRET, INTAKE_SECRET, PROXY_PASSWORD),
+    *(SENTRY_SECRET, GRAFANA_SECRET, GITHUB_SECRET, OLD_TOKEN),
+)
 
 YAML = """
 gateway_secret: ${GATEWAY_SECRET}
 intake_secret: ${INTAKE_SECRET}
+intake_signatures:
+  sentry: ${SENTRY_SECRET}
+  grafana: ${GRAFANA_SECRET}
+  github: ${GITHUB_SECRET}
+  sns_topics: arn:aws:sns:eu-central-1:123456789012:oncall
 oncall:
   enable: true
   wait_minutes: ${WAIT:-0}
@@ -159,6 +174,9 @@ def configured(folder: Path, text: str = YAML, **variables: str) -> Config:
         "OTHER_KEY": OTHER_KEY,
         "GATEWAY_SECRET": GATEWAY_SECRET,
         "INTAKE_SECRET": INTAKE_SECRET,
+        "SENTRY_SECRET": SENTRY_SECRET,
+        "GRAFANA_SECRET": GRAFANA_SECRET,
+        "GITHUB_SECRET": GITHUB_SECRET,
         "REDIS_URL": "",
     }
     return load_config(path, {**planted, **variables})
@@ -343,16 +361,41 @@ def offers(secret: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("how", range(len(offers(""))))
-@pytest.mark.parametrize("more", ["", "x"], ids=["right", "nearly right"])
-def test_a_webhook_that_is_refused_with_the_intake_secret_in_it(
-    start: Start, locked: EmbeddedRedis, how: int, more: str
+@pytest.mark.parametrize(
+    "secret", [INTAKE_SECRET, INTAKE_SECRET + "x", OLD_TOKEN], ids=["right", "nearly right", "of yesterday"]
+)
+def test_a_webhook_that_is_refused_with_an_intake_secret_in_it(
+    start: Start, locked: EmbeddedRedis, how: int, secret: str
 ) -> None:
     service = start()
-    answer = service.ask("POST", "/api/incidents", data='{"broken": ', **offers(INTAKE_SECRET + more)[how])
+    answer = service.ask("POST", "/api/incidents", data='{"broken": ', **offers(secret)[how])
     assert answer.status_code in (400, 401)
     rejected = service.ask("GET", "/api/rejected", headers=ADMIN).get_json()["rejected"]
     assert len(rejected) == 1
     assert leaks(service.said() + kept_in(opened(locked))) == []
+
+
+@pytest.mark.parametrize(
+    ("header", "secret"),
+    [
+        ("Sentry-Hook-Signature", SENTRY_SECRET),
+        ("X-Grafana-Alerting-Signature", GRAFANA_SECRET),
+        ("X-Hub-Signature-256", GITHUB_SECRET),
+    ],
+)
+@pytest.mark.parametrize("right", [True, False])
+def test_a_signed_webhook(start: Start, locked: EmbeddedRedis, header: str, secret: str, right: bool) -> None:
+    service = start()
+    body = b'{"broken": '
+    digest = hmac.new(secret.encode(), body if right else b"", hashlib.sha256).hexdigest()
+    signature = f"sha256={digest}" if "Hub" in header else digest
+    answer = service.ask("POST", "/api/incidents", data=body, headers={header: signature, "X-Secret": secret})
+    assert answer.status_code == (400 if right else 401)
+    [entry] = service.ask("GET", "/api/rejected", headers=ADMIN).get_json()["rejected"]
+    service.ask("POST", f"/api/rejected/{entry['id']}/replay", headers=ADMIN)
+    found = service.said() + kept_in(opened(locked))
+    assert leaks(found) == []
+    assert digest not in found
 
 
 def test_a_wrong_gateway_secret_is_not_repeated(start: Start) -> None:
@@ -418,6 +461,11 @@ def test_a_configuration_that_is_shown(
 ) -> None:
     text = YAML + f"redis: {{url: '{url_of_nobody(REDIS_PASSWORD)}'}}\n"
     planted = {"API_KEY": API_KEY, "OTHER_KEY": OTHER_KEY, "GATEWAY_SECRET": GATEWAY_SECRET}
+    planted |= {
+        "SENTRY_SECRET": SENTRY_SECRET,
+        "GRAFANA_SECRET": GRAFANA_SECRET,
+        "GITHUB_SECRET": GITHUB_SECRET,
+    }
     for name, value in (planted | {"INTAKE_SECRET": INTAKE_SECRET}).items():
         monkeypatch.setenv(name, value)
         text = text.replace(f"${{{name}}}", value) if literal else text
@@ -464,9 +512,14 @@ def test_a_running_service_tells_nothing(stack: Stack, locked: EmbeddedRedis) ->
         stack.acknowledge(acknowledged).text,
         str(stack.wait_for_state(refused, "failed")),
         stack.post({"title": "x"}, token=f"{INTAKE_SECRET}x").text,
+        stack.post({"title": "x"}, token=OLD_TOKEN).text,
         stack.post([], token=INTAKE_SECRET).text,
     ]
-    answers += [say_nonsense(stack, f"GET /?token={INTAKE_SECRET} HTTP/9.9")]
+    bad = f"X-Versus-Token {INTAKE_SECRET}"
+    answers += [say(stack, f"GET /?token={one} HTTP/9.9", bad) for one in (INTAKE_SECRET, OLD_TOKEN)]
+    # A path that does not begin with what a proxy says of it: gunicorn refuses it, before any code of ours.
+    answers += [say(stack, f"GET /?token={OLD_TOKEN} HTTP/1.1", "Host: x", "SCRIPT_NAME: /elsewhere")]
+    assert "500" in answers[-1]
     lines = command_lines(stack)
     assert len(lines) >= 4
     kept = kept_in(opened(locked))
@@ -474,11 +527,11 @@ def test_a_running_service_tells_nothing(stack: Stack, locked: EmbeddedRedis) ->
     assert leaks("\n".join([*answers, *lines, kept, stack.log.read_text()])) == []
 
 
-def say_nonsense(stack: Stack, line: str) -> str:
-    """What gunicorn answers to this request line."""
+def say(stack: Stack, *lines: str) -> str:
+    """What gunicorn answers to a request of these lines."""
     host, port = stack.base.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=5) as connection:
-        connection.sendall(f"{line}\r\nX-Versus-Token {INTAKE_SECRET}\r\n\r\n".encode())
+        connection.sendall("\r\n".join([*lines, "", ""]).encode())
         return connection.recv(65536).decode()
 
 

@@ -42,6 +42,9 @@ STATUS = {
 SHOWN_PAIRS, SHOWN_NAME, SHOWN_VALUE = 50, 100, 500
 
 SECRET_NAME = re.compile(r"auth|cookie|token|secret|key|sig|pass", re.IGNORECASE)
+SECRET_IN_URL = re.compile(
+    r"([?&][^=&\s]*(?:auth|token|secret|key|sig|pass)[^=&\s]*=)[^&\s#]*", re.IGNORECASE
+)
 NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?|\.[0-9]{1,9}")
 
 Answer = tuple[dict[str, Any], int]
@@ -123,8 +126,12 @@ def blueprint(intake: Intake) -> Blueprint:
 
 def keep_rejected(gateway: Gateway, error: Exception, status: int, sentence: str) -> None:
     """Keep a refused webhook so that it can be found again; log it when not even that can be done."""
-    # Proxies repeat a whole URL, with the token in it, in headers of their own.
-    redact = redactor(gateway.config.secrets())
+    known = redactor(gateway.config.secrets())
+
+    def redact(text: str) -> str:
+        # Proxies repeat a whole URL in headers of their own, with a token in it that may be an old one.
+        return SECRET_IN_URL.sub(r"\1<secret>", known(text))
+
     # First what a replay needs, as only so many are kept.
     headers = sorted(request.headers.items(), key=lambda pair: not pair[0].startswith("Content-"))
     about = {
