@@ -8,9 +8,10 @@ import time
 from benchmarks.intake import latency, throughput
 from benchmarks.pages import lateness, start
 from benchmarks.report import Row, machine, table
+from benchmarks.senders import normalise
 from benchmarks.storm import storm
 
-SECTIONS = (lateness, start, storm, latency, throughput)
+SECTIONS = (normalise, lateness, start, storm, latency, throughput)
 
 
 def main() -> int:

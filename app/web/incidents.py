@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -17,6 +16,7 @@ from werkzeug.datastructures import Headers, MultiDict
 from app import senders
 from app.gateway import Gateway
 from app.receive import Message, Options, Received, receive
+from app.senders import redact
 from app.sns import CONFIRMATION, Sns, is_message
 from app.store import Unavailable
 from app.store.rejected import whole_body
@@ -128,25 +128,24 @@ def keep_rejected(gateway: Gateway, error: Exception, status: int, sentence: str
     """Keep a refused webhook so that it can be found again; log it when not even that can be done."""
     known = redactor(gateway.config.secrets())
 
-    def redact(text: str) -> str:
+    def hide(text: str) -> str:
         # Proxies repeat a whole URL in headers of their own, with a token in it that may be an old one.
         return SECRET_IN_URL.sub(r"\1<secret>", known(text))
 
+    body = redact.refused(g.raw_body)
     # First what a replay needs, as only so many are kept.
     headers = sorted(request.headers.items(), key=lambda pair: not pair[0].startswith("Content-"))
     about = {
         "method": request.method,
         "remote_address": request.remote_addr,
-        "headers": _shown(headers, redact),
-        "query": _shown_query(redact),
+        "headers": _shown(headers, hide),
+        "query": _shown_query(hide),
     }
     entry = None
     try:
-        entry = gateway.store.rejected.add(
-            g.raw_body, gateway.clock(), error=sentence, status=status, about=about
-        )
+        entry = gateway.store.rejected.add(body, gateway.clock(), error=sentence, status=status, about=about)
     except Unavailable:
-        about["body"] = g.raw_body[:2000].decode("utf-8", "replace")
+        about["body"] = body[:2000].decode("utf-8", "replace")
         log.warning("rejected_not_kept", **about)
     log.warning("rejected", entry=entry, status=status, error=sentence, kind=type(error).__name__)
 
@@ -172,9 +171,7 @@ def _read_whole() -> bytes:
 
 def _messages(body: Body, sent: Headers) -> list[Message]:
     headers = dict(sent)
-    return [
-        Message(senders.read(one, headers), json.dumps(one, separators=(",", ":"))) for one in body.elements
-    ]
+    return [Message(senders.read(one, headers), redact.payload(one)) for one in body.elements]
 
 
 def _options(args: MultiDict[str, str]) -> Options:
@@ -234,19 +231,19 @@ def _shown_incident(gateway: Gateway, received: Received) -> dict[str, Any] | No
     return present.incident(gateway, incident, incident.changed_at if stored else None)
 
 
-def _shown(pairs: Iterable[tuple[str, str]], redact: Callable[[str], str]) -> dict[str, str]:
+def _shown(pairs: Iterable[tuple[str, str]], hide: Callable[[str], str]) -> dict[str, str]:
     """Without secrets, and no more of it than helps: strangers send it."""
     return {
-        name[:SHOWN_NAME]: "<secret>" if SECRET_NAME.search(name) else redact(value)[:SHOWN_VALUE]
+        name[:SHOWN_NAME]: "<secret>" if SECRET_NAME.search(name) else hide(value)[:SHOWN_VALUE]
         for name, value in islice(pairs, SHOWN_PAIRS)
     }
 
 
-def _shown_query(redact: Callable[[str], str]) -> dict[str, str | list[str]]:
+def _shown_query(hide: Callable[[str], str]) -> dict[str, str | list[str]]:
     """As `_shown`; a parameter with several values has them all, so that a replay is refused as well."""
     several = {
-        name[:SHOWN_NAME]: [redact(value)[:SHOWN_VALUE] for value in dict.fromkeys(values[:SHOWN_PAIRS])]
+        name[:SHOWN_NAME]: [hide(value)[:SHOWN_VALUE] for value in dict.fromkeys(values[:SHOWN_PAIRS])]
         for name, values in islice(request.args.lists(), SHOWN_PAIRS)
         if len(set(values)) > 1 and not SECRET_NAME.search(name)
     }
-    return {**_shown(request.args.items(), redact), **several}
+    return {**_shown(request.args.items(), hide), **several}
