@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from typing import Any
 
 import app.senders.fields as fields
@@ -29,9 +30,16 @@ def payload(body: Any) -> str:
 
 
 def refused(body: bytes) -> bytes:
-    """A body that may be broken, or no JSON at all, with `<secret>` in the place of what looks like one."""
+    """A body that may be broken, or no JSON at all, with `<secret>` in the place of what looks like one.
+
+    JSON stays JSON, so that it can be read once more; a body without secrets stays as it is, byte for byte.
+    """
     # Every byte is a letter of Latin-1, and comes back as it was.
-    return _hidden(body.decode("latin-1")).encode("latin-1")
+    hidden = _hidden(body.decode("latin-1")).encode("latin-1")
+    if hidden != body:
+        with suppress(ValueError, RecursionError):
+            return payload(json.loads(body)).encode()
+    return hidden
 
 
 def text(said: str) -> str:

@@ -253,6 +253,23 @@ def test_a_rejected_body_is_taken_once_the_cause_is_mended(
     assert replay(mended, entry_id)[0] == 404
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"token": "planted"},
+        {"token": None, "api_key": 7, "secret": ["planted"]},
+        {"SubscribeURL": "https://sns.eu-central-1.amazonaws.com/?Token=planted", "Token": "planted"},
+        {"Message": '{"routing_key": "planted", "n": 1}', "routing_key": "planted"},
+    ],
+)
+def test_a_body_is_whole_though_its_secrets_were_taken_out(
+    admin: FlaskClient, mended: FlaskClient, body: dict[str, Any]
+) -> None:
+    admin.post(f"/api/incidents?{LATE}", json={**body, "title": "Küche"})
+    status, answer = replay(mended, only(admin)["id"])
+    assert (status, answer["incident"]["title"]) == (201, "Küche")
+
+
 def test_what_is_still_wrong_stays(admin: FlaskClient) -> None:
     refused = admin.post(f"/api/incidents?{LATE}", json={"title": "x"}).get_json()
     entry = only(admin)
