@@ -46,6 +46,8 @@ _SIGNED = {
     CONFIRMATION: _OF_SUBSCRIPTIONS,
     "UnsubscribeConfirmation": _OF_SUBSCRIPTIONS,
 }
+# Bytes, of RSA keys of 1024, 2048, 3072 and 4096 bits.
+_SIGNATURE_LENGTHS = (128, 256, 384, 512)
 _HASHES: dict[str, type[HashAlgorithm]] = {"1": SHA1, "2": SHA256}
 
 
@@ -106,7 +108,11 @@ class Sns:
         url, version, kind = (
             str(message.get(name)) for name in ("SigningCertURL", "SignatureVersion", "Type")
         )
+        signature = _signature(message)
+        # Nothing is fetched for what can't be a signature of SNS at all.
         if not _CERTIFICATE_URL.fullmatch(url) or version not in _HASHES or kind not in _SIGNED:
+            return "wrong"
+        if len(signature) not in _SIGNATURE_LENGTHS:
             return "wrong"
         certificate = self._certificate(url, deadline)
         if certificate is None:
@@ -117,9 +123,8 @@ class Sns:
         if not isinstance(key, RSAPublicKey):
             return "wrong"
         try:
-            signature = base64.b64decode(str(message.get("Signature")), validate=True)
             key.verify(signature, _signed_text(message).encode(), PKCS1v15(), _HASHES[version]())
-        except (ValueError, InvalidSignature):
+        except InvalidSignature:
             return "wrong"
         return "right"
 
@@ -156,6 +161,13 @@ def _confirms(url: object, topic: str) -> bool:
         return False
     query = parse_qs(urlsplit(url).query)
     return query.get("Action") == ["ConfirmSubscription"] and query.get("TopicArn") == [topic]
+
+
+def _signature(message: Message) -> bytes:
+    try:
+        return base64.b64decode(str(message.get("Signature")), validate=True)
+    except ValueError:
+        return b""
 
 
 def _signed_text(message: Message) -> str:

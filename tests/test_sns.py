@@ -147,6 +147,19 @@ def test_a_certificate_that_does_not_fit_proves_nothing(aws: responses.RequestsM
     assert not Sns([TOPIC]).proves(signed(notification()))
 
 
+@pytest.mark.parametrize("signature", ["RVhBTVBMRQ==", "", "not base64", None, 7, "A" * 1000, ["x"]])
+def test_nothing_is_fetched_for_what_is_no_signature(aws: responses.RequestsMock, signature: Any) -> None:
+    message = signed(confirmation()) | {"Signature": signature}
+    assert not Sns([TOPIC]).proves(message)
+    Sns(None).confirm(message)
+    assert asked(aws) == []
+
+
+def test_a_signature_of_the_right_length_for_another_key_is_wrong(aws: responses.RequestsMock) -> None:
+    other = rsa.generate_private_key(65537, 1024)
+    assert not Sns([TOPIC]).proves(signed(notification(), key=other))
+
+
 STRANGERS = [
     "http://sns.eu-central-1.amazonaws.com/x.pem",
     "https://sns.eu-central-1.amazonaws.com:8443/x.pem",

@@ -99,6 +99,8 @@ def test_any_secret_of_ascii_is_taken_in_each_form(service: Service, secret: str
     assert post(client, headers={"Authorization": f"Bearer {secret}"}) == 201
     assert post(client, headers={"Authorization": f"bearer {secret}"}) == 201
     assert post(client, headers={"Authorization": f"Basic {basic}"}) == 201
+    # As tools that were made for Opsgenie send theirs.
+    assert post(client, headers={"Authorization": f"GenieKey {secret}"}) == 201
     assert post(client, headers={"X-Versus-Token": secret}) == 201
     answer = client.post("/api/incidents", data=BODY, query_string={"token": secret})
     assert answer.status_code == 201
