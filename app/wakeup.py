@@ -128,11 +128,13 @@ class Wakeup:
     ) -> bool:
         """Wake a worker for the incident in `wait` seconds; False when the message could not be published.
 
-        The alert source's name and the title are for the day when Redis has lost the record by then.
+        Below 0 it is late: then whichever worker is free first takes it, while a message with a countdown
+        lies with the one that got it. The alert source's name and the title are for the day when Redis has
+        lost the record by then.
         """
         if time.monotonic() < self._quiet_until:
             return False
-        countdown = max(0.0, wait) + SLACK_SECONDS
+        countdown = None if wait < 0 else wait + SLACK_SECONDS
         try:
             self._celery.send_task(
                 DELIVER, args=[incident_id, alert_source, title], countdown=countdown, retry=False

@@ -5,12 +5,12 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from datetime import datetime
 
-from app.store.agenda import Agenda, Look
+from app.store.agenda import LOOK_AGAIN, Agenda, Look
 from app.store.connection import Connection, Unavailable
 from app.store.incidents import Draft, Incidents, Page, Stored, Unknown
 from app.store.rejected import KEPT, Rejected
 
-__all__ = ["KEPT", "Draft", "Look", "Page", "Store", "Stored", "Unavailable", "Unknown"]
+__all__ = ["KEPT", "LOOK_AGAIN", "Draft", "Look", "Page", "Store", "Stored", "Unavailable", "Unknown"]
 
 
 class Store:
