@@ -43,11 +43,10 @@ def deliver(
         incident = _remake(gateway, draft, incident_id, alert_source, title)
     if alert_source not in (None, incident.alert_source):
         gateway.store.agenda.leave(alert_source, incident_id)
-    now = gateway.clock()
-    if not incident.is_due(now):
+    if not incident.is_due(gateway.clock()):
         return
-    token = secrets.token_hex(8)
-    if not gateway.store.agenda.take(incident, gateway.limits(incident.alert_source), now, token):
+    token, limits = secrets.token_hex(8), gateway.limits(incident.alert_source)
+    if not gateway.store.agenda.take(incident, limits, gateway.clock(), token):
         log.info("not_sent_now", incident=incident_id, alert_source=incident.alert_source)
         return
     deadline = time.monotonic() + ATTEMPT_SECONDS
@@ -87,8 +86,8 @@ def _attempt(gateway: Gateway, draft: Draft, incident: Incident, token: str, dea
     pause = pause_after(outcome, incident.failures)
     _tell(incident, kind, outcome, now)
     if outcome.hold_all:
-        limits = gateway.limits(incident.alert_source)
-        gateway.store.agenda.hold_back(incident.alert_source, now + pause, now, limits=limits, token=token)
+        source = incident.alert_source
+        gateway.store.agenda.hold_back(source, gateway.limits(source), now + pause, now)
 
     def work(draft: Draft) -> Incident:
         # A record that was lost meanwhile is written again from what this worker has in hand.

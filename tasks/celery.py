@@ -31,7 +31,7 @@ def create_celery(config: Config) -> Celery:
     )
     deliver.register(celery, built)
     celery.steps["worker"].add(sweep.step(built))
-    broker.survive_lost_connections()
+    broker.hold_messages_in_memory()
     return celery
 
 

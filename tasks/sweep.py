@@ -82,6 +82,8 @@ class Sweep:
         if not free.acquire(blocking=False):
             return False
 
+        log.info("taken_over", incident=incident_id, alert_source=source)
+
         def ended(delivery: Future[None]) -> None:
             free.release()
             if error := delivery.exception():

@@ -158,6 +158,7 @@ class Http:
         self._session = requests.Session()
         self._session.cookies = _NoCookies()
         self._session.headers["User-Agent"] = user_agent
+        self._environments: dict[str, Mapping[str, Any]] = {}
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, _Adapter(pool_maxsize=CONNECTIONS))
 
@@ -192,15 +193,13 @@ class Http:
     def _send(self, call: _Call, url: str, body: bytes, auth: Bearer) -> Answer | NoAnswer:
         left = max(0.001, call.seconds_left())
         try:
-            with self._session.post(
-                url,
-                data=body,
-                headers={"Content-Type": "application/json"},
-                auth=auth,
+            headers = {"Content-Type": "application/json"}
+            request = requests.Request("POST", url, headers, data=body, auth=auth)
+            with self._session.send(
+                self._session.prepare_request(request),
                 timeout=(min(CONNECT_SECONDS, left), left),
                 allow_redirects=False,
-                verify=True,
-                stream=True,
+                **self._environment(url),
             ) as response:
                 # The status decides; a body that breaks off, or never ends, takes nothing from it.
                 call.answer = Answer(response.status_code, response.headers)
@@ -209,6 +208,12 @@ class Http:
             # Besides their own these libraries let out what Python raises, as TypeError for a bad proxy.
             return call.answer or _failure(error, call.sent)
         return call.answer
+
+    def _environment(self, url: str) -> Mapping[str, Any]:
+        """Proxies and trusted certificates from the environment, which is slow to look through."""
+        if url not in self._environments:
+            self._environments[url] = self._session.merge_environment_settings(url, {}, True, True, None)
+        return self._environments[url]
 
 
 def _failure(error: Exception, sent: bool) -> NoAnswer:

@@ -41,9 +41,9 @@ LOOK_AGAIN = 10.0
 # A minute as the provider's clock may see it, with room for requests that travel at unequal speed.
 WINDOW_SECONDS = 61
 
-# What a 429 teaches is never less than this many events a minute: a provider that is out of order for a
-# moment must not slow us down for a minute.
-LEAST_LEARNED = 60
+# What a 429 teaches is never less than the limit that incident.io documents: one that comes sooner speaks of
+# something else, and must not slow us down for a minute.
+LEAST_LEARNED = 120
 
 NO_LIMIT = 10**9
 
@@ -139,17 +139,15 @@ class Agenda:
         args += [incident.id, _rank(incident), incident.alert_source, token]
         return bool(self._take(keys, args))
 
-    def hold_back(
-        self, source: str, until: datetime, now: datetime, *, limits: Sequence[Limit] = (), token: str = ""
-    ) -> None:
-        """The provider refused the event that was taken as `token`, because there were too many.
+    def hold_back(self, source: str, limits: Sequence[Limit], until: datetime, now: datetime) -> None:
+        """The provider refused an event because there were too many.
 
-        Every worker stays away from the alert source until then (a longer pause stands), and for a while
+        Every worker stays away from the alert source until then (a longer pause stands), and for a minute
         sends no more within a minute than the provider took this time.
         """
-        keys = [f"{PREFIX}pause:{source}", f"{PREFIX}learned:{source}", *_windows(limits)]
+        keys = [f"{PREFIX}pause:{source}", f"{PREFIX}learned:{source}", *_windows(limits[:1])]
         seconds = max(1, int((until - now).total_seconds()) + 1)
-        self._hold_back(keys, [until.timestamp(), seconds, token, LEAST_LEARNED, WINDOW_SECONDS])
+        self._hold_back(keys, [until.timestamp(), seconds, LEAST_LEARNED, WINDOW_SECONDS])
 
     def taken(self) -> int:
         """How many incidents were taken since Redis began to count."""

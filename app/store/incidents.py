@@ -160,6 +160,13 @@ class Incidents:
         self._connection = connection
         self._commit_script = connection.script(COMMIT_SCRIPT)
 
+    @staticmethod
+    def unread(identities: Sequence[str]) -> Draft:
+        """A guess: no incident stands for these identities. If it is wrong, what is put on it conflicts."""
+        draft = Draft((), identities)
+        draft.read({}, dict.fromkeys(identities, ""))
+        return draft
+
     def draft(self, ids: Sequence[str] = (), identities: Sequence[str] = ()) -> Draft:
         """The named incidents as they are stored now. Raises `Unavailable`."""
         draft = Draft(ids, identities)

@@ -118,18 +118,15 @@ return turn
 """
 )
 
-# KEYS: pause, learned limit, window...; ARGV: the end of the pause, its length, the token of the event that
-# was refused, the least to learn, how long it is believed. What the provider took within the last minute was
-# not too much, and what it refused was.
+# KEYS: pause, learned limit, window of the alert source; ARGV: the end of the pause, its length, the least to
+# learn, how long it is believed. What was sent within the last minute was too much by one for each refusal.
 HOLD_BACK = """
 if tonumber(redis.call('GET', KEYS[1]) or 0) < tonumber(ARGV[1]) then
   redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 end
-for i = 3, #KEYS do
-  redis.call('ZREM', KEYS[i], ARGV[3])
-end
 if KEYS[3] then
-  local learned = math.max(redis.call('ZCARD', KEYS[3]), tonumber(ARGV[4]))
-  redis.call('SET', KEYS[2], learned, 'EX', ARGV[5])
+  local sent = redis.call('ZCARD', KEYS[3])
+  local learned = math.min(sent, tonumber(redis.call('GET', KEYS[2]) or sent)) - 1
+  redis.call('SET', KEYS[2], math.max(learned, tonumber(ARGV[3])), 'EX', ARGV[4])
 end
 """

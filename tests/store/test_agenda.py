@@ -17,6 +17,7 @@ from tests.store.test_incidents import acknowledge, change, put
 
 NOW = datetime(2026, 3, 4, 3, 0, tzinfo=UTC)
 SOON = NOW + timedelta(minutes=2)
+UNLIMITED = [("source:default", 0)]
 LIMITS = [("source:default", 3), ("key:default", 5)]
 
 
@@ -33,6 +34,10 @@ def looked(store: Store, now: datetime) -> list[str]:
 
 def turn(store: Store, limits: Sequence[Limit], now: datetime, count: int = 500) -> list[str]:
     return [look.incident_id for look in store.agenda.turn("default", limits, now, count)]
+
+
+def hold_back(store: Store, until: datetime) -> None:
+    store.agenda.hold_back("default", UNLIMITED, until, NOW)
 
 
 def test_an_incident_without_a_message_is_looked_at_ahead_of_time(store: Store) -> None:
@@ -64,7 +69,7 @@ def test_every_worker_gets_other_incidents_to_announce(store: Store) -> None:
 
 def test_an_acknowledged_incident_is_on_no_list(store: Store, redis_url: str) -> None:
     put(store, due("a"))
-    store.agenda.hold_back("default", NOW + timedelta(minutes=1), NOW)
+    hold_back(store, NOW + timedelta(minutes=1))
     assert not store.agenda.take(due("a"), [], NOW, "t")
     acknowledge(store, "a")
     client = redis.Redis.from_url(redis_url)
@@ -103,7 +108,7 @@ def test_what_was_taken_is_not_given_to_anybody_else_for_two_seconds(store: Stor
 def test_what_is_late_is_handed_out_with_what_was_parked(store: Store) -> None:
     put(store, due("late"), due("parked", "high"))
     put(store, due("announced"), announced=True)
-    store.agenda.hold_back("default", NOW + timedelta(seconds=0.2), NOW)
+    hold_back(store, NOW + timedelta(seconds=0.2))
     assert not store.agenda.take(due("parked", "high"), [], NOW, "t")
     looks = store.agenda.turn("default", [], NOW + timedelta(seconds=0.3), 500)
     assert [(look.incident_id, look.parked) for look in looks] == [("parked", True), ("late", False)]
@@ -120,7 +125,7 @@ def test_a_budget_of_the_key_holds_for_all_its_sources(store: Store) -> None:
 
 
 def test_the_most_severe_goes_first_then_what_was_due_first(store: Store) -> None:
-    store.agenda.hold_back("default", NOW + timedelta(seconds=5), NOW)
+    hold_back(store, NOW + timedelta(seconds=5))
     later = NOW + timedelta(seconds=1)
     waiting = [
         due("low", "low"),
@@ -138,7 +143,7 @@ def test_the_most_severe_goes_first_then_what_was_due_first(store: Store) -> Non
 
 def test_what_gets_worse_while_it_is_parked_moves_ahead(store: Store) -> None:
     put(store, due("first", "medium"), due("worse", "low"))
-    store.agenda.hold_back("default", NOW + timedelta(seconds=5), NOW)
+    hold_back(store, NOW + timedelta(seconds=5))
     for incident in (due("first", "medium"), due("worse", "low")):
         assert not store.agenda.take(incident, [], NOW, "t")
     louder = Alert(title="worse", source="generic", severity="critical")
@@ -164,37 +169,36 @@ def test_nobody_overtakes_a_more_urgent_incident_that_is_due(store: Store) -> No
     assert store.agenda.take(due("newcomer", "low"), limits, free_again, "3")
 
 
-def test_a_refusal_teaches_how_much_the_provider_takes_in_a_minute(store: Store, redis_url: str) -> None:
-    unlimited = [("source:default", 0)]
-    count = LEAST_LEARNED + 5
-    incidents = [due(str(n)) for n in range(count)]
-    put(store, *incidents, due("next"))
-    assert all(store.agenda.take(one, unlimited, NOW, one.id) for one in incidents)
+def test_a_refusal_teaches_how_much_the_provider_takes_in_a_minute(store: Store) -> None:
+    incidents = [due(str(n)) for n in range(LEAST_LEARNED + 10)]
+    put(store, *incidents, *(due(f"next {n}") for n in range(LEAST_LEARNED + 10)))
+    assert all(store.agenda.take(one, UNLIMITED, NOW, one.id) for one in incidents)
     pause = NOW + timedelta(seconds=1)
-    for refused in incidents[-3:]:
-        store.agenda.hold_back("default", pause, NOW, limits=unlimited, token=refused.id)
-    for taken in incidents[:-3]:
-        acknowledge(store, taken.id)
-    assert not store.agenda.take(due("next"), unlimited, pause, "next")
-    # When the first of them are a minute old, there is room again; what was refused took none.
-    free = NOW + timedelta(seconds=61)
-    assert [store.agenda.take(one, unlimited, free, one.id) for one in incidents[-3:]] == [True] * 3
-    assert redis.Redis.from_url(redis_url).get("versus:learned:default") == str(count - 3).encode()
+    for _ in range(3):
+        hold_back(store, pause)
+    for one in incidents:
+        acknowledge(store, one.id)
+    assert not store.agenda.take(due("next 0"), UNLIMITED, pause, "t")
+    # A minute later there is room for as many as were not refused.
+    later = NOW + timedelta(seconds=61)
+    taken = [
+        store.agenda.take(due(f"next {n}"), UNLIMITED, later, f"next {n}") for n in range(LEAST_LEARNED + 10)
+    ]
+    assert taken == [True] * (LEAST_LEARNED + 7) + [False] * 3
 
 
 def test_a_provider_that_refuses_everything_teaches_nothing_but_the_pause(store: Store) -> None:
-    unlimited = [("source:default", 0)]
     put(store, *(due(str(n)) for n in range(5)))
-    assert store.agenda.take(due("0"), unlimited, NOW, "0")
+    assert store.agenda.take(due("0"), UNLIMITED, NOW, "0")
     pause = NOW + timedelta(seconds=1)
-    store.agenda.hold_back("default", pause, NOW, limits=unlimited, token="0")
-    assert all(store.agenda.take(due(str(n)), unlimited, pause, str(n)) for n in range(1, 5))
+    hold_back(store, pause)
+    assert all(store.agenda.take(due(str(n)), UNLIMITED, pause, str(n)) for n in range(1, 5))
 
 
 def test_a_pause_holds_everybody_back_and_a_longer_one_stands(store: Store) -> None:
     put(store, due("a"), due("b", source="other"))
-    store.agenda.hold_back("default", NOW + timedelta(seconds=30), NOW)
-    store.agenda.hold_back("default", NOW + timedelta(seconds=5), NOW)
+    hold_back(store, NOW + timedelta(seconds=30))
+    hold_back(store, NOW + timedelta(seconds=5))
     assert not store.agenda.take(due("a"), [], NOW + timedelta(seconds=29), "t")
     assert store.agenda.take(due("b", source="other"), [], NOW, "t")
     assert turn(store, [], NOW + timedelta(seconds=31)) == ["a"]
@@ -214,7 +218,7 @@ def test_a_source_that_owes_nothing_is_forgotten(store: Store) -> None:
 def test_what_is_not_due_any_more_is_neither_sent_nor_parked(store: Store, redis_url: str) -> None:
     put(store, due("a"))
     acknowledge(store, "a")
-    store.agenda.hold_back("default", NOW + timedelta(seconds=5), NOW)
+    hold_back(store, NOW + timedelta(seconds=5))
     assert not store.agenda.take(due("a"), [], NOW, "t")
     assert redis.Redis.from_url(redis_url).zcard("versus:queue:default") == 0
 

@@ -22,10 +22,10 @@ from tests.stories.sentinels import Sentinels
 from tests.stories.stack import Stack, wait_until
 from tests.tls import certificates
 
-UNACKED = "versus:broker:unacked"
+QUEUE = "versus:broker:versus"
 
-# The sweep's own hands deliver what is 15 s late; sooner than that, the consumer was at work.
-BY_A_MESSAGE = 8.0
+# What the worker held is not lost, whoever finds it.
+SOON = 8.0
 
 # A request waits 2 s for Redis, and a try that began before may end after.
 ANSWERED_WITHIN = 4.0
@@ -54,16 +54,25 @@ def late_by(shown: dict[str, Any]) -> float:
 
 
 def pages_again(stack: Stack) -> None:
-    """A new incident is paged, and not only by the sweep's own hands."""
+    """A new incident is paged, and not only because the sweep takes over what is late."""
     stack.ready()
-    assert late_by(stack.wait_for_state(stack.report(1), "escalated")) < BY_A_MESSAGE
+
+    def by_a_message() -> bool:
+        incident = stack.wait_for_state(stack.report(1), "escalated")
+        return not any("taken_over" in line and incident["id"] in line for line in lines(stack))
+
+    wait_until(by_a_message, "a worker answers a knock")
+
+
+def lines(stack: Stack) -> list[str]:
+    return stack.log.read_text().splitlines()
 
 
 def hold(stack: Stack, *waits: float) -> list[dict[str, Any]]:
-    """Incidents whose messages a worker holds, unacknowledged, until they are due."""
+    """Incidents whose messages a worker holds in its memory until they are due."""
     held = [stack.report(wait) for wait in waits]
     client = redis.Redis.from_url(stack.redis.url)
-    wait_until(lambda: client.hlen(UNACKED) == len(waits), "a worker holds the messages")
+    wait_until(lambda: client.llen(QUEUE) == 0, "a worker holds the messages")
     return held
 
 
@@ -98,7 +107,7 @@ def test_a_worker_that_holds_messages_goes_on_after_redis(
     soon, _ = hold(stack, 6, 600)
     happens(stack)
     pages_again(stack)
-    assert late_by(stack.wait_for_state(soon, "escalated")) < BY_A_MESSAGE
+    assert late_by(stack.wait_for_state(soon, "escalated")) < SOON
     assert stack.workers[0].lives()
     assert len(stack.simulator.events()) == 2
 
@@ -123,9 +132,8 @@ def test_a_worker_that_gossips_goes_on_too(tmp_path: Path) -> None:
         hold(stack.ready(), 600)
         kill(stack)
         pages_again(stack)
+        # Here kombu's own books of messages end the worker: 'NoneType' object has no attribute 'hostname'.
         assert worker.poll() is None
-        # Here kombu ends the worker that has no guard: 'NoneType' object has no attribute 'hostname'.
-        assert said(stack, "messages_not_restored") >= 1
 
 
 # -- away, or silent ----------------------------------------------------------------------------------
@@ -167,7 +175,7 @@ def test_a_redis_that_hangs_costs_web_little_and_the_worker_nothing_for_good(
     assert (answer.status_code, took < ANSWERED_WITHIN) == (503, True), took
     stack.redis.process.send_signal(signal.SIGCONT)
     pages_again(stack)
-    assert late_by(stack.wait_for_state(soon, "escalated")) < BY_A_MESSAGE
+    assert late_by(stack.wait_for_state(soon, "escalated")) < SOON
 
 
 def timed(ask: Callable[[], requests.Response]) -> tuple[requests.Response, float]:
@@ -241,7 +249,7 @@ def test_after_a_failover_web_stores_and_the_worker_pages_without_a_restart(tmp_
             wait_until(stored, "web stores again")
             assert set(statuses) <= {201, 202}
             pages_again(stack)
-            assert late_by(stack.wait_for_state(soon, "escalated")) < BY_A_MESSAGE
+            assert late_by(stack.wait_for_state(soon, "escalated")) < SOON
             assert sentinels.master_port() == sentinels.replica_port != master
             assert stack.workers[0].lives()
     finally:
