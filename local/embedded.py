@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+from typing import Literal
 
 STARTED_WITHIN = 10.0
 
@@ -39,12 +40,19 @@ def free_port() -> int:
 
 
 class EmbeddedRedis:
-    """A server on the loopback address that keeps its data in a directory, with an append-only file."""
+    """A server on the loopback address that keeps its data in a directory, with an append-only file.
 
-    def __init__(self, directory: Path, port: int = 0) -> None:
+    `fsync`: `everysec` may lose the last second when the machine goes down, or when the disk was busy as the
+    server was killed; `always` loses nothing that was answered.
+    """
+
+    def __init__(
+        self, directory: Path, port: int = 0, *, fsync: Literal["everysec", "always"] = "everysec"
+    ) -> None:
         self.port = port or free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._directory = directory
+        self._fsync = fsync
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> EmbeddedRedis:
@@ -57,7 +65,7 @@ class EmbeddedRedis:
             "port": str(self.port),
             "dir": str(self._directory.resolve()),
             "appendonly": "yes",
-            "appendfsync": "everysec",
+            "appendfsync": self._fsync,
             "save": "",
             "maxmemory-policy": "noeviction",
         }

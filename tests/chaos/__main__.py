@@ -1,0 +1,76 @@
+"""`python -m tests.chaos`: one run. Ends with 0; with 1 when a rule was broken; with 2 when nothing could be said."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+from tests.chaos import report
+from tests.chaos.plan import plan
+from tests.chaos.platform import NotStarted
+from tests.chaos.run import Result, run
+
+
+def main() -> int:
+    """Run as told on the command line."""
+    # Ends like Ctrl-C: with everything that was started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
+    options = _options()
+    seed = random.SystemRandom().randrange(10**6) if options.seed is None else options.seed
+    seconds = options.minutes * 60 if options.seconds is None else options.seconds
+    print(f"seed {seed}: again with `make chaos SEED={seed} MINUTES={seconds / 60:g}`", flush=True)
+    try:
+        result = run(plan(seed, seconds), options.folder)
+    except NotStarted as error:
+        print(f"The harness could not run: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 2
+    numbers = report.summary(result.plan, result.history, result.violations, _settled_after(result))
+    print(report.told(numbers))
+    if options.record is not None:
+        with options.record.open("a") as file:
+            file.write(json.dumps(numbers) + "\n")
+    if result.violations:
+        print(_accusation(result))
+        return 1
+    if options.folder is None:
+        shutil.rmtree(result.folder)
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--seed", type=int, help="the same seed is the same schedule; default: a random one")
+    parser.add_argument("--minutes", type=float, default=2.0, help="how long faults and load last")
+    parser.add_argument("--seconds", type=float, help="the same, in seconds")
+    parser.add_argument("--record", type=Path, metavar="FILE", help="append the numbers as one line of JSON")
+    parser.add_argument("--folder", type=Path, help="where logs and history go; default: a temporary folder")
+    return parser.parse_args()
+
+
+def _settled_after(result: Result) -> float:
+    return result.history.ended_at - result.healed_at
+
+
+def _accusation(result: Result) -> str:
+    lines = []
+    for violation in result.violations[: report.SHOWN]:
+        lines += report.everything_about(violation, result.history, result.began_at)
+        lines += [f"  {line}" for line in result.evidence.get(violation.incident or "", ())]
+    for violation in result.violations[report.SHOWN :]:
+        lines.append(f"{violation.rule}: {violation.sentence} ({violation.incident or violation.marker})")
+    lines.append(
+        f"seed {result.plan.seed}: {len(result.violations)} violations; everything is in {result.folder}"
+    )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

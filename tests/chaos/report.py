@@ -1,0 +1,118 @@
+"""Tells how a run went: a few lines, or all about the incident of which a rule was broken."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from tests.chaos.checker import Known, Violation, lateness, webhook_of
+from tests.chaos.history import Exchange, History, moment_of
+from tests.chaos.plan import Plan
+
+CALM = 10.0
+AROUND = 20.0
+"""Faults this close to an incident, in seconds, are told with it."""
+SHOWN = 3
+"""Violations that are told in full."""
+
+
+def summary(
+    plan: Plan, history: History, violations: Sequence[Violation], healed_after: float
+) -> dict[str, Any]:
+    """One run in numbers."""
+    known = Known(history)
+    pages = [known.accepted(incident, "firing") for incident in known.stored]
+    certain = [exchange for exchange in history.exchanges if exchange.certain]
+    return {
+        "seed": plan.seed,
+        "seconds": plan.seconds,
+        "webhooks": len(plan.webhooks),
+        "requests": len(history.exchanges),
+        "unanswered": sum(exchange.status is None for exchange in history.exchanges),
+        "refused": sum(exchange.status == 503 for exchange in history.exchanges),
+        "incidents": len(history.records),
+        "acknowledged": sum(exchange.action == "acknowledge" for exchange in certain),
+        "resolved": sum(exchange.action in ("resolve", "resolved") for exchange in certain),
+        "paged": sum(bool(one) for one in pages),
+        "paged_directly": sum(exchange.status == 202 for exchange in history.exchanges),
+        "pages_repeated": sum(max(0, len(one) - 1) for one in pages),
+        "attempts": len(history.events),
+        "faults": dict(sorted(Counter(fault.kind for fault in history.faults).items())),
+        "settled_after": round(healed_after, 1),
+        "late": percentiles(lateness(history)),
+        "late_in_calm": percentiles(lateness(history, CALM)),
+        "violations": sorted({violation.rule for violation in violations}),
+    }
+
+
+def percentiles(values: Sequence[float]) -> dict[str, float]:
+    """Of sorted values."""
+    shares = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
+    found = {
+        name: round(values[int(share * (len(values) - 1))], 3) for name, share in shares.items() if values
+    }
+    return {"count": len(values), **found}
+
+
+def told(numbers: dict[str, Any]) -> str:
+    """The numbers of a run on a few lines."""
+    faults = ", ".join(f"{count} {kind}" for kind, count in numbers["faults"].items())
+    counts = "webhooks requests unanswered refused incidents acknowledged resolved".split()
+    pages = "paged paged_directly pages_repeated attempts".split()
+    late = "; ".join(
+        f"{title} " + ", ".join(f"{name} {value}" for name, value in numbers[which].items())
+        for title, which in (("all:", "late"), (f"due {CALM:.0f} s after any fault:", "late_in_calm"))
+    )
+    return "\n".join(
+        (
+            f"seed {numbers['seed']}, {numbers['seconds']:.0f} s, settled {numbers['settled_after']} s after the end",
+            "  " + ", ".join(f"{name.replace('_', ' ')} {numbers[name]}" for name in counts),
+            "  " + ", ".join(f"{name.replace('_', ' ')} {numbers[name]}" for name in pages),
+            f"  faults: {sum(numbers['faults'].values())} ({faults})",
+            f"  seconds from due to paged: {late}",
+        )
+    )
+
+
+def everything_about(violation: Violation, history: History, began_at: float) -> Iterator[str]:
+    """The history of the incident that a violation is about, and the faults around it, line by line."""
+    yield f"{violation.rule}: {violation.sentence}"
+    yield f"  incident {violation.incident}, webhook {violation.marker}; seconds since the start:"
+    known = Known(history)
+    chosen = [exchange for exchange in history.exchanges if _concerns(exchange, violation, known)]
+    events = known.events.get(violation.incident or "", [])
+    moments = [moment_of(one) for one in (*chosen, *events)]
+    if not moments:
+        return
+    first, last = min(moments) - AROUND, max(moments) + AROUND
+    faults = [fault for fault in history.faults if fault.ended_at >= first and fault.began_at <= last]
+    lives = [life for life in history.lives if first <= life.at <= last]
+    for one in sorted((*chosen, *events, *faults, *lives), key=moment_of):
+        fields = {name: value for name, value in asdict(one).items() if value not in (None, "", ())}
+        for name, value in fields.items():
+            if name.endswith("_at") or name == "at":
+                fields[name] = round(value - began_at, 3)
+        yield f"  {moment_of(one) - began_at:9.3f}  {type(one).__name__:8} {fields}"
+    if record := known.records.get(violation.incident or ""):
+        yield f"  record: {record}"
+
+
+def _concerns(exchange: Exchange, violation: Violation, known: Known) -> bool:
+    incident = violation.incident
+    if incident is None:
+        return violation.marker is not None and exchange.marker == violation.marker
+    problems = {answer.problem for answer in known.answers.get(incident, ())} - {None}
+    return (
+        exchange.incident == incident
+        or any(seen.id == incident for seen in exchange.incidents)
+        or exchange.problem in problems
+        or (violation.marker is not None and webhook_of(exchange.marker) == violation.marker)
+    )
+
+
+def clock(at: float) -> str:
+    """A moment as the logs show it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at)) + f".{int(at % 1 * 1000):03d}Z"
