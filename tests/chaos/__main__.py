@@ -1,4 +1,4 @@
-"""`python -m tests.chaos`: one run. Ends with 0; with 1 when a rule was broken; with 2 when nothing could be said."""
+"""`python -m tests.chaos`: one run. 0: all well; 1: a rule was broken; 2: nothing could be said."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _settled_after(result: Result) -> float:
 
 
 def _accusation(result: Result) -> str:
-    lines = []
+    lines: list[str] = []
     for violation in result.violations[: report.SHOWN]:
         lines += report.everything_about(violation, result.history, result.began_at)
         lines += [f"  {line}" for line in result.evidence.get(violation.incident or "", ())]

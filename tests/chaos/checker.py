@@ -1,7 +1,7 @@
 """Judges a history: pure rules, each a small function that yields what it finds wrong.
 
-They are about order and outcome, never about speed. What nobody can know (a request without an answer may have been
-done, and may be done later) makes both outcomes right; what was answered is exact.
+They are about order and outcome, never about speed. What nobody can know (a request without an answer may
+have been done, and may be done later) makes both outcomes right; what was answered is exact.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 from tests.chaos.history import Event, Exchange, Fault, History, Record
 
@@ -93,7 +94,7 @@ class Known:
         return [deed for deed in self.deeds.get(incident, ()) if deed.action == "page_now"]
 
     def endings(self, incident: str) -> list[Exchange]:
-        """Requests that ended the wait for the page, or may have; a webhook may end any incident of its problem."""
+        """Requests that ended the wait, or may have; a webhook may end any incident of its problem."""
         deeds = [d for d in self.deeds.get(incident, ()) if d.action in ("acknowledge", "resolve")]
         problems = {answer.problem for answer in self.answers.get(incident, ())} - {None}
         over = [
@@ -129,9 +130,9 @@ def check(history: History) -> list[Violation]:
 def what_is_due_is_paged(known: Known) -> Iterator[Violation]:
     """An incident that was answered 201 or 200, and is due, was paged, unless somebody ended it before.
 
-    An acknowledgement or a resolution excuses only if the record agrees that there was one. One that was sent after
-    the incident was due excuses too, if the page was not out yet: it is tried "until accepted, acknowledged,
-    resolved". One that was done before somebody asked to page now excuses nothing.
+    An acknowledgement or a resolution excuses only if the record agrees that there was one. One that was sent
+    after the incident was due excuses too, if the page was not out yet: it is tried "until accepted,
+    acknowledged, resolved". One that was done before somebody asked to page now excuses nothing.
     """
     for incident in known.stored:
         asked = [deed for deed in known.pages_now(incident) if deed.certain]
@@ -161,7 +162,7 @@ def what_was_stored_is_still_there(known: Known) -> Iterator[Violation]:
 
 @rule
 def an_answered_deed_stands(known: Known) -> Iterator[Violation]:
-    """What was answered 200 is on the record: resolved for ever, acknowledged unless somebody asked to page now."""
+    """What was answered 200 is on record: resolved for ever, acknowledged until somebody asks to page now."""
     for incident, record in known.records.items():
         resolved = [e for e in known.endings(incident) if e.certain and e.action in ("resolve", "resolved")]
         if resolved and record.state != "resolved":
@@ -202,7 +203,7 @@ def a_direct_escalation_was_taken(known: Known) -> Iterator[Violation]:
 
 @rule
 def what_was_ended_in_time_never_pages(known: Known) -> Iterator[Violation]:
-    """Acknowledged or resolved before it was due, with an answer that came before: no request to incident.io, ever.
+    """Acknowledged or resolved, and told so, before it was due: no request to incident.io, ever.
 
     Unless somebody asked to page now: that may have made it due before.
     """
@@ -218,14 +219,14 @@ def what_was_ended_in_time_never_pages(known: Known) -> Iterator[Violation]:
         if in_time and known.events.get(incident):
             yield Violation(
                 "what_was_ended_in_time_never_pages",
-                "It was acknowledged or resolved before it was due, and a request about it went to incident.io.",
+                "It was acknowledged or resolved in time, and a request about it went to incident.io.",
                 incident=incident,
             )
 
 
 @rule
 def nothing_pages_unasked_or_early(known: Known) -> Iterator[Violation]:
-    """No page before it is due (by Redis's clock, which is this one), and none where on-call was switched off."""
+    """No page before it is due (by Redis's clock, which is this one), and none where on-call was off."""
     for incident in known.stored:
         pages = [event for event in known.events.get(incident, ()) if event.kind == "firing"]
         if not pages or known.pages_now(incident):
@@ -246,7 +247,7 @@ def a_page_is_repeated_only_after_a_fault(known: Known) -> Iterator[Violation]:
     faults = [fault for fault in known.history.faults if fault.kind not in HARMLESS]
     for key in known.stored:
         pages = known.accepted(key, "firing")
-        for one, again in zip(pages, pages[1:], strict=False):
+        for one, again in pairwise(pages):
             if one.status == 202 and not any(_meets(fault, one.at, again.at) for fault in faults):
                 yield Violation(
                     "a_page_is_repeated_only_after_a_fault",
@@ -266,7 +267,7 @@ def _meets(fault: Fault, since: float, until: float) -> bool:
 def one_incident_is_one_alert(known: Known) -> Iterator[Violation]:
     """All events of an incident carry its ID as their key and go to the alert source that was asked for.
 
-    An event of an incident that no answer showed belongs, by the marker in its title, to a webhook that had no
+    An event of an incident that no answer showed belongs, by the marker in its title, to a webhook without a
     certain answer: it may be stored, or paged directly, or both, each time it was sent.
     """
     uncertain = {e.marker for e in known.history.exchanges if e.status in (None, 202, 503)}
@@ -294,12 +295,12 @@ def webhook_of(marker: str) -> str:
 
 @rule
 def the_all_clear_follows_the_page(known: Known) -> Iterator[Violation]:
-    """An all-clear is sent for what was resolved, and for which a page was tried before; never after another order.
+    """An all-clear is sent for what was resolved and had been tried to page; no page follows it.
 
-    That the page was *taken* before is not promised: one that got no answer may be out, so it is followed by an
-    all-clear in any case. A page after its all-clear is right for one reason only: a worker was stopped in the moment
-    between its last look at the clock and its call of the system, slept through its lease, and sent when it woke up.
-    It says so on the timeline (`delivered_late`), and another all-clear follows.
+    That the page was *taken* before is not promised: one that got no answer may be out, so it is followed by
+    an all-clear in any case. A page after its all-clear has one good reason: a worker was stopped in
+    the moment between its last look at the clock and its call of the system, slept through its lease, and
+    sent when it woke up. It says so on the timeline (`delivered_late`), and another all-clear follows.
     """
     for key, events in known.events.items():
         cleared = next((event for event in events if event.accepted and event.kind == "resolved"), None)

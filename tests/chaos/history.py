@@ -1,4 +1,4 @@
-"""What happened in a run, as data: one clock (`time.time()`, which is Redis's too), one list for each kind."""
+"""What happened in a run, as data: one clock (`time.time()`, Redis's too), and one list for each kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run will do, made from its seed before it begins: faults, webhooks, and what people will do about them."""
+"""What a run will do, made from its seed before it begins: faults, webhooks, and what people do about it."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ FAULTS = {
     "incidentio_answers": 12,
 }
 
-# Status, and the other fields of the simulator's `Reply`. A server that says 500, 503 or 429 says that it took
-# nothing; a gateway, or a connection that breaks, says nothing about it.
+# Status, and the other fields of the simulator's `Reply`. A server that says 500, 503 or 429 says that it
+# took nothing; a gateway, or a connection that breaks, says nothing about it.
 ANSWERS: tuple[dict[str, Any], ...] = (
     {"status": 429, "headers": {"Retry-After": "1"}},
     {"status": 429, "headers": {"Retry-After": "3"}},
@@ -75,7 +75,7 @@ class PlannedFault:
 
 @dataclass(frozen=True, slots=True)
 class PlannedDeed:
-    """What a person does about an incident: `offset` seconds after its webhook's answer, or from when it is due."""
+    """What a person does: `offset` seconds after the webhook's answer, or from when the incident is due."""
 
     deed: Literal["acknowledge", "resolve", "page_now"]
     after: Literal["answer", "due"]
@@ -257,7 +257,7 @@ class _Senders:
     def _deeds(self, size: int) -> Iterator[PlannedDeed]:
         deed: Literal["acknowledge", "resolve", "page_now"]
         while self._chance.random() < 0.5:
-            deed = self._chance.choices(("acknowledge", "resolve", "page_now"), (6, 3, 1))[0]  # type: ignore[assignment]
+            deed = self._chance.choices(("acknowledge", "resolve", "page_now"), (6, 3, 1))[0]
             after: Literal["answer", "due"] = "answer" if self._chance.random() < 0.5 else "due"
             around = (
                 self._chance.uniform(-0.3, 0.3),

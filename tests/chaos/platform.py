@@ -1,4 +1,4 @@
-"""The service on a platform that starts again what ends, with a relay before Redis and one before incident.io."""
+"""The service on a platform that starts again what ends; a relay before Redis, and one before incident.io."""
 
 from __future__ import annotations
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from tests.chaos.checker import Known, Violation, lateness, webhook_of
-from tests.chaos.history import Exchange, History, moment_of
+from tests.chaos.history import Event, Exchange, Fault, History, Life, moment_of
 from tests.chaos.plan import Plan
 
 CALM = 10.0
@@ -60,15 +59,15 @@ def percentiles(values: Sequence[float]) -> dict[str, float]:
 def told(numbers: dict[str, Any]) -> str:
     """The numbers of a run on a few lines."""
     faults = ", ".join(f"{count} {kind}" for kind, count in numbers["faults"].items())
-    counts = "webhooks requests unanswered refused incidents acknowledged resolved".split()
-    pages = "paged paged_directly pages_repeated attempts".split()
+    counts = ["webhooks", "requests", "unanswered", "refused", "incidents", "acknowledged", "resolved"]
+    pages = ["paged", "paged_directly", "pages_repeated", "attempts"]
     late = "; ".join(
         f"{title} " + ", ".join(f"{name} {value}" for name, value in numbers[which].items())
         for title, which in (("all:", "late"), (f"due {CALM:.0f} s after any fault:", "late_in_calm"))
     )
     return "\n".join(
         (
-            f"seed {numbers['seed']}, {numbers['seconds']:.0f} s, settled {numbers['settled_after']} s after the end",
+            f"seed {numbers['seed']}, {numbers['seconds']:.0f} s; settled {numbers['settled_after']} s later",
             "  " + ", ".join(f"{name.replace('_', ' ')} {numbers[name]}" for name in counts),
             "  " + ", ".join(f"{name.replace('_', ' ')} {numbers[name]}" for name in pages),
             f"  faults: {sum(numbers['faults'].values())} ({faults})",
@@ -84,13 +83,14 @@ def everything_about(violation: Violation, history: History, began_at: float) ->
     known = Known(history)
     chosen = [exchange for exchange in history.exchanges if _concerns(exchange, violation, known)]
     events = known.events.get(violation.incident or "", [])
-    moments = [moment_of(one) for one in (*chosen, *events)]
+    moments = [*map(moment_of, chosen), *map(moment_of, events)]
     if not moments:
         return
     first, last = min(moments) - AROUND, max(moments) + AROUND
     faults = [fault for fault in history.faults if fault.ended_at >= first and fault.began_at <= last]
     lives = [life for life in history.lives if first <= life.at <= last]
-    for one in sorted((*chosen, *events, *faults, *lives), key=moment_of):
+    together: list[Exchange | Event | Fault | Life] = [*chosen, *events, *faults, *lives]
+    for one in sorted(together, key=moment_of):
         fields = {name: value for name, value in asdict(one).items() if value not in (None, "", ())}
         for name, value in fields.items():
             if name.endswith("_at") or name == "at":
@@ -111,8 +111,3 @@ def _concerns(exchange: Exchange, violation: Violation, known: Known) -> bool:
         or exchange.problem in problems
         or (violation.marker is not None and webhook_of(exchange.marker) == violation.marker)
     )
-
-
-def clock(at: float) -> str:
-    """A moment as the logs show it."""
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at)) + f".{int(at % 1 * 1000):03d}Z"
