@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.chaos import report
 from tests.chaos.plan import plan
 from tests.chaos.platform import NotStarted
-from tests.chaos.run import Result, run
+from tests.chaos.run import run
 
 
 def main() -> int:
@@ -32,13 +32,13 @@ def main() -> int:
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
         return 2
-    numbers = report.summary(result.plan, result.history, result.violations, _settled_after(result))
+    numbers = report.summary(result)
     print(report.told(numbers))
     if options.record is not None:
         with options.record.open("a") as file:
             file.write(json.dumps(numbers) + "\n")
     if result.violations:
-        print(_accusation(result))
+        print(report.accusation(result))
         return 1
     if options.folder is None:
         shutil.rmtree(result.folder)
@@ -53,23 +53,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--record", type=Path, metavar="FILE", help="append the numbers as one line of JSON")
     parser.add_argument("--folder", type=Path, help="where logs and history go; default: a temporary folder")
     return parser.parse_args()
-
-
-def _settled_after(result: Result) -> float:
-    return result.history.ended_at - result.healed_at
-
-
-def _accusation(result: Result) -> str:
-    lines: list[str] = []
-    for violation in result.violations[: report.SHOWN]:
-        lines += report.everything_about(violation, result.history, result.began_at)
-        lines += [f"  {line}" for line in result.evidence.get(violation.incident or "", ())]
-    for violation in result.violations[report.SHOWN :]:
-        lines.append(f"{violation.rule}: {violation.sentence} ({violation.incident or violation.marker})")
-    lines.append(
-        f"seed {result.plan.seed}: {len(result.violations)} violations; everything is in {result.folder}"
-    )
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -132,7 +132,7 @@ def plan(seed: int, seconds: float) -> Plan:
 
 
 def _faults(chance: random.Random, seconds: float) -> Iterator[PlannedFault]:
-    pace = chance.uniform(1.5, 4.0)
+    pace = chance.uniform(0.8, 3.5)
     at = QUIET
     while True:
         # Now and then nothing happens for a while: what was due then has to go by itself, too.

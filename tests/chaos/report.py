@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.chaos.checker import Known, Violation, lateness, webhook_of
 from tests.chaos.history import Event, Exchange, Fault, History, Life, moment_of
-from tests.chaos.plan import Plan
+from tests.chaos.run import Result
 
 CALM = 10.0
 AROUND = 20.0
@@ -18,10 +18,9 @@ SHOWN = 3
 """Violations that are told in full."""
 
 
-def summary(
-    plan: Plan, history: History, violations: Sequence[Violation], healed_after: float
-) -> dict[str, Any]:
+def summary(result: Result) -> dict[str, Any]:
     """One run in numbers."""
+    plan, history = result.plan, result.history
     known = Known(history)
     pages = [known.accepted(incident, "firing") for incident in known.stored]
     certain = [exchange for exchange in history.exchanges if exchange.certain]
@@ -40,10 +39,10 @@ def summary(
         "pages_repeated": sum(max(0, len(one) - 1) for one in pages),
         "attempts": len(history.events),
         "faults": dict(sorted(Counter(fault.kind for fault in history.faults).items())),
-        "settled_after": round(healed_after, 1),
+        "settled_after": round(history.ended_at - result.healed_at, 1),
         "late": percentiles(lateness(history)),
         "late_in_calm": percentiles(lateness(history, CALM)),
-        "violations": sorted({violation.rule for violation in violations}),
+        "violations": sorted({violation.rule for violation in result.violations}),
     }
 
 
@@ -76,7 +75,22 @@ def told(numbers: dict[str, Any]) -> str:
     )
 
 
-def everything_about(violation: Violation, history: History, began_at: float) -> Iterator[str]:
+def accusation(result: Result) -> str:
+    """All about the first violations, and a line for each of the others."""
+    lines: list[str] = []
+    for violation in result.violations[:SHOWN]:
+        lines += _everything_about(violation, result.history, result.began_at)
+        lines += [f"  {line}" for line in result.evidence.get(violation.incident or "", ())]
+    for violation in result.violations[SHOWN:]:
+        about = violation.incident or violation.marker
+        lines.append(f"{violation.rule}: {violation.sentence} ({about})")
+    lines.append(
+        f"seed {result.plan.seed}: {len(result.violations)} violations; everything is in {result.folder}"
+    )
+    return "\n".join(lines)
+
+
+def _everything_about(violation: Violation, history: History, began_at: float) -> Iterator[str]:
     """The history of the incident that a violation is about, and the faults around it, line by line."""
     yield f"{violation.rule}: {violation.sentence}"
     yield f"  incident {violation.incident}, webhook {violation.marker}; seconds since the start:"
