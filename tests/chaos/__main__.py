@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.chaos import report
 from tests.chaos.plan import plan
 from tests.chaos.platform import NotStarted
-from tests.chaos.run import run
+from tests.chaos.run import SETTLED_WITHIN, run
 
 
 def main() -> int:
@@ -25,7 +25,7 @@ def main() -> int:
     seconds = options.minutes * 60 if options.seconds is None else options.seconds
     print(f"seed {seed}: again with `make chaos SEED={seed} MINUTES={seconds / 60:g}`", flush=True)
     try:
-        result = run(plan(seed, seconds), options.folder)
+        result = run(plan(seed, seconds), options.folder, options.settle)
     except NotStarted as error:
         print(f"The harness could not run: {error}", file=sys.stderr)
         return 2
@@ -50,6 +50,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="the same seed is the same schedule; default: a random one")
     parser.add_argument("--minutes", type=float, default=2.0, help="how long faults and load last")
     parser.add_argument("--seconds", type=float, help="the same, in seconds")
+    parser.add_argument(
+        "--settle", type=float, default=SETTLED_WITHIN, help="seconds to wait for what is owed"
+    )
     parser.add_argument("--record", type=Path, metavar="FILE", help="append the numbers as one line of JSON")
     parser.add_argument("--folder", type=Path, help="where logs and history go; default: a temporary folder")
     return parser.parse_args()

@@ -41,15 +41,15 @@ class Result:
     """For an incident of which a rule was broken, its timeline and the log lines that name it."""
 
 
-def run(plan: Plan, folder: Path | None = None) -> Result:
-    """Play a plan to its end. Raises `NotStarted`."""
+def run(plan: Plan, folder: Path | None = None, settled_within: float = SETTLED_WITHIN) -> Result:
+    """Play a plan to its end; `settled_within`: seconds, see `_settle`. Raises `NotStarted`."""
     folder = folder or Path(tempfile.mkdtemp(prefix="versus-chaos-"))
     history = History()
     with _running(plan, folder, history) as platform:
         platform.wait_until_ready()
         began_at = time.time()
         healed_at = _play(plan, platform, began_at)
-        history, violations = _settle(platform, healed_at)
+        history, violations = _settle(platform, healed_at, settled_within)
         guilty = {violation.incident for violation in violations if violation.incident is not None}
         evidence = {incident: list(_evidence(platform, incident)) for incident in sorted(guilty)[:10]}
     history.write(folder / "history.jsonl")
@@ -93,15 +93,16 @@ def _sleep_until(moment: float) -> None:
 # -- afterwards ------------------------------------------------------------------------------------------
 
 
-def _settle(platform: Platform, healed_at: float) -> tuple[History, list[Violation]]:
+def _settle(platform: Platform, healed_at: float, within: float) -> tuple[History, list[Violation]]:
     """Wait until no rule is broken, or until waiting won't help."""
-    horizon = max((d for d in _due(platform.history) if d < healed_at + SETTLED_WITHIN), default=0.0) + QUIET
-    _sleep_until(horizon)
+    # Waits are either short, or so long that they end after any run.
+    soon = healed_at + 2 * LONGEST_WAIT
+    _sleep_until(max((due for due in _due(platform.history) if due < soon), default=0.0) + QUIET)
     while True:
         history = _snapshot(platform)
         violations = check(history)
         hopeless = any(not violation.curable for violation in violations)
-        if not violations or hopeless or time.time() > healed_at + SETTLED_WITHIN:
+        if not violations or hopeless or time.time() > healed_at + within:
             return history, violations
         time.sleep(POLL)
 
