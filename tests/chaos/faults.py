@@ -6,6 +6,7 @@ import contextlib
 import signal
 import threading
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psutil
@@ -22,6 +23,9 @@ QUEUE = ("versus:broker:versus", "versus:broker:unacked", "versus:broker:unacked
 
 
 STARTS = 5
+BUSY_LATENCY = 0.3
+# Seconds until somebody is paged, when all goes well: most of the time something is due.
+ATTEMPT_WITHIN = 5.0
 
 
 class Breaker:
@@ -61,17 +65,31 @@ class Breaker:
 
     # -- processes ---------------------------------------------------------------------------------------
 
-    def _kill_web(self, seconds: float, web: int, child: int) -> None:
-        self._platform.webs[web].end(signal.SIGKILL, seconds, self._last)
+    def _kill_web(self, seconds: float, web: int, child: int, busy: bool) -> None:
+        with self._at_work(busy):
+            self._platform.webs[web].end(signal.SIGKILL, seconds, self._last)
 
-    def _terminate_web(self, seconds: float, web: int, child: int) -> None:
-        self._platform.webs[web].end(signal.SIGTERM, seconds, self._last)
+    def _terminate_web(self, seconds: float, web: int, child: int, busy: bool) -> None:
+        with self._at_work(busy):
+            self._platform.webs[web].end(signal.SIGTERM, seconds, self._last)
 
-    def _kill_web_child(self, seconds: float, web: int, child: int) -> None:
-        self._platform.webs[web].signal_one(signal.SIGKILL, child)
+    def _kill_web_child(self, seconds: float, web: int, child: int, busy: bool) -> None:
+        with self._at_work(busy):
+            self._platform.webs[web].signal_one(signal.SIGKILL, child)
 
-    def _terminate_web_child(self, seconds: float, web: int, child: int) -> None:
-        self._platform.webs[web].signal_one(signal.SIGTERM, child)
+    def _terminate_web_child(self, seconds: float, web: int, child: int, busy: bool) -> None:
+        with self._at_work(busy):
+            self._platform.webs[web].signal_one(signal.SIGTERM, child)
+
+    @contextlib.contextmanager
+    def _at_work(self, busy: bool) -> Iterator[None]:
+        """With Redis so slow that the process has several requests half done."""
+        if busy:
+            self._platform.to_redis.latency = BUSY_LATENCY
+            self._last(2 * BUSY_LATENCY)
+        yield
+        if busy:
+            self._platform.to_redis.latency = 0.0
 
     def _stop_web_child(self, seconds: float, web: int, child: int) -> None:
         self._pause(self._platform.webs[web], seconds, child)
@@ -81,6 +99,30 @@ class Breaker:
 
     def _terminate_worker(self, seconds: float, worker: int) -> None:
         self._platform.workers[worker].end(signal.SIGTERM, seconds, self._last)
+
+    def _kill_while_sending(self, seconds: float, spared: int | None, taken: bool) -> None:
+        self._wait_for_an_attempt(taken)
+        self._together(lambda worker: worker.end(signal.SIGKILL, seconds, self._last), spared)
+
+    def _stop_while_sending(self, seconds: float, spared: int | None, taken: bool) -> None:
+        self._wait_for_an_attempt(taken)
+        self._together(lambda worker: self._pause(worker, seconds, None), spared)
+
+    def _wait_for_an_attempt(self, taken: bool) -> None:
+        """Until incident.io has an event that it does not answer, `taken` or not."""
+        simulator = self._platform.simulator
+        simulator.answer_next(504, mode="hang", taken=taken)
+        seen = len(simulator.requests)
+        simulator.wait_for(lambda: len(simulator.requests) > seen or self._healed.is_set(), ATTEMPT_WITHIN)
+
+    def _together(self, harm: Callable[[Kept], None], spared: int | None) -> None:
+        """Harm all workers at once but the one that is spared: one of them is sending."""
+        harmed = [worker for number, worker in enumerate(self._platform.workers) if number != spared]
+        threads = [threading.Thread(target=harm, args=(worker,), daemon=True) for worker in harmed]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
 
     def _stop_worker(self, seconds: float, worker: int) -> None:
         self._pause(self._platform.workers[worker], seconds, None)

@@ -28,6 +28,8 @@ FAULTS = {
     "kill_worker": 5,
     "terminate_worker": 3,
     "stop_worker": 6,
+    "kill_while_sending": 3,
+    "stop_while_sending": 3,
     "kill_redis": 3,
     "stop_redis": 3,
     "flush_queue": 3,
@@ -151,13 +153,20 @@ def _particulars(chance: random.Random, kind: str) -> tuple[float, dict[str, Any
     stopped = chance.choice((chance.uniform(0.5, 4), chance.uniform(0.5, 14), chance.uniform(14, 20)))
     match kind:
         case "kill_web" | "terminate_web" | "kill_web_child" | "terminate_web_child":
-            return chance.uniform(0, 5), {**web, "child": chance.randrange(2)}
+            return chance.uniform(0, 5), {**web, "child": chance.randrange(2), "busy": chance.random() < 0.5}
         case "stop_web_child":
             return stopped, {**web, "child": chance.randrange(2)}
         case "kill_worker" | "terminate_worker":
             return chance.uniform(0, 8), worker
         case "stop_worker":
             return stopped, worker
+        case "kill_while_sending":
+            return chance.uniform(0, 5), {"spared": None, "taken": chance.random() < 0.6}
+        case "stop_while_sending":
+            return chance.uniform(14, 20), {
+                "spared": chance.randrange(WORKERS),
+                "taken": chance.random() < 0.6,
+            }
         case "kill_redis":
             return chance.uniform(0, 8), {}
         case "stop_redis":
