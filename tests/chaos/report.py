@@ -105,13 +105,23 @@ def _everything_about(violation: Violation, history: History, began_at: float) -
     lives = [life for life in history.lives if first <= life.at <= last]
     together: list[Exchange | Event | Fault | Life] = [*chosen, *events, *faults, *lives]
     for one in sorted(together, key=moment_of):
-        fields = {name: value for name, value in asdict(one).items() if value not in (None, "", ())}
-        for name, value in fields.items():
-            if name.endswith("_at") or name == "at":
-                fields[name] = round(value - began_at, 3)
-        yield f"  {moment_of(one) - began_at:9.3f}  {type(one).__name__:8} {fields}"
+        yield f"  {moment_of(one) - began_at:9.3f}  {type(one).__name__:8} {_shown(one, began_at)}"
     if record := known.records.get(violation.incident or ""):
         yield f"  record: {record}"
+
+
+def _shown(one: Exchange | Event | Fault | Life, began_at: float) -> dict[str, Any]:
+    """Without what is empty, and with times since the start."""
+    fields = {name: value for name, value in asdict(one).items() if value not in (None, "", ())}
+    for name, value in fields.items():
+        if name.endswith("_at") or name == "at":
+            fields[name] = round(value - began_at, 3)
+    if isinstance(one, Exchange) and one.incidents:
+        fields["incidents"] = [
+            f"{seen.id} {seen.state}, due at {'never' if seen.due_at is None else f'{seen.due_at - began_at:.3f}'}"
+            for seen in one.incidents
+        ]
+    return fields
 
 
 def _concerns(exchange: Exchange, violation: Violation, known: Known) -> bool:

@@ -9,7 +9,7 @@ from tests.chaos.checker import check
 from tests.chaos.history import History
 from tests.chaos.plan import plan
 from tests.chaos.run import Result
-from tests.chaos.test_checker import ACKNOWLEDGED, KILLED, event, history, webhook
+from tests.chaos.test_checker import ACKNOWLEDGED, KILLED, event, history, record, webhook
 
 
 def result(told: History) -> Result:
@@ -19,13 +19,20 @@ def result(told: History) -> Result:
 
 
 def test_the_guilty_incident_is_told_with_all_that_happened_to_it_and_around_it() -> None:
-    told = history(*ACKNOWLEDGED, event(110.5), KILLED, webhook("other", marker="chaos-2", due_at=None))
+    other = (webhook("other", marker="chaos-2", due_at=None), record("open", "other", due_at=None))
+    told = history(*ACKNOWLEDGED, event(110.5), KILLED, *other)
     text = report.accusation(result(told))
     for part in (
         "what_was_ended_in_time_never_pages: It was acknowledged or resolved in time",
         *("seed 7: 1 violations", "/somewhere", "by link", "kill_worker"),
         # In seconds since the start.
-        *("10.000  Exchange", "15.000  Exchange", "20.500  Event", "20.000  Fault"),
+        *(
+            "10.000  Exchange",
+            "15.000  Exchange",
+            "20.500  Event",
+            "20.000  Fault",
+            "i pending, due at 20.000",
+        ),
     ):
         assert part in text, text
     assert "chaos-2" not in text
