@@ -25,11 +25,13 @@ STATUSES: dict[str, frozenset[int]] = {
     "page_now": frozenset({200, 409, 503}),
 }
 
-# incident.io said no, or only the network was slow: no reason to page twice.
+# incident.io said no, or only those were harmed who don't page: no reason to page twice.
 HARMLESS = (
     *("flush_queue", "kill_web", "terminate_web", "kill_web_child", "terminate_web_child", "stop_web_child"),
     *("incidentio_answers", "incidentio_refuse"),
 )
+# Redis's clock is known as well as its answers are quick: with a plan's latency so many seconds, at most.
+CLOCK = 2.5
 # An attempt may end this long after the fault that broke it (a lease), and begin as long before.
 REACH = 20.0
 
@@ -239,6 +241,22 @@ def nothing_pages_unasked_or_early(known: Known) -> Iterator[Violation]:
                 "Its page was sent before it was due." if due_at else "Nobody had asked for its page.",
                 incident=incident,
             )
+
+
+@rule
+def nobody_gets_less_time_than_asked_for(known: Known) -> Iterator[Violation]:
+    """A new incident is due the wait that its webhook asked for after it was sent, or later."""
+    for exchange in known.history.exchanges:
+        if exchange.status != 201:
+            continue
+        for seen in exchange.incidents:
+            if seen.due_at is not None and seen.due_at < exchange.sent_at + exchange.wait - CLOCK:
+                less = exchange.sent_at + exchange.wait - seen.due_at
+                yield Violation(
+                    "nobody_gets_less_time_than_asked_for",
+                    f"It is due {less:.1f} s sooner than its webhook asked for.",
+                    incident=seen.id,
+                )
 
 
 @rule

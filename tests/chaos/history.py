@@ -37,6 +37,8 @@ class Exchange:
     """The sender's own key, which ties webhooks to one incident."""
     source: str = "source-default"
     """The alert source that pages for it."""
+    wait: float = 0.0
+    """Seconds that the webhook asks to wait for an acknowledgement."""
     incident: str | None = None
     """What a person acts on."""
     status: int | None = None

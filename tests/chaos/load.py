@@ -93,6 +93,7 @@ class Load:
             web=web,
             problem=webhook.problem,
             source=webhook.source,
+            wait=webhook.wait,
             status=None if answer is None else answer.status_code,
             retry_after=answer is not None and "Retry-After" in answer.headers,
             incidents=tuple(_seen(one) for one in shown),

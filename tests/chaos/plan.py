@@ -38,7 +38,7 @@ FAULTS = {
     "redis_freeze": 3,
     "redis_refuse": 2,
     "incidentio_cut": 3,
-    "incidentio_delay": 2,
+    "incidentio_delay": 5,
     "incidentio_freeze": 3,
     "incidentio_refuse": 2,
     "incidentio_answers": 12,
@@ -98,6 +98,7 @@ class PlannedWebhook:
     parameters: dict[str, str]
     problem: str | None
     source: str
+    wait: float
     effect: Literal["firing", "resolved"]
     web: int
     tries: int
@@ -213,13 +214,15 @@ class _Senders:
         effect: Literal["firing", "resolved"] = "resolved" if kind == "resolve" else "firing"
         problem, source = self._problem(kind)
         size = self._chance.randint(2, 4) if kind == "array" else 1
+        wait = self._wait()
         return PlannedWebhook(
             at=at,
             marker=marker,
             body=self._body(kind, marker, problem, effect, size),
-            parameters=self._parameters(source),
+            parameters=self._parameters(source, wait),
             problem=problem,
             source=source,
+            wait=wait,
             effect=effect,
             web=self._chance.randrange(WEBS),
             tries=self._chance.choice((1, 3, 4, 6)),
@@ -253,9 +256,11 @@ class _Senders:
         }
         return body if problem is None else {**body, "deduplication_key": problem}
 
-    def _parameters(self, source: str) -> dict[str, str]:
-        wait = self._chance.uniform(0, min(LONGEST_WAIT, self._seconds / 2))
-        wait = self._chance.choices((0.0, wait, HOUR), (10, 80, 10))[0]
+    def _wait(self) -> float:
+        usual = self._chance.uniform(0, min(LONGEST_WAIT, self._seconds / 2))
+        return self._chance.choices((0.0, usual, HOUR), (10, 80, 10))[0]
+
+    def _parameters(self, source: str, wait: float) -> dict[str, str]:
         parameters = {"oncall_wait_minutes": f"{wait / 60:.6f}"}
         if source == "source-infra":
             parameters["incidentio_other_alert_source"] = "infra"

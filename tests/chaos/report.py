@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from tests.chaos.checker import Known, Violation, lateness, webhook_of
-from tests.chaos.history import Event, Exchange, Fault, History, Life, moment_of
+from tests.chaos.history import Event, Exchange, Fault, History, Life, Seen, moment_of
 from tests.chaos.run import Result
 
 CALM = 10.0
@@ -117,11 +117,13 @@ def _shown(one: Exchange | Event | Fault | Life, began_at: float) -> dict[str, A
         if name.endswith("_at") or name == "at":
             fields[name] = round(value - began_at, 3)
     if isinstance(one, Exchange) and one.incidents:
-        fields["incidents"] = [
-            f"{seen.id} {seen.state}, due at {'never' if seen.due_at is None else f'{seen.due_at - began_at:.3f}'}"
-            for seen in one.incidents
-        ]
+        fields["incidents"] = [_as_seen(seen, began_at) for seen in one.incidents]
     return fields
+
+
+def _as_seen(seen: Seen, began_at: float) -> str:
+    due = "never due" if seen.due_at is None else f"due at {seen.due_at - began_at:.3f}"
+    return f"{seen.id} {seen.state}, {due}"
 
 
 def _concerns(exchange: Exchange, violation: Violation, known: Known) -> bool:

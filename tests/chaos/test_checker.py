@@ -16,11 +16,17 @@ DUE = 110.0
 
 
 def webhook(incident: str = "i", **more: Any) -> Exchange:
-    """Sent at 100, stored, due at 110."""
+    """Sent at 100, with a wait of ten seconds; stored, due at 110."""
     due_at = more.pop("due_at", DUE)
     seen = Seen(id=incident, state="pending", due_at=due_at)
     usual = Exchange(
-        action="firing", sent_at=100.0, answered_at=100.1, marker="chaos-1", status=201, incidents=(seen,)
+        action="firing",
+        sent_at=100.0,
+        answered_at=100.1,
+        marker="chaos-1",
+        wait=10.0,
+        status=201,
+        incidents=(seen,),
     )
     return replace(usual, **more)
 
@@ -194,6 +200,11 @@ BROKEN: list[tuple[str, str, Iterable[Any]]] = [
         "nothing_pages_unasked_or_early",
         "on-call was off",
         (webhook(due_at=None), event(109.9), record("open", due_at=None)),
+    ),
+    (
+        "nobody_gets_less_time_than_asked_for",
+        "five seconds instead of ten",
+        (webhook(wait=15.0), event(110.1), record("escalated")),
     ),
     ("a_page_is_repeated_only_after_a_fault", "without any", (*PAGED, event(111.0))),
     (
