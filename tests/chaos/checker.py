@@ -25,10 +25,10 @@ STATUSES: dict[str, frozenset[int]] = {
     "page_now": frozenset({200, 409, 503}),
 }
 
-# incident.io said no, or only those were harmed who don't page: no reason to page twice.
+# incident.io said no, or was slow, or only those were harmed who don't page: no reason to page twice.
 HARMLESS = (
     *("flush_queue", "kill_web", "terminate_web", "kill_web_child", "terminate_web_child", "stop_web_child"),
-    *("incidentio_answers", "incidentio_refuse"),
+    *("incidentio_answers", "incidentio_refuse", "incidentio_delay"),
 )
 # Redis's clock is known as well as its answers are quick: with a plan's latency so many seconds, at most.
 CLOCK = 2.5

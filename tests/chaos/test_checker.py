@@ -212,6 +212,11 @@ BROKEN: list[tuple[str, str, Iterable[Any]]] = [
         "a queue that was flushed is no reason",
         (*PAGED, event(111.0), Fault(kind="flush_queue", began_at=110.0, ended_at=110.0)),
     ),
+    (
+        "a_page_is_repeated_only_after_a_fault",
+        "a slow incident.io is no reason",
+        (*PAGED, event(111.0), Fault(kind="incidentio_delay", began_at=105.0, ended_at=115.0)),
+    ),
     ("one_incident_is_one_alert", "two sources", (*PAGED, event(112.0, source="source-infra"), KILLED)),
     (
         "one_incident_is_one_alert",
