@@ -306,6 +306,22 @@ def one_incident_is_one_alert(known: Known) -> Iterator[Violation]:
             )
 
 
+@rule
+def direct_pages_of_one_problem_share_a_key(known: Known) -> Iterator[Violation]:
+    """With Redis away, the same problem again, or the same body again, is the same alert at incident.io."""
+    keys: dict[str, tuple[str, ...]] = {}
+    for exchange in known.history.exchanges:
+        if exchange.status == 202:
+            paged = tuple(seen.id for seen in exchange.incidents)
+            if keys.setdefault(exchange.problem or exchange.marker, paged) != paged:
+                yield Violation(
+                    "direct_pages_of_one_problem_share_a_key",
+                    "The same problem was paged directly under another key before.",
+                    incident=paged[0],
+                    marker=exchange.marker,
+                )
+
+
 def webhook_of(marker: str) -> str:
     """The marker of the webhook that holds the element with this one."""
     return "-".join(marker.split("-")[:2])

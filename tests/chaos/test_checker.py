@@ -128,6 +128,10 @@ KEPT: dict[str, Iterable[Any]] = {
         webhook("direct", status=202, due_at=100.0, answered_at=103.0),
         *(event(102.0, key="direct"), event(110.1, key="j"), record("escalated", "j")),
     ),
+    "one problem paged directly twice": (
+        *(webhook("d", status=202, due_at=100.0, problem="p", marker=f"chaos-{n}") for n in (1, 2)),
+        event(100.05, key="d"),
+    ),
     "an element of an array that got no answer": (unanswered(), event(110.1, key="j", marker="chaos-1-2")),
     "refused with Retry-After": (unanswered(status=503, answered_at=102.0, retry_after=True),),
     "an all-clear for a page that nobody saw arrive": (
@@ -183,6 +187,14 @@ BROKEN: list[tuple[str, str, Iterable[Any]]] = [
         "a_direct_escalation_was_taken",
         "taken after the answer",
         (webhook("d", status=202, due_at=100.0), event(100.5, key="d")),
+    ),
+    (
+        "direct_pages_of_one_problem_share_a_key",
+        "another key for the same problem",
+        (
+            *(webhook(f"d{n}", status=202, due_at=100.0, problem="p", marker=f"chaos-{n}") for n in (1, 2)),
+            *(event(100.05, key="d1"), event(100.06, key="d2", marker="chaos-2")),
+        ),
     ),
     ("what_was_ended_in_time_never_pages", "acknowledged and paged", (*ACKNOWLEDGED, event(110.1))),
     (
