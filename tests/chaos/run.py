@@ -13,9 +13,10 @@ from typing import Any
 
 import requests
 
-from tests.chaos.checker import Known, Violation, check
+from tests.chaos.checker import Violation, check
 from tests.chaos.faults import Breaker
 from tests.chaos.history import Event, History, Record
+from tests.chaos.known import Known
 from tests.chaos.load import MARKER, Load, moment
 from tests.chaos.plan import LONGEST_WAIT, Plan
 from tests.chaos.platform import Platform

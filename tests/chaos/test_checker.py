@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from tests.chaos import checker
-from tests.chaos.checker import check, lateness
+from tests.chaos.checker import check
 from tests.chaos.history import Event, Exchange, Fault, History, Life, Record, Seen
+from tests.chaos.known import lateness
 
 DUE = 110.0
 
