@@ -31,8 +31,9 @@ HARMLESS = (
 )
 # Redis's clock is known as well as its answers are quick: with a plan's latency so many seconds, at most.
 CLOCK = 2.5
-# An attempt may end this long after the fault that broke it (a lease), and begin as long before.
-REACH = 20.0
+# What a fault does outlasts it by a moment; a connection that is half open, until somebody uses it.
+REACH = 5.0
+REACH_OF_FREEZE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +214,8 @@ def a_page_is_repeated_only_after_a_fault(known: Known) -> Iterator[Violation]:
 
 
 def _meets(fault: Fault, since: float, until: float) -> bool:
-    return fault.began_at <= until and fault.ended_at >= since - REACH
+    reach = REACH_OF_FREEZE if fault.kind.endswith("_freeze") else REACH
+    return fault.began_at <= until and fault.ended_at >= since - reach
 
 
 # -- one problem, one alert ------------------------------------------------------------------------------
