@@ -1,47 +1,88 @@
-"""`versus`, the command line: `versus check-config` tries the configuration and shows what is in force."""
+"""`versus`, the command line; each command is one function, and one entry in `_parser`."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from app import __version__
-from config import ConfigError, load_config
+from app import __version__, checks
+from app import gateway as gateways
+from app.telemetry import redactor
+from config import Config, ConfigError, load_config
+
+# A person waits: Redis is tried for so long, and each try may take so long.
+PATIENCE, TIMEOUT = 4.0, 1.5
+
+ONLINE = """
+try the real things too: Redis and its settings, incident.io (creates no alert), the clocks;
+ends with 1 when one of them is an error
+"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status: 0, or 2 when the configuration is wrong."""
+    """Run one command and return its exit status: 0, 1 when it failed, 2 when the configuration is wrong."""
     arguments = _parser().parse_args(argv)
     try:
-        return check_config(arguments.config)
+        config = load_config(arguments.config)
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    status: int = arguments.command(config, arguments)
+    return status
 
 
-def check_config(file: Path | None) -> int:
-    """Warnings to standard error, the effective configuration without secrets to standard output."""
-    config = load_config(file)
+def check_config(config: Config, arguments: argparse.Namespace) -> int:
+    """Warnings to standard error; to standard output what is in force, without secrets, or what was found."""
     for warning in config.warnings:
         sys.stderr.write(f"warning: {warning}\n")
+    if arguments.online:
+        return _check_online(config)
     # In one piece: whoever reads only its beginning, as `head` does, must not see a traceback.
     sys.stdout.write(yaml.safe_dump(config.describe(), sort_keys=False, allow_unicode=True))
     return 0
+
+
+def _check_online(config: Config) -> int:
+    tell = _teller(config)
+    failed = False
+    for finding in checks.check(gateways.build(config, patience=PATIENCE, timeout=TIMEOUT)):
+        tell(f"{finding.level:8} {finding.about}: {finding.text}")
+        failed |= finding.level == "error"
+    return 1 if failed else 0
+
+
+def _teller(config: Config) -> Callable[[str], None]:
+    """Writes lines as they come, without secrets."""
+    redact = redactor(config.secrets())
+
+    def tell(line: str) -> None:
+        sys.stdout.write(f"{redact(line)}\n")
+        sys.stdout.flush()
+
+    return tell
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="versus", description="Versus Incident from the command line.")
     parser.add_argument("--version", action="version", version=f"versus {__version__}")
     commands = parser.add_subparsers(required=True, metavar="command")
-    check = commands.add_parser("check-config", help="try the configuration and show what is in force")
-    check.add_argument(
-        "--config",
-        type=Path,
-        metavar="PATH",
-        help="the configuration file (default: VERSUS_CONFIG, then config/config.yaml)",
-    )
+
+    def add(name: str, command: Any, summary: str, description: str | None = None) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=summary, description=description or summary)
+        added.set_defaults(command=command)
+        added.add_argument(
+            "--config",
+            type=Path,
+            metavar="PATH",
+            help="the configuration file (default: VERSUS_CONFIG, then config/config.yaml)",
+        )
+        return added
+
+    check = add("check-config", check_config, "try the configuration and show what is in force")
+    check.add_argument("--online", action="store_true", help=ONLINE)
     return parser
