@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import math
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,8 +12,10 @@ from typing import Any
 
 import yaml
 
-from app import __version__, checks
+from app import __version__, checks, telemetry
 from app import gateway as gateways
+from app.drill import Drill, Failed
+from app.store import Unavailable
 from app.telemetry import redactor
 from config import Config, ConfigError, load_config
 
@@ -21,6 +25,13 @@ PATIENCE, TIMEOUT = 4.0, 1.5
 ONLINE = """
 try the real things too: Redis and its settings, incident.io (creates no alert), the clocks;
 ends with 1 when one of them is an error
+"""
+DRILL = """
+Send an incident marked [DRILL] to the running web process, wait until incident.io has accepted its page,
+resolve it, wait for the all-clear, and tell when each hop was reached. IT REALLY PAGES: an alert is created
+at incident.io, and whoever its alert routes name is called; a route can tell it by the metadata label_drill.
+Ends with 0 when page and all-clear arrived, else with 1. Whatever happens, Ctrl-C included, the incident is
+resolved.
 """
 
 
@@ -56,6 +67,30 @@ def _check_online(config: Config) -> int:
     return 1 if failed else 0
 
 
+def drill(config: Config, arguments: argparse.Namespace) -> int:
+    """See `app/drill.py`."""
+    telemetry.configure(config.secrets())
+    host = "localhost" if config.host in ("0.0.0.0", "::") else config.host  # noqa: S104
+    url = (arguments.url or f"http://{host}:{config.port}").rstrip("/")
+    tell = _teller(config)
+    gateway = gateways.build(config, patience=PATIENCE, timeout=TIMEOUT)
+    trial = Drill(gateway, url, arguments.wait, arguments.timeout, tell)
+
+    def interrupt(number: int, _: object) -> None:
+        trial.interrupted = True
+        # Who is in a hurry, and does it again, ends it as it stands.
+        signal.signal(number, signal.SIG_DFL)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
+    try:
+        trial.run()
+    except (Failed, Unavailable) as failure:
+        tell(f"FAILED: {failure}")
+        return 1
+    return 0
+
+
 def _teller(config: Config) -> Callable[[str], None]:
     """Writes lines as they come, without secrets."""
     redact = redactor(config.secrets())
@@ -85,4 +120,26 @@ def _parser() -> argparse.ArgumentParser:
 
     check = add("check-config", check_config, "try the configuration and show what is in force")
     check.add_argument("--online", action="store_true", help=ONLINE)
+    trial = add("drill", drill, "page for real, and see that it arrives (creates an alert)", DRILL)
+    trial.add_argument(
+        "--wait", type=seconds, default=5.0, metavar="SECONDS", help="until the page is due (default: 5)"
+    )
+    trial.add_argument(
+        "--timeout",
+        type=seconds,
+        default=60.0,
+        metavar="SECONDS",
+        help="that page and all-clear may be late (default: 60)",
+    )
+    trial.add_argument(
+        "--url", metavar="URL", help="of web (default: http://localhost and the configured port)"
+    )
     return parser
+
+
+def seconds(text: str) -> float:
+    """Of an option; a value that is none ends the program with a sentence."""
+    number = float(text)
+    if not (math.isfinite(number) and 0 <= number <= 3600):
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds from 0 to 3600")
+    return number
