@@ -33,7 +33,7 @@ ANSWERED_WITHIN = 4.0
 GRANT = (
     "on resetkeys ~versus:* resetchannels -@all +@connection +@read +@write +@transaction +@scripting +time"
 )
-"""What docs/redis.md grants; it takes away `@dangerous` again."""
+"""What docs/redis.md grants; it takes away `@dangerous` again, but for INFO."""
 
 S = TypeVar("S", bound=Stack)
 
@@ -146,11 +146,15 @@ def test_web_and_worker_start_while_redis_is_away_and_work_once_it_is_there(tmp_
         stack.web, worker = stack.start("web"), stack.start("worker")
         wait_until(lambda: said(stack, "Cannot connect to redis") >= 2, "the worker says what it waits for")
         wait_until(lambda: answers(f"{stack.base}/healthz"), "web is up")
+        wait_until(lambda: said(stack, "redis_away"), "web says what it waits for")
         assert stack.post({"title": "Disk full"}).status_code == 202
         assert not stack.is_ready()
         stack.redis.start()
         pages_again(stack)
         assert worker.lives()
+        # Once, by one of the web processes, not at every look.
+        wait_until(lambda: said(stack, "redis_there"), "web says that it is there")
+        assert (said(stack, "redis_away"), said(stack, "redis_there")) == (1, 1)
 
 
 def answers(url: str) -> bool:
@@ -215,7 +219,7 @@ def test_it_works_through_tls_as_a_user_with_few_rights(
     tls = certificates(tmp_path)
     relay = Relay(behind.port, tls.server)
     admin: Any = redis.Redis.from_url(behind.url, decode_responses=True)
-    admin.execute_command("ACL", "SETUSER", "pager", ">p/w:7", *GRANT.split(), "-@dangerous")
+    admin.execute_command("ACL", "SETUSER", "pager", ">p/w:7", *GRANT.split(), "-@dangerous", "+info")
     url = f"rediss://pager:p%2Fw%3A7@localhost:{relay.port}/0?ssl_ca_certs={tls.ca}"
     stack = own(config={"redis": {"url": url}})
     stack.acknowledge(stack.report(600))
