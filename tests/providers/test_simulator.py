@@ -184,6 +184,7 @@ def test_other_processes_control_it_over_http(simulator: Simulator) -> None:
     assert ask(simulator, "GET", "/_sim/alerts").json() == [
         {"source": "main", "deduplication_key": "k", "state": "firing"}
     ]
+    assert ask(simulator, "GET", "/_sim/counts").json() == {"main": 1}
     ask(simulator, path="/_sim/limit", json={"per_minute": 1})
     assert ask(simulator).status_code == 429
     ask(simulator, path="/_sim/reset", json={})
