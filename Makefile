@@ -34,7 +34,7 @@ check: install ## Linters, formatting and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: install ## Measure: latency, memory, start-up (prints one table)
+bench: install ## Measure, in under ten minutes: rates, lateness, memory, growth (prints one table)
 	$(BIN)/python -m benchmarks
 
 MINUTES ?= 2

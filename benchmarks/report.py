@@ -29,6 +29,11 @@ def at_most(what: str, value: float, goal: float, unit: str, *, shown: str | Non
     return Row(what, shown or f"{value:.4g} {unit}", f"≤ {goal:g} {unit}", value <= goal)
 
 
+def at_least(what: str, value: float, goal: float, unit: str, *, shown: str | None = None) -> Row:
+    """A row whose value shall not fall short of its goal."""
+    return Row(what, shown or f"{value:.4g} {unit}", f"≥ {goal:g} {unit}".rstrip(), value >= goal)
+
+
 def percentile(values: Sequence[float], percent: float) -> float:
     """The smallest value that so many percent of them do not exceed."""
     return sorted(values)[max(1, math.ceil(len(values) * percent / 100)) - 1]
