@@ -31,13 +31,16 @@ BY_HAND: dict[str, Callable[[], Iterable[Row]]] = {"storm120": storm120}
 def main() -> int:
     """The exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("section", nargs="*", choices=[*SECTIONS, *BY_HAND], help="default: all but storm120")
+    known = SECTIONS | BY_HAND
+    parser.add_argument("section", nargs="*", metavar="NAME", help=f"of {', '.join(known)}")
     names = parser.parse_args().section or list(SECTIONS)
+    if unknown := [name for name in names if name not in known]:
+        parser.error(f"there is no section {unknown[0]!r}: the sections are {', '.join(known)}")
     began = time.monotonic()
     on = machine()
     rows: list[Row] = []
     for name in names:
-        for row in (SECTIONS | BY_HAND)[name]():
+        for row in known[name]():
             print(f"{time.monotonic() - began:4.0f} s  {row.what}: {row.value}", file=sys.stderr, flush=True)
             rows.append(row)
     print(f"\n{on}\nin {time.monotonic() - began:.0f} s\n\n{table(rows)}")
