@@ -71,10 +71,13 @@ class StandIn:
         """Everything that came, in order."""
         return [Request(**one) for one in self._control("GET", "requests")]
 
-    def wait_for(self, incidents: int, within: float) -> None:
-        """Returns once so many incidents have paged. Raises `RuntimeError` when they do not in time."""
+    def wait_for(self, incidents: int, within: float, source: str = SOURCE) -> None:
+        """Returns once so many incidents have paged through this alert source.
+
+        Raises `RuntimeError` when they do not in time.
+        """
         deadline = time.monotonic() + within
-        while (arrived := self.incidents()) < incidents:
+        while (arrived := self.incidents(source)) < incidents:
             if time.monotonic() > deadline:
                 raise RuntimeError(f"only {arrived} of {incidents} pages arrived within {within:g} s")
             time.sleep(POLL)
