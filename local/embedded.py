@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import signal
 import socket
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 STARTED_WITHIN = 10.0
+ENDED_WITHIN = 10.0
 
 
 def server_binary() -> str:
@@ -90,6 +92,10 @@ class EmbeddedRedis:
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGCONT)
             self.process.send_signal(how)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(ENDED_WITHIN)
+            # It may refuse to end in order, while it writes its file anew for one.
+            self.process.kill()
             self.process.wait()
 
     def _wait_until_it_answers(self) -> None:

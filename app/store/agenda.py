@@ -4,6 +4,7 @@ Sorted sets: `due` holds every incident that owes an event, by its next attempt;
 same for each alert source, by urgency and then next attempt; `look` tells when the sweep shall look at it
 next, which is later than due when a message was published, and earlier when none was. What is due but not in
 `look` is parked: over budget or paused, until its turn comes. `sources` names the alert sources with a queue.
+`refused` holds what was attempted in vain, by when its event was first owed.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from app.store.connection import PREFIX, Command, Connection
 
 DUE = PREFIX + "due"
 LOOK = PREFIX + "look"
+REFUSED = PREFIX + "refused"
 QUEUE = PREFIX + "queue:"
 SOURCES = PREFIX + "sources"
 WORKERS = PREFIX + "workers"
@@ -65,8 +67,17 @@ class Look:
     """Its turn has come after it had to wait; nobody else will announce it."""
 
 
+def _refused(before: Incident | None, after: Incident) -> Iterator[Command]:
+    """Only what failed costs a command: what never failed is overdue by its next attempt."""
+    if after.failures and after.owed_since is not None:
+        yield "ZADD", REFUSED, after.owed_since.timestamp(), after.id
+    elif after.next_attempt_at is None or (before is not None and before.failures > 0):
+        yield "ZREM", REFUSED, after.id
+
+
 def index(before: Incident | None, after: Incident, *, announced: bool) -> Iterator[Command]:
     """The commands that bring the agenda in line with an incident; part of the step that writes it."""
+    yield from _refused(before, after)
     queue = QUEUE + after.alert_source
     if before is not None and before.claim is not None and after.claim is None:
         # The attempt ended, one way or the other.
@@ -163,9 +174,13 @@ class Agenda:
         return self._pending
 
     def oldest_due(self) -> datetime | None:
-        """The earliest next attempt of all, in the past when something is overdue."""
-        first = self._connection.call("ZRANGE", DUE, 0, 0, "WITHSCORES")
-        return datetime.fromtimestamp(float(first[1]), UTC) if first else None
+        """When the event that waits longest was due, in the past when something is overdue.
+
+        One that was refused is due since it was owed first, whenever its next attempt comes.
+        """
+        firsts = self._connection.calls([("ZRANGE", key, 0, 0, "WITHSCORES") for key in (DUE, REFUSED)])
+        scores = [float(first[1]) for first in firsts if first]
+        return datetime.fromtimestamp(min(scores), UTC) if scores else None
 
     def worker_lives(self, name: str, now: datetime) -> None:
         """A worker says that it lives; names unheard of for a day are forgotten."""
