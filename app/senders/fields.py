@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, TypeVar
 
@@ -29,6 +30,8 @@ LINK_LIMIT = 8_192
 LABELS_LIMIT = 64
 LABEL_NAME_LIMIT = 128
 LABEL_VALUE_LIMIT = 1_024
+LISTED_LIMIT = 4_096
+"""Characters of one field in a list of them."""
 INTEGER_BITS = 4_096
 """A longer integer is taken for nonsense: Python refuses to write those of several thousand digits."""
 
@@ -68,6 +71,28 @@ def first(read: Callable[[object], T | None], body: Json, names: Iterable[str]) 
         if (found := read(body.get(name))) is not None:
             return found
     return None
+
+
+def at(body: object, steps: Iterable[str]) -> object:
+    """What stands in a body behind these steps, each the name of a field or the position in a list."""
+    for step in steps:
+        if isinstance(body, dict):
+            body = body.get(step)
+        elif isinstance(body, list) and step.isdecimal() and int(step) < len(body):
+            body = body[int(step)]
+        else:
+            return None
+    return body
+
+
+def parsed(value: object) -> object:
+    """The object or list that a text holds as JSON; None for anything else."""
+    if not isinstance(value, str) or value.lstrip()[:1] not in ("{", "["):
+        return None
+    try:
+        return json.loads(value, strict=False)
+    except (ValueError, RecursionError):
+        return None
 
 
 def folded(name: str) -> str:
@@ -181,21 +206,28 @@ _SECRETS = (
 
 def is_secret(name: str) -> bool:
     """Whether a field of this name holds what nobody else may see: `password`, `X-API-Key`, `ping_url`, …"""
+    return _ends_like_a_secret(name[-40:])
+
+
+# The same names come again and again, and this is asked of every field of every body.
+@lru_cache(maxsize=4096)
+def _ends_like_a_secret(name: str) -> bool:
     return folded(name).endswith(_SECRETS)
 
 
-def labels(*sources: object) -> dict[str, str]:
+def labels(*sources: object, value_limit: int = LABEL_VALUE_LIMIT) -> dict[str, str]:
     """Flat labels of several sources, of which the first to name a label wins.
 
-    A source is an object, or a list or comma list of `key:value`. Numbers and booleans become their JSON
-    text; lists, objects and secrets are left out.
+    A source is an object, a comma list of `key:value`, or a list of such texts, of pairs, or of objects with
+    `name` (`tag`, `key`) and `value`. Numbers and booleans become their JSON text; lists, objects and secrets
+    are left out.
     """
     found: dict[str, str] = {}
     for source in sources:
         for name, value in _pairs(source):
             if len(found) == LABELS_LIMIT:
                 return found
-            words = None if name in found else text(_plain_text(value), LABEL_VALUE_LIMIT)
+            words = None if name in found else text(_plain_text(value), value_limit)
             label = None if words is None or is_secret(name) else line(name, LABEL_NAME_LIMIT)
             if words is not None and label is not None:
                 found.setdefault(label, words)
@@ -208,10 +240,25 @@ def _pairs(source: object) -> Iterator[tuple[str, object]]:
     if isinstance(source, dict):
         yield from source.items()
     elif isinstance(source, list):
-        for item in source:
-            name, colon, value = item.partition(":") if isinstance(item, str) else ("", "", "")
-            if colon:
-                yield name, value
+        yield from filter(None, map(_pair, source))
+
+
+def _pair(item: object) -> tuple[str, object] | None:
+    if isinstance(item, str):
+        name, colon, value = item.partition(":")
+        return (name, value) if colon else None
+    if isinstance(item, dict):
+        label = first(line, item, ("name", "tag", "key"))
+        return None if label is None else (label, item.get("value"))
+    if isinstance(item, list) and len(item) == 2 and isinstance(item[0], str):
+        return item[0], item[1]
+    return None
+
+
+def listed(source: Json) -> str:
+    """The flat fields of an object, a bullet each, Markdown."""
+    flat = labels(source, value_limit=LISTED_LIMIT)
+    return "\n".join(f"- {name}: {value}".replace("\n", "\n  ") for name, value in flat.items())
 
 
 def mapping(value: object) -> Json:
