@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable
 from itertools import islice
@@ -14,6 +13,7 @@ from gunicorn.http.errors import ParseException
 from app import senders
 from app.gateway import Gateway
 from app.receive import Message, Options, Received, receive
+from app.senders import redact
 from app.store import Unavailable
 from app.telemetry import log, redactor
 from app.web import present
@@ -70,20 +70,19 @@ def blueprint(gateway: Gateway) -> Blueprint:
 def keep_rejected(gateway: Gateway, error: Exception, status: int, sentence: str) -> None:
     """Keep a refused webhook so that it can be found again; log it when not even that can be done."""
     # Proxies repeat a whole URL, with the token in it, in headers of their own.
-    redact = redactor(gateway.config.secrets())
+    redacted = redactor(gateway.config.secrets())
+    body = redact.refused(g.raw_body)
     about = {
         "method": request.method,
         "remote_address": request.remote_addr,
-        "headers": _shown(request.headers.items(), redact),
-        "query": _shown(request.args.items(), redact),
+        "headers": _shown(request.headers.items(), redacted),
+        "query": _shown(request.args.items(), redacted),
     }
     entry = None
     try:
-        entry = gateway.store.rejected.add(
-            g.raw_body, gateway.clock(), error=sentence, status=status, about=about
-        )
+        entry = gateway.store.rejected.add(body, gateway.clock(), error=sentence, status=status, about=about)
     except Unavailable:
-        about["body"] = g.raw_body[:2000].decode("utf-8", "replace")
+        about["body"] = body[:2000].decode("utf-8", "replace")
         log.warning("rejected_not_kept", **about)
     log.warning("rejected", entry=entry, status=status, error=sentence, kind=type(error).__name__)
 
@@ -109,9 +108,7 @@ def _read_whole() -> bytes:
 
 def _messages(body: Body) -> list[Message]:
     headers = dict(request.headers)
-    return [
-        Message(senders.read(one, headers), json.dumps(one, separators=(",", ":"))) for one in body.elements
-    ]
+    return [Message(senders.read(one, headers), redact.payload(one)) for one in body.elements]
 
 
 def _options() -> Options:

@@ -1,0 +1,52 @@
+"""Bodies are kept and shown as they came, but for the secrets in them; `fields.is_secret` knows their names.
+
+It does not go by the sender: a body that nobody recognises may hold the same secrets.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import app.senders.fields as fields
+
+HIDDEN = "<secret>"
+
+_SHORTEST = len('{"token":1}')
+
+# Where JSON can't be parsed: a name, what stands between, and a value, in quotes or up to where it may end.
+_NAMES = "passw(?:or)?d|secret|api[_-]?key|authorization|token|routing[_-]?key|ping[_-]?url|update[_-]?url"
+_IN_QUOTES = r'(")(?:[^"\\]|\\.)*"?|(\\+")[^"\\]*(?:\\+")?'
+_BARE = r"(?:bearer +|basic +)?[^\s&,;}\]]+"
+_SECRET = re.compile(rf'((?:{_NAMES})\\*["\']?\s*[:=]\s*)(?:{_IN_QUOTES}|{_BARE})', re.IGNORECASE | re.DOTALL)
+
+
+def payload(body: Any) -> str:
+    """A body as JSON to be kept and shown, with `<secret>` in the place of each secret."""
+    return json.dumps(_redacted(body), separators=(",", ":"))
+
+
+def refused(body: bytes) -> bytes:
+    """A body that may be broken, or no JSON at all, with `<secret>` in the place of what looks like one."""
+    # Every byte is a letter of Latin-1, and comes back as it was.
+    return _hidden(body.decode("latin-1")).encode("latin-1")
+
+
+def text(said: str) -> str:
+    """The same for a text, if it looks like JSON; words of people stay as they are."""
+    return _hidden(said) if len(said) >= _SHORTEST and said.lstrip()[:1] in ("{", "[") else said
+
+
+def _hidden(said: str) -> str:
+    return _SECRET.sub(rf"\1\2\3{HIDDEN}\2\3", said)
+
+
+def _redacted(value: Any) -> Any:
+    # As deep as `app/web/body.py` lets a body be.
+    if isinstance(value, dict):
+        return {name: HIDDEN if fields.is_secret(name) else _redacted(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_redacted(inner) for inner in value]
+    # The message in an envelope of SNS is JSON in a text.
+    return text(value) if isinstance(value, str) else value
