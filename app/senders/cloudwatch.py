@@ -1,0 +1,45 @@
+"""Amazon CloudWatch alarms: from SNS, whose envelope `app/senders/sns.py` opens, or from EventBridge."""
+
+from __future__ import annotations
+
+import app.senders.fields as fields
+from app.senders.fields import Json, first
+from app.senders.row import Row, by
+
+# From what people call a service to what only carries one.
+_SERVICES = (
+    *("ServiceName", "FunctionName", "DBInstanceIdentifier", "DBClusterIdentifier", "TableName", "QueueName"),
+    *("TopicName", "ApiName", "ClusterName", "TargetGroup", "LoadBalancer", "AutoScalingGroupName"),
+    "InstanceId",
+)
+
+
+def _service(body: Json) -> object:
+    dimensions = fields.labels(fields.at(body, ("Trigger", "Dimensions")))
+    return first(fields.line, dimensions, _SERVICES)
+
+
+ROWS = (
+    Row(
+        source="cloudwatch",
+        recognised="AlarmName + NewStateValue",
+        effect=by("NewStateValue", resolved="ok"),
+        title="AlarmName",
+        description="AlarmDescription + NewStateReason",
+        service=_service,
+        started_at="StateChangeTime",
+        # Either way an alarm has the same ARN, and is the same problem.
+        identity="AlarmArn + AlarmContributorId → AlarmArn → AWSAccountId + Region + AlarmName",
+        labels="Trigger.Dimensions",
+    ),
+    Row(
+        source="cloudwatch",
+        recognised="detail-type=CloudWatch Alarm State Change"
+        " → detail-type=CloudWatch Alarm Contributor State Change",
+        effect=by("detail.state.value", resolved="ok"),
+        title="detail.alarmName",
+        description="detail.configuration.description + detail.state.reason",
+        started_at="detail.state.timestamp",
+        identity="resources.0 + detail.alarmContributor.id → resources.0",
+    ),
+)

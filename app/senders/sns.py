@@ -1,0 +1,52 @@
+"""Amazon SNS: an envelope around the message of somebody else, or around plain text."""
+
+from __future__ import annotations
+
+import app.senders.fields as fields
+import app.senders.generic as generic
+import app.senders.redact as redact
+from app.alert import Alert, Effect
+from app.senders.fields import Webhook
+
+# A message of SNS has at most so many bytes.
+MESSAGE_LIMIT = 262_144
+
+_CONFIRMATIONS = ("SubscriptionConfirmation", "UnsubscribeConfirmation")
+
+
+def opened(webhook: Webhook) -> Webhook:
+    """The message in an envelope, if it is a body of its own (a JSON object); else what was given."""
+    if not _is_envelope(webhook) or _is_confirmation(webhook):
+        return webhook
+    message = fields.parsed(webhook.body.get("Message"))
+    return Webhook.of(message, webhook.headers) if isinstance(message, dict) else webhook
+
+
+def read(webhook: Webhook) -> Alert | None:
+    """Plain text that somebody published, or a question about the subscription, which is a note."""
+    if not _is_envelope(webhook):
+        return None
+    if _is_confirmation(webhook):
+        # Without its text: that holds, or leads to, what confirms the subscription.
+        topic = fields.line(webhook.body.get("TopicArn")) or "of no name"
+        title = fields.line(f"{webhook.body['Type']} of the SNS topic {topic}") or "SNS"
+        return Alert(title=title, source="sns", effect=Effect.NOTE, identity=fields.identity(webhook))
+    body = webhook.body
+    # An array, or one more envelope, is not opened; it may hold secrets.
+    message = redact.text(fields.text(body.get("Message"), MESSAGE_LIMIT) or "")
+    return Alert(
+        title=fields.line(body.get("Subject")) or fields.first_line(message) or generic.title(webhook, "sns"),
+        source="sns",
+        description=fields.text(message) or generic.description(webhook),
+        started_at=fields.moment(body.get("Timestamp")),
+        labels=fields.labels({"topic": body.get("TopicArn")}, body.get("labels")),
+        identity=fields.identity(webhook),
+    )
+
+
+def _is_envelope(webhook: Webhook) -> bool:
+    return all(isinstance(webhook.body.get(name), str) for name in ("Type", "MessageId", "TopicArn"))
+
+
+def _is_confirmation(webhook: Webhook) -> bool:
+    return webhook.body.get("Type") in _CONFIRMATIONS
