@@ -30,6 +30,7 @@ from config import Config, ConfigError, load_config
 from local.embedded import EmbeddedRedis, free_port
 from local.simulator import Simulator
 from tests.fakes import API_KEY, GATEWAY_SECRET
+from tests.search import kept_in
 from tests.stories.stack import Stack, wait_until
 
 OTHER_KEY = "planted-other-key-2b71"
@@ -68,20 +69,6 @@ def encoded(secret: str) -> Iterator[str]:
 def leaks(text: str) -> list[str]:
     """The secrets that the text holds in any form."""
     return [secret for secret in SECRETS if any(form in text for form in encoded(secret))]
-
-
-def kept_in(client: redis.Redis) -> str:
-    """All keys and values of a Redis, messages of the broker among them."""
-    reads: dict[Any, Callable[[bytes], Any]] = {
-        b"string": client.get,
-        b"hash": client.hgetall,
-        b"list": lambda key: client.lrange(key, 0, -1),
-        b"set": client.smembers,
-        b"zset": lambda key: client.zrange(key, 0, -1, withscores=True),
-    }
-    found: Any = list(client.scan_iter(count=1000))
-    assert found, "there is nothing to search"
-    return "\n".join(f"{key!r} {reads[client.type(key)](key)!r}" for key in found)
 
 
 @pytest.fixture(scope="module")
