@@ -14,11 +14,13 @@ from benchmarks.growth import growth
 from benchmarks.intake import latency, throughput
 from benchmarks.pages import lateness, start
 from benchmarks.report import Row, machine, table
+from benchmarks.senders import normalise
 from benchmarks.stand_in import stand_in_alone
 from benchmarks.storm120 import storm120
 
 SECTIONS: dict[str, Callable[[], Iterable[Row]]] = {
     "stand_in": stand_in_alone,
+    "normalise": normalise,
     "lateness": lateness,
     "start": start,
     "latency": latency,

@@ -17,7 +17,8 @@ _SHORTEST = len('{"token":1}')
 
 # Where JSON can't be parsed: a name, what stands between, and a value, in quotes or up to where it may end.
 _NAMES = "passw(?:or)?d|secret|api[_-]?key|authorization|token|routing[_-]?key|ping[_-]?url|update[_-]?url"
-_IN_QUOTES = r'(")(?:[^"\\]|\\.)*"?|(\\+")[^"\\]*(?:\\+")?'
+# In JSON that is a text in JSON, a value ends with a quote that is escaped as often as the one before it.
+_IN_QUOTES = r'(")(?:[^"\\]|\\.)*"?|(\\+")(?:.{0,4096}?(?<!\\)\3|.{0,4096})'
 _BARE = r"(?:bearer +|basic +)?[^\s&,;}\]]+"
 _SECRET = re.compile(rf'((?:{_NAMES})\\*["\']?\s*[:=]\s*)(?:{_IN_QUOTES}|{_BARE})', re.IGNORECASE | re.DOTALL)
 
@@ -47,6 +48,6 @@ def _redacted(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: HIDDEN if fields.is_secret(name) else _redacted(inner) for name, inner in value.items()}
     if isinstance(value, list):
-        return [_redacted(inner) for inner in value]
+        return [inner and _redacted(inner) for inner in value]
     # The message in an envelope of SNS is JSON in a text.
     return text(value) if isinstance(value, str) else value
