@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import timedelta
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 
 import pytest
 import redis
 
-from app.alert import Alert, Effect
+from app.alert import Alert, Effect, Severity
 from app.gateway import Gateway
 from app.incident import State
 from app.providers import Outcome
@@ -107,6 +109,57 @@ def test_one_problem_is_one_incident_until_it_is_resolved(gateway: Gateway) -> N
     ]
     assert became == ["created", "updated", "recorded", "acknowledged", "resolved"]
     assert one(gateway, message("k")).became == "created"
+
+
+def test_at_the_same_instant_one_problem_is_one_incident(gateway: Gateway) -> None:
+    senders = 8
+    for n in range(20):
+        gate = threading.Barrier(senders)
+
+        def send(key: str, gate: threading.Barrier) -> Received:
+            gate.wait()
+            return one(gateway, message(key))
+
+        with ThreadPoolExecutor(senders) as pool:
+            received = [f.result() for f in [pool.submit(send, f"k{n}", gate) for _ in range(senders)]]
+        assert sorted(r.became for r in received) == ["created", *["updated"] * (senders - 1)]
+        [incident_id] = {r.incident.id for r in received if r.incident}
+        assert gateway.store.incidents.need(incident_id).occurrences == senders
+
+
+def test_an_update_moves_no_time_and_undoes_no_acknowledgement(gateway: Gateway, clock: Clock) -> None:
+    def alert(title: str, severity: Severity, started_at: datetime) -> Message:
+        return Message(
+            Alert(title=title, source="x", identity="k", severity=severity, started_at=started_at), "{}"
+        )
+
+    before = one(gateway, alert("Disk full", "medium", clock.now)).incident
+    assert before is not None
+    one(gateway, message("k", Effect.ACKNOWLEDGED))
+    later = clock.wind(minutes=1)
+    louder_and_quieter: tuple[Severity, ...] = ("critical", "low")
+    for severity in louder_and_quieter:
+        after = one(gateway, alert("Disk still full", severity, later), Options(wait_minutes=9)).incident
+        assert after is not None
+        assert (after.title, after.severity, after.state) == (
+            "Disk still full",
+            "critical",
+            State.ACKNOWLEDGED,
+        )
+        assert (after.due_at, after.started_at) == (before.due_at, before.started_at)
+        assert after.owes is None
+
+
+def test_a_late_firing_after_the_all_clear_is_a_new_incident(gateway: Gateway, clock: Clock) -> None:
+    first = one(gateway, message("k")).incident
+    one(gateway, message("k", Effect.RESOLVED))
+    clock.wind(seconds=1)
+    late = one(gateway, message("k"))
+    assert first is not None
+    assert late.incident is not None
+    assert (late.became, late.incident.state) == ("created", State.PENDING)
+    assert late.incident.id != first.id
+    assert gateway.store.incidents.need(first.id).state is State.RESOLVED
 
 
 def test_an_alert_without_identity_is_a_new_incident_every_time(gateway: Gateway) -> None:

@@ -78,10 +78,10 @@ class Stack:
             **more,
         }
 
-    def start(self, name: str) -> Process:
-        """Start one more process of this name."""
+    def start(self, name: str, **environ: str) -> Process:
+        """Start one more process of this name, with these variables changed."""
         with self.log.open("ab") as output:
-            process = Process(name, self._environ, output)
+            process = Process(name, {**self._environ, **environ}, output)
         self._parts.callback(process.kill)
         return process
 
