@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app.alert import Effect
-from app.senders import read, table
+from app.senders import cloudwatch, datadog, fluentbit, read, sentry, table, zabbix
 from app.senders.fields import Webhook
 from app.senders.row import Row, always, by
 from tests.senders.samples import SAMPLES, alert_of
@@ -276,6 +278,14 @@ def test_each_row_reads_a_sample(row: Row) -> None:
         {"Token": "x", "Status": "Down", "StatusCode": "500"},
     ]
     assert any(row.read(Webhook.of(body, {})) for body in bodies)
+
+
+def test_every_source_is_in_the_documentation_and_nothing_else() -> None:
+    tables = (table.ROWS, cloudwatch.ROWS, sentry.ROWS, datadog.ROWS, (zabbix.ROW, fluentbit.ROW))
+    sources = {row.source for rows in tables for row in rows} | {"alertmanager", "grafana", "sns", "generic"}
+    text = (Path(__file__).parents[2] / "docs" / "senders.md").read_text()
+    cells = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    assert sorted(name for cell in cells for name in re.findall("`(.+?)`", cell)) == sorted(sources)
 
 
 def test_the_notation_of_places() -> None:
