@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test check bench
+.PHONY: help install demo run test check bench chaos
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,5 +34,9 @@ check: install ## Linters, formatting and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: install ## Measure: latency, memory, start-up (prints one table)
+bench: install ## Measure, in under ten minutes: rates, lateness, memory, growth (prints one table)
 	$(BIN)/python -m benchmarks
+
+MINUTES ?= 2
+chaos: install ## Break everything for MINUTES=2, as SEED=... says, and check every promise (CONTRIBUTING.md)
+	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(if $(RECORD),--record $(RECORD))

@@ -37,31 +37,33 @@ def deliver(
     Called at any time, by any number of workers at once, for any ID. Raises `app.store.Unavailable`: then the
     lease runs out, and the event is sent again under the same deduplication key.
     """
-    incident = gateway.store.incidents.get(incident_id)
+    draft = gateway.store.incidents.draft([incident_id])
+    incident = draft.get(incident_id)
     if incident is None:
-        incident = _remake(gateway, incident_id, alert_source, title)
-    now = gateway.clock()
-    if not incident.is_due(now):
+        incident = _remake(gateway, draft, incident_id, alert_source, title)
+    if alert_source not in (None, incident.alert_source):
+        gateway.store.agenda.leave(alert_source, incident_id)
+    if not incident.is_due(gateway.clock()):
         return
-    token = secrets.token_hex(8)
-    if not gateway.store.agenda.take(incident, gateway.limits(incident.alert_source), now, token):
+    token, limits = secrets.token_hex(8), gateway.limits(incident.alert_source)
+    if not gateway.store.agenda.take(incident, limits, gateway.clock(), token):
         log.info("not_sent_now", incident=incident_id, alert_source=incident.alert_source)
         return
     deadline = time.monotonic() + ATTEMPT_SECONDS
     try:
-        claimed = _claim(gateway, incident, token)
+        claimed = _claim(gateway, draft, incident, token)
     except NotAllowed:
         # Acknowledged, resolved or claimed by another worker since it was read.
         return
-    _attempt(gateway, claimed, token, deadline)
+    _attempt(gateway, draft, claimed, token, deadline)
 
 
-def _claim(gateway: Gateway, incident: Incident, token: str) -> Incident:
+def _claim(gateway: Gateway, draft: Draft, incident: Incident, token: str) -> Incident:
     def work(draft: Draft) -> Incident:
         # A record that was lost since it was read is written again from what was read.
         return draft.put((draft.get(incident.id) or incident).claimed(token, gateway.clock(), LEASE))
 
-    return gateway.change(work, ids=[incident.id])
+    return gateway.change(work, draft)
 
 
 def deliver_unstored(gateway: Gateway, incident: Incident, now: datetime, deadline: float) -> Incident | None:
@@ -76,7 +78,7 @@ def deliver_unstored(gateway: Gateway, incident: Incident, now: datetime, deadli
     return claimed.delivered(token, now, outcome.detail) if outcome.verdict == "delivered" else None
 
 
-def _attempt(gateway: Gateway, incident: Incident, token: str, deadline: float) -> None:
+def _attempt(gateway: Gateway, draft: Draft, incident: Incident, token: str, deadline: float) -> None:
     kind = incident.claim.kind if incident.claim else "firing"
     page_url = gateway.links.url(incident.id, gateway.clock())
     outcome = gateway.provider.send(Event(kind, incident, page_url), deadline=deadline)
@@ -84,15 +86,14 @@ def _attempt(gateway: Gateway, incident: Incident, token: str, deadline: float) 
     pause = pause_after(outcome, incident.failures)
     _tell(incident, kind, outcome, now)
     if outcome.hold_all:
-        gateway.store.agenda.pause(incident.alert_source, now + pause, now)
+        source = incident.alert_source
+        gateway.store.agenda.hold_back(source, gateway.limits(source), now + pause, now)
 
     def work(draft: Draft) -> Incident:
         # A record that was lost meanwhile is written again from what this worker has in hand.
         return draft.put(recorded(draft.get(incident.id) or incident, token, outcome, now, pause))
 
-    gateway.change(work, ids=[incident.id])
-    # After what matters: the heartbeat may be wrong by one attempt, the record may not.
-    gateway.store.agenda.attempt_ended(delivered=outcome.verdict == "delivered")
+    gateway.change(work, draft)
 
 
 def recorded(incident: Incident, token: str, outcome: Outcome, now: datetime, pause: timedelta) -> Incident:
@@ -122,7 +123,9 @@ def pause_after(outcome: Outcome, failures: int) -> timedelta:
     return timedelta(seconds=max(jittered, outcome.not_before or 0.0))
 
 
-def _remake(gateway: Gateway, incident_id: str, alert_source: str | None, title: str | None) -> Incident:
+def _remake(
+    gateway: Gateway, draft: Draft, incident_id: str, alert_source: str | None, title: str | None
+) -> Incident:
     def work(draft: Draft) -> Incident:
         return draft.get(incident_id) or draft.put(
             Incident.lost(
@@ -134,7 +137,7 @@ def _remake(gateway: Gateway, incident_id: str, alert_source: str | None, title:
         )
 
     log.error("record_lost", incident=incident_id)
-    return gateway.change(work, ids=[incident_id])
+    return gateway.change(work, draft)
 
 
 def _tell(incident: Incident, kind: Kind, outcome: Outcome, now: datetime) -> None:

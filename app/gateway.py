@@ -30,19 +30,26 @@ class Gateway:
     """The time, UTC; Redis's, except in tests. May raise `Unavailable`."""
 
     def change(
-        self, work: Callable[[Draft], T], *, ids: Sequence[str] = (), identities: Sequence[str] = ()
+        self,
+        work: Callable[[Draft], T],
+        draft: Draft | None = None,
+        *,
+        ids: Sequence[str] = (),
+        identities: Sequence[str] = (),
     ) -> T:
         """Change incidents in one atomic step, then knock for those whose next attempt is to be announced.
 
-        See `Incidents.change` in `app/store/incidents.py`. A knock that fails changes nothing: what is stored
+        The incidents are those of `draft`, if they were read already, or the named ones; see
+        `Incidents.change` in `app/store/incidents.py`. A knock that fails changes nothing: what is stored
         will be found.
         """
         now = self.clock()
+        draft = draft or self.store.incidents.draft(ids, identities)
 
         def announced(incident: Incident, at_once: int) -> bool:
             return worth_announcing(incident, now, at_once=at_once, pending=self.store.agenda.pending())
 
-        result, stored = self.store.incidents.change(work, announced, ids=ids, identities=identities)
+        result, stored = self.store.incidents.change(draft, work, announced)
         self.wakeup.announce(stored, now)
         return result
 

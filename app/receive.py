@@ -122,8 +122,11 @@ def _store(gateway: Gateway, messages: Sequence[Message], plan: Plan) -> list[Re
             for n, message in enumerate(messages)
         ]
 
-    identities = {m.alert.identity for m in messages if m.alert.identity is not None}
-    return gateway.change(work, identities=sorted(identities))
+    identities = sorted({m.alert.identity for m in messages if m.alert.identity is not None})
+    if all(message.alert.effect is Effect.FIRING for message in messages):
+        # A storm is made of new problems, so look whether one is known only if it can't be stored as new.
+        return gateway.change(work, gateway.store.incidents.unread(identities))
+    return gateway.change(work, identities=identities)
 
 
 def _apply(draft: Draft, message: Message, fresh_id: str, now: datetime, plan: Plan) -> Received:

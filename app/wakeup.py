@@ -9,10 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Any
 from urllib.parse import quote
 
 from celery import Celery
 from kombu.exceptions import OperationalError
+from kombu.transport import redis
 
 from app.incident import Incident
 from app.store import Stored
@@ -94,6 +96,25 @@ def _broker_url(address: RedisAddress) -> str:
     )
 
 
+def keep_clients() -> None:
+    """Let every channel of this process publish through one client of Redis; those of Sentinel inherit it.
+
+    kombu makes a client for each command, which costs as much as the command itself.
+    """
+    channel: Any = redis.Channel
+    make = channel._create_client
+    if make is not _kept_client:
+        channel._make_client, channel._create_client = make, _kept_client
+
+
+def _kept_client(channel: Any, asynchronous: bool = False) -> Any:
+    if asynchronous:
+        return channel._make_client(asynchronous=True)
+    if "_kept" not in vars(channel):
+        channel._kept = channel._make_client()
+    return channel._kept
+
+
 def worth_announcing(incident: Incident, now: datetime, *, at_once: int, pending: int) -> bool:
     """Whether a message shall be published for the incident's next attempt, or the sweep announces it.
 
@@ -111,6 +132,7 @@ class Wakeup:
     """
 
     def __init__(self, redis_url: str) -> None:
+        keep_clients()
         self._celery = Celery("versus", set_as_current=False)
         self._celery.conf.update(broker_settings(redis_url, timeout=PUBLISH_TIMEOUT))
         self._quiet_until = float("-inf")
@@ -128,14 +150,22 @@ class Wakeup:
     ) -> bool:
         """Wake a worker for the incident in `wait` seconds; False when the message could not be published.
 
-        The alert source's name and the title are for the day when Redis has lost the record by then.
+        Below 0 it is late: then whichever worker is free first takes it, while a message with a countdown
+        lies with the one that got it. The alert source's name and the title are for the day when Redis has
+        lost the record by then.
         """
         if time.monotonic() < self._quiet_until:
             return False
-        countdown = max(0.0, wait) + SLACK_SECONDS
+        countdown = None if wait < 0 else wait + SLACK_SECONDS
         try:
             self._celery.send_task(
-                DELIVER, args=[incident_id, alert_source, title], countdown=countdown, retry=False
+                DELIVER,
+                args=[incident_id, alert_source, title],
+                countdown=countdown,
+                retry=False,
+                # For people who look into the queue; Celery would take its time over it.
+                argsrepr=incident_id,
+                kwargsrepr="",
             )
         except (OperationalError, OSError) as error:
             self._quiet_until = time.monotonic() + QUIET_SECONDS

@@ -26,7 +26,12 @@ class Row:
 
 def at_most(what: str, value: float, goal: float, unit: str, *, shown: str | None = None) -> Row:
     """A row whose value shall not exceed its goal; `shown` tells more than the value that counts."""
-    return Row(what, shown or f"{value:.4g} {unit}", f"≤ {goal:g} {unit}", value <= goal)
+    return Row(what, shown or f"{value:.4g} {unit}".rstrip(), f"≤ {goal:g} {unit}".rstrip(), value <= goal)
+
+
+def at_least(what: str, value: float, goal: float, unit: str, *, shown: str | None = None) -> Row:
+    """A row whose value shall not fall short of its goal."""
+    return Row(what, shown or f"{value:.4g} {unit}".rstrip(), f"≥ {goal:g} {unit}".rstrip(), value >= goal)
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

@@ -12,20 +12,22 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
+import psutil
 import requests
 import yaml
 
 from benchmarks.client import Client
+from benchmarks.redis_side import RedisSide
+from benchmarks.stand_in import KEY, OTHER_SOURCE, SOURCE, StandIn
 from local.embedded import EmbeddedRedis, free_port
 from local.processes import ROOT, Process, with_our_programs
-from local.simulator import Simulator
 
-KEY = "benchmark-api-key"
-SOURCE = "benchmark-source"
 BARE = ["gunicorn", "-c", "python:app.web.server", "benchmarks.bare:create_app()"]
 
 STARTED_WITHIN = 30.0
 POLL = 0.02
+IDLE_SECONDS = 5.0
+MIB = 2**20
 # Of the processes' log, when a measurement breaks off.
 SHOWN_LINES = 30
 
@@ -39,8 +41,22 @@ def wait_until(condition: Callable[[], object], what: str, within: float = START
         time.sleep(POLL)
 
 
+def memory(process: Process) -> tuple[float, float]:
+    """RSS and PSS of a process with its children, MiB, after it was idle for a while."""
+    time.sleep(IDLE_SECONDS)
+    parent = psutil.Process(process.pid)
+    infos = [one.memory_full_info() for one in (parent, *parent.children(recursive=True))]
+    return sum(info.rss for info in infos) / MIB, sum(info.pss for info in infos) / MIB
+
+
 class Service:
-    """One web process with its children, and workers as they are asked for; all on 127.0.0.1."""
+    """One web process with its children, and workers as they are asked for; all on 127.0.0.1.
+
+    `max_per_minute`: of the configuration, 0 for no limit.
+    """
+
+    def __init__(self, max_per_minute: int = 0) -> None:
+        self._max_per_minute = max_per_minute
 
     def __enter__(self) -> Self:
         with ExitStack() as parts:
@@ -62,7 +78,8 @@ class Service:
         self._log = self._parts.enter_context(self._log_path.open("ab"))
         self._redis = EmbeddedRedis(folder / "redis").start()
         self._parts.callback(self._redis.kill)
-        self.simulator = self._parts.enter_context(Simulator({KEY: {SOURCE}}))
+        self.redis = RedisSide(self._redis.port)
+        self.stand_in = self._parts.enter_context(StandIn())
         port = free_port()
         (folder / "config.yaml").write_text(yaml.safe_dump(self._config(port)))
         self._environ = {"PATH": os.environ["PATH"], "VERSUS_CONFIG": str(folder / "config.yaml")}
@@ -109,8 +126,9 @@ class Service:
         incident_io = {
             "api_key": KEY,
             "alert_source_config_id": SOURCE,
-            "base_url": self.simulator.base_url,
-            "max_per_minute": 0,
+            "other_alert_source_config_ids": {"other": OTHER_SOURCE},
+            "base_url": self.stand_in.base_url,
+            "max_per_minute": self._max_per_minute,
         }
         oncall = {"enable": True, "wait_minutes": 3, "provider": "incident_io", "incident_io": incident_io}
         return {

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import signal
 import socket
 import subprocess
 import time
 from pathlib import Path
+from typing import Literal
 
 STARTED_WITHIN = 10.0
+ENDED_WITHIN = 10.0
 
 
 def server_binary() -> str:
@@ -39,12 +42,19 @@ def free_port() -> int:
 
 
 class EmbeddedRedis:
-    """A server on the loopback address that keeps its data in a directory, with an append-only file."""
+    """A server on the loopback address that keeps its data in a directory, with an append-only file.
 
-    def __init__(self, directory: Path, port: int = 0) -> None:
+    `fsync`: `everysec` may lose the last second when the machine goes down, or when the disk was busy as the
+    server was killed; `always` loses nothing that was answered.
+    """
+
+    def __init__(
+        self, directory: Path, port: int = 0, *, fsync: Literal["everysec", "always"] = "everysec"
+    ) -> None:
         self.port = port or free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._directory = directory
+        self._fsync = fsync
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> EmbeddedRedis:
@@ -57,7 +67,7 @@ class EmbeddedRedis:
             "port": str(self.port),
             "dir": str(self._directory.resolve()),
             "appendonly": "yes",
-            "appendfsync": "everysec",
+            "appendfsync": self._fsync,
             "save": "",
             "maxmemory-policy": "noeviction",
         }
@@ -82,6 +92,10 @@ class EmbeddedRedis:
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGCONT)
             self.process.send_signal(how)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(ENDED_WITHIN)
+            # It may refuse to end in order, while it writes its file anew for one.
+            self.process.kill()
             self.process.wait()
 
     def _wait_until_it_answers(self) -> None:

@@ -20,6 +20,11 @@ _TYPES = {
     "source_url": str,
 }
 _REQUIRED = ("title", "status", "deduplication_key")
+_IDENTITY = {
+    "name": "Simulated key",
+    "roles": ["viewer"],
+    "dashboard_url": "https://app.incident.io/simulated",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,8 @@ def judge(request: Request, key: str | None, keys: Mapping[str, set[str]]) -> Re
             allowed = ["POST"]
         case ["v2", "heartbeat", source, "ping"]:
             allowed = ["GET", "POST"]
+        case ["v1", "identity"]:
+            source, allowed = "", ["GET"]
         case _:
             return error(404, "not_found", "not_found", "No such endpoint")
     if request.method not in allowed:
@@ -78,6 +85,8 @@ def judge(request: Request, key: str | None, keys: Mapping[str, set[str]]) -> Re
         return error(400, "api_error", "no_user_agent", "The request has no User-Agent")
     if key is None or key not in keys:
         return error(401, "authentication_error", "unauthorized", "The API key is missing or wrong")
+    if not source:
+        return Reply(200, {"identity": _IDENTITY})
     if not any(source in sources for sources in keys.values()):
         return error(404, "not_found", "not_found", "There is no alert source with this ID")
     if source not in keys[key]:

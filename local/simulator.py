@@ -1,8 +1,8 @@
 """A stand-in for incident.io: as strict as its reference, and able to fail in every way when told to.
 
 Used by `make demo` and the tests; on its own: `python -m local.simulator --port 3999 --key K --source ID`.
-GET /_sim/events, /_sim/requests and /_sim/alerts then show what came, and POST /_sim/answer (the fields of
-`Reply` and `count`), /_sim/limit and /_sim/reset control it.
+GET /_sim/events, /_sim/requests and /_sim/alerts then show what came, /_sim/counts how many alerts each
+source has, and POST /_sim/answer (the fields of `Reply` and `count`), /_sim/limit and /_sim/reset control it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import argparse
 import math
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -142,6 +142,8 @@ class Simulator:
             case "alerts":
                 alerts = list(self.alerts.items())
                 return [{"source": s, "deduplication_key": k, "state": state} for (s, k), state in alerts]
+            case "counts":
+                return Counter(source for source, _ in list(self.alerts))
             case "answer" if told.get("mode", "answer") in MODES:
                 self.answer_next(**told)
             case "limit":

@@ -1,4 +1,4 @@
-"""Mends to kombu, so that neither a restart of Redis nor a long absence costs us the worker."""
+"""Mends to kombu: a message costs little, and no restart or long absence of Redis costs us the worker."""
 
 from __future__ import annotations
 
@@ -6,24 +6,23 @@ from typing import Any
 
 import kombu
 from celery.app.amqp import AMQP
-from kombu.transport import redis
-
-from app.telemetry import log
+from kombu.transport import redis, virtual
 
 # Seconds between two tries of the consumer to connect grow by the first to the second; kombu's to 30.
 RECONNECT_STEP = 1.0
 RECONNECT_AT_MOST = 5.0
 
 
-class QoS(redis.QoS):
-    """Gives messages back to the broker where it can; where it can't, the sweep finds what they announced."""
+class QoS(virtual.QoS):
+    """Remembers in memory alone which messages a worker holds.
 
-    def restore_unacked_once(self, stderr: Any = None) -> None:
-        """Like kombu's, which lets an error about the connection that is gone end the whole worker."""
-        try:
-            super().restore_unacked_once(stderr=stderr)
-        except Exception as error:
-            log.warning("messages_not_restored", error=repr(error))
+    kombu's own writes each into Redis when it is taken, and away again when it is done: more work than
+    the message itself. It gives back what a worker held when that ends, or an hour after it died; the sweep
+    finds what a message stood for within seconds. And where the connection is gone, giving back raises an
+    error that ends the whole worker.
+    """
+
+    restore_at_shutdown = False
 
 
 class Connection(kombu.Connection):
@@ -45,6 +44,7 @@ class Broker(AMQP):
     Connection = Connection
 
 
-def survive_lost_connections() -> None:
-    """Put the guard in place, for this process; that of Sentinel inherits it."""
-    redis.Channel.QoS = QoS
+def hold_messages_in_memory() -> None:
+    """Let every channel of this process have our `QoS`; those of Sentinel inherit it."""
+    channel: Any = redis.Channel
+    channel.QoS = QoS

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+import threading
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import setup_logging, worker_ready
 
 from app import gateway, telemetry, wakeup
+from app.checks import warn_of_redis
 from config import Config, ConfigError, load_config
 from tasks import broker, deliver, sweep
 
@@ -31,7 +33,13 @@ def create_celery(config: Config) -> Celery:
     )
     deliver.register(celery, built)
     celery.steps["worker"].add(sweep.step(built))
-    broker.survive_lost_connections()
+    broker.hold_messages_in_memory()
+
+    @worker_ready.connect(weak=False)
+    def look_at_redis(**_: Any) -> None:
+        # Redis is there by now. In a thread of its own, since nothing may wait for it.
+        threading.Thread(target=warn_of_redis, args=(built.store,), daemon=True).start()
+
     return celery
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
@@ -16,16 +18,20 @@ from celery import bootsteps
 from app.deliver import ATTEMPT_SECONDS, deliver
 from app.gateway import Gateway
 from app.health import heartbeat_due
-from app.store import Unavailable
+from app.store import LOOK_AGAIN, Unavailable
 from app.telemetry import log
 
 TICK = 1.0
 BATCH = 500
 
-# An incident this late, in seconds, was announced several times and nobody came: Celery's consumer may hang,
-# or its queue be long. Then this thread's own few hands deliver it.
-OWN_HANDS_AFTER = 15.0
-OWN_HANDS = 4
+# Celery's consumer may hang, or a crowd of one alert source lie before an incident of another. So each alert
+# source has this many hands of the sweep's own, for the most urgent of what is late.
+OWN_HANDS = 2
+MOST_HANDS = 32
+
+# More than this many taken since the last tick: workers have their hands full. What is late only waits in
+# their queue, and to announce it again would make that longer.
+BUSY = 50
 
 
 class Sweep:
@@ -34,45 +40,62 @@ class Sweep:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._name = f"{socket.gethostname()}:{os.getpid()}"
-        self._hands = ThreadPoolExecutor(OWN_HANDS, thread_name_prefix="sweep")
-        self._busy = threading.BoundedSemaphore(OWN_HANDS)
+        self._hands = ThreadPoolExecutor(MOST_HANDS, thread_name_prefix="sweep")
+        self._free: defaultdict[str, threading.Semaphore] = defaultdict(
+            lambda: threading.BoundedSemaphore(OWN_HANDS)
+        )
+        self._taken = sys.maxsize
 
     def tick(self) -> None:
         """One look at everything. Raises `Unavailable`."""
         now = self._gateway.clock()
-        self._gateway.store.agenda.worker_lives(self._name, now)
+        agenda = self._gateway.store.agenda
+        agenda.worker_lives(self._name, now)
+        taken, before = agenda.taken(), self._taken
+        self._taken = taken
+        busy = taken - before > BUSY
         half_a_tick = time.monotonic() + TICK / 2
-        while self._announce_late(now) == BATCH and time.monotonic() < half_a_tick:
+        for source in agenda.sources():
+            self._announce_turns(source, now, busy=busy)
+        while self._announce(now, busy=busy) == BATCH and time.monotonic() < half_a_tick:
             pass
-        self._announce_turns(now)
         if heartbeat_due(self._gateway):
             # Not in this thread: the answer may take ten seconds.
             self._hands.submit(send_heartbeat, self._gateway)
 
-    def _announce_late(self, now: datetime) -> int:
-        looks = self._gateway.store.agenda.looks(now, BATCH)
+    def _announce_turns(self, source: str, now: datetime, *, busy: bool) -> None:
+        limits, again = self._gateway.limits(source), _again(busy=busy)
+        for look in self._gateway.store.agenda.turn(source, limits, now, BATCH, again):
+            if not self._deliver_here(source, look.incident_id) and (look.parked or not busy):
+                self._gateway.wakeup.knock(look.incident_id, look.due_at - now.timestamp(), source)
+
+    def _announce(self, now: datetime, *, busy: bool) -> int:
+        looks = self._gateway.store.agenda.looks(now, BATCH, _again(busy=busy))
         for look in looks:
             wait = look.due_at - now.timestamp()
-            if wait > -OWN_HANDS_AFTER or not self._deliver_here(look.incident_id):
+            if wait >= 0 or not busy:
                 self._gateway.wakeup.knock(look.incident_id, wait)
         return len(looks)
 
-    def _announce_turns(self, now: datetime) -> None:
-        for source in self._gateway.store.agenda.parked_sources():
-            limits = self._gateway.limits(source)
-            for incident_id in self._gateway.store.agenda.turn(source, limits, now, BATCH):
-                self._gateway.wakeup.knock(incident_id, 0, source)
-
-    def _deliver_here(self, incident_id: str) -> bool:
-        if not self._busy.acquire(blocking=False):
+    def _deliver_here(self, source: str, incident_id: str) -> bool:
+        free = self._free[source]
+        if not free.acquire(blocking=False):
             return False
-        self._hands.submit(deliver, self._gateway, incident_id).add_done_callback(self._ended)
+
+        log.info("taken_over", incident=incident_id, alert_source=source)
+
+        def ended(delivery: Future[None]) -> None:
+            free.release()
+            if error := delivery.exception():
+                log.error("own_hands_failed", error=repr(error))
+
+        self._hands.submit(deliver, self._gateway, incident_id, source).add_done_callback(ended)
         return True
 
-    def _ended(self, delivery: Future[None]) -> None:
-        self._busy.release()
-        if error := delivery.exception():
-            log.error("own_hands_failed", error=repr(error))
+
+def _again(*, busy: bool) -> float:
+    """Seconds until the next look at the latest: soon, where the last one led to nothing."""
+    return 2 * TICK if busy else LOOK_AGAIN
 
 
 def send_heartbeat(gateway: Gateway) -> None:

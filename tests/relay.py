@@ -6,7 +6,10 @@ import contextlib
 import select
 import socket
 import ssl
+import struct
 import threading
+import time
+from collections.abc import Callable
 
 CHUNK = 65536
 
@@ -14,27 +17,33 @@ CHUNK = 65536
 class _Line:
     """One client's connection and the relay's own to the server."""
 
-    def __init__(self, client: socket.socket, server: socket.socket) -> None:
+    def __init__(self, client: socket.socket, server: socket.socket, latency: Callable[[], float]) -> None:
         self._client = client
         self._server = server
+        self._latency = latency
         self._frozen = threading.Event()
 
     def run(self) -> None:
         """Pass on in both directions until either side ends."""
         with self._client, self._server, contextlib.suppress(OSError):
-            while self._pass_on():
+            # Not `select`, which knows no more than 1,024 files.
+            poll = select.poll()
+            for one in (self._client, self._server):
+                poll.register(one, select.POLLIN)
+            while self._pass_on({number for number, _ in poll.poll()}):
                 pass
 
-    def _pass_on(self) -> bool:
-        readable, _, _ = select.select([self._client, self._server], [], [])
+    def _pass_on(self, readable: set[int]) -> bool:
         for source, sink in ((self._client, self._server), (self._server, self._client)):
-            if source in readable:
+            if source.fileno() in readable:
                 data = source.recv(CHUNK)
-                # TLS may have decrypted more than was asked for, which `select` doesn't see.
+                # TLS may have decrypted more than was asked for, which `poll` doesn't see.
                 while isinstance(source, ssl.SSLSocket) and source.pending():
                     data += source.recv(CHUNK)
                 if not data:
                     return False
+                if latency := self._latency():
+                    time.sleep(latency)
                 if not self._frozen.is_set():
                     sink.sendall(data)
         return True
@@ -57,19 +66,26 @@ class Relay:
         self._target = ("127.0.0.1", target_port)
         self._context = context
         self._lines: list[_Line] = []
+        self._refuses = False
+        self.latency = 0.0
+        """Seconds that everything takes longer, in each direction."""
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
     def freeze(self) -> None:
         """Connections that exist stay open, and nothing comes through any more; new ones work."""
-        for line in self._lines:
+        for line in list(self._lines):
             line.freeze()
 
     def cut(self) -> None:
         """End every connection that exists; new ones work."""
-        for line in self._lines:
+        for line in list(self._lines):
             line.cut()
+
+    def refuse(self, refuses: bool) -> None:
+        """Whether new connections are reset at once; those that exist go on."""
+        self._refuses = refuses
 
     def stop(self) -> None:
         """Accept nothing more, and end what exists."""
@@ -84,6 +100,11 @@ class Relay:
                 client, _ = self._listener.accept()
             except OSError:
                 return
+            if self._refuses:
+                # Closing without lingering sends RST instead of FIN.
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                client.close()
+                continue
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
@@ -94,6 +115,7 @@ class Relay:
         except OSError:
             client.close()
             return
-        line = _Line(client, server)
+        line = _Line(client, server, lambda: self.latency)
         self._lines.append(line)
         line.run()
+        self._lines.remove(line)

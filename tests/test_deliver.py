@@ -22,7 +22,7 @@ UNCERTAIN = Outcome("try_again", "no answer", reason="timeout", uncertain=True)
 MISCONFIGURED = Outcome("misconfigured", "404", reason="not_found")
 
 
-def received(gateway: Gateway, **options: float) -> str:
+def received(gateway: Gateway, **options: float | str) -> str:
     alert = Alert(title="Disk full", source="generic", severity="high")
     [one] = receive(gateway, [Message(alert, "{}")], Options(**options))  # type: ignore[arg-type]
     assert one.incident is not None
@@ -212,7 +212,7 @@ def test_over_budget_is_parked_and_its_turn_comes(
     assert len(provider.events) == 2
     clock.wind(seconds=61)
     [turn] = gateway.store.agenda.turn("default", [("source:default", 2)], clock.now, 500)
-    deliver(gateway, turn)
+    deliver(gateway, turn.incident_id)
     assert {incident_id for _, incident_id in provider.told()} == set(ids)
 
 
@@ -257,6 +257,22 @@ def test_a_knock_without_a_record_pages(gateway: Gateway, provider: RecordingPro
     assert provider.told() == [("firing", "gone")]
     incident = read(gateway, "gone")
     assert (incident.title, incident.alert_source, incident.state) == ("Disk full", "infra", State.ESCALATED)
+
+
+def test_a_knock_for_another_alert_source_leaves_nothing_behind(
+    gateway: Gateway, clock: Clock, provider: RecordingProvider, redis_url: str
+) -> None:
+    due = received(gateway, wait_minutes=0, alert_source="infra")
+    redis.Redis.from_url(redis_url).delete(f"versus:incident:{due}")
+    provider.outcomes = [TRY_AGAIN]
+    # A look knows only the ID: the record is made anew, for the default alert source.
+    deliver(gateway, due)
+    clock.wind(minutes=1)
+    assert [look.incident_id for look in gateway.store.agenda.turn("infra", [], clock.now, 500)] == [due]
+    deliver(gateway, due, "infra")
+    assert gateway.store.agenda.turn("infra", [], clock.now, 500) == []
+    assert "infra" not in gateway.store.agenda.sources()
+    assert read(gateway, due).state is State.ESCALATED
 
 
 def test_a_record_that_is_lost_while_it_is_sent_is_written_again(

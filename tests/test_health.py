@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+import pytest
 import redis
 
+from app.actions import resolve
 from app.alert import Alert
 from app.deliver import deliver
 from app.gateway import Gateway
@@ -43,6 +47,47 @@ def test_it_says_what_is_wrong(gateway: Gateway, clock: Clock) -> None:
     checks = readiness(gateway)
     assert "no worker has been seen in the last 30 s" in checks["workers"]
     assert checks["overdue"] == "an incident is overdue by 31 s"
+
+
+@pytest.mark.parametrize("verdict", ["try_again", "misconfigured"])
+def test_a_page_that_is_refused_again_and_again_is_overdue_since_it_was_due(
+    verdict: Literal["try_again", "misconfigured"],
+    gateway: Gateway,
+    provider: RecordingProvider,
+    clock: Clock,
+) -> None:
+    [received] = receive(
+        gateway, [Message(Alert(title="x", source="generic"), "{}")], Options(wait_minutes=0)
+    )
+    assert received.incident is not None
+    provider.outcomes = [Outcome(verdict, "500")] * 3
+    for _ in range(3):
+        deliver(gateway, received.incident.id)
+        clock.wind(seconds=301)
+    deliver_next = gateway.store.incidents.need(received.incident.id).next_attempt_at
+    seen(gateway)
+    assert deliver_next is not None
+    assert readiness(gateway)["overdue"] == "an incident is overdue by 903 s"
+    assert not heartbeat_due(gateway)
+    deliver(gateway, received.incident.id)
+    assert readiness(gateway)["overdue"] == "ok"
+
+
+def test_a_problem_that_is_over_is_not_overdue(
+    gateway: Gateway, provider: RecordingProvider, clock: Clock
+) -> None:
+    [received] = receive(
+        gateway, [Message(Alert(title="x", source="generic"), "{}")], Options(wait_minutes=0)
+    )
+    assert received.incident is not None
+    provider.outcomes = [Outcome("try_again", "no answer", uncertain=True)]
+    deliver(gateway, received.incident.id)
+    clock.wind(seconds=600)
+    seen(gateway)
+    assert readiness(gateway)["overdue"] != "ok"
+    # Now it owes the all-clear, since this moment.
+    resolve(gateway, received.incident.id, "me")
+    assert readiness(gateway)["overdue"] == "ok"
 
 
 def test_the_heartbeat_is_one_callers_turn(gateway: Gateway, redis_url: str) -> None:

@@ -108,12 +108,12 @@ class RecordingWakeup(Wakeup):
 class InlineSweep(Sweep):
     """Delivers with its own hands at once, so that a failure can be found again."""
 
-    def __init__(self, gateway: Gateway, work: Callable[[str], None]) -> None:
+    def __init__(self, gateway: Gateway, work: Callable[[str, str], None]) -> None:
         super().__init__(gateway)
         self._work = work
 
-    def _deliver_here(self, incident_id: str) -> bool:
-        self._work(incident_id)
+    def _deliver_here(self, source: str, incident_id: str) -> bool:
+        self._work(incident_id, source)
         return True
 
 
@@ -481,21 +481,21 @@ class World(RuleBasedStateMachine):
         due = self._members("versus:due")
         in_sight = self._members("versus:look")
         for source in SOURCES:
-            if self.redis.sismember("versus:parked", source):
-                in_sight |= self._members(f"versus:parked:{source}")
+            if self.redis.sismember("versus:sources", source):
+                in_sight |= self._members(f"versus:queue:{source}")
         assert due <= in_sight
 
     @invariant()
     def nothing_waits_for_a_turn_that_it_does_not_need(self) -> None:
         due = self._members("versus:due")
-        for incident_id in self._parked() - due:
-            # What was parked when its record was lost goes at its turn.
+        for incident_id in self._queued() - due:
+            # What was queued when its record was lost goes at its turn.
             assert self.fates[incident_id].doubtful, (
-                "parked, and in the way of others, though it owes nothing"
+                "queued, and in the way of others, though it owes nothing"
             )
 
-    def _parked(self) -> set[str]:
-        return set().union(*(self._members(f"versus:parked:{source}") for source in SOURCES))
+    def _queued(self) -> set[str]:
+        return set().union(*(self._members(f"versus:queue:{source}") for source in SOURCES))
 
     # -- what holds in the end -----------------------------------------------------------------------
 
@@ -503,13 +503,13 @@ class World(RuleBasedStateMachine):
         self.plans.clear()
         self.before_take = "nothing"
         for _ in range(200):
-            if not (self.redis.zcard("versus:due") or self._parked()):
+            if not (self.redis.zcard("versus:due") or self._queued()):
                 break
             self.clock.wind(seconds=30)
             self.sweep.tick()
             self.answer_all_knocks()
         assert self.redis.zcard("versus:due") == 0, "something is owed that never leaves"
-        assert self._parked() == set(), "something is parked for ever"
+        assert self._queued() == set(), "something is queued for ever"
         self.no_promise_is_broken()
         for fate in self.fates.values():
             self._ended_well(fate)

@@ -28,7 +28,8 @@ ROOMS = {
     "celery": ("app.wakeup", "tasks"),
     "kombu": ("app.wakeup", "tasks"),
     "redis": ("app.store",),
-    "requests": ("app.providers", "local"),
+    # The drill is a sender: it reaches web as a monitoring tool does.
+    "requests": ("app.providers", "app.drill", "local"),
     "urllib3": ("app.providers", "local"),
     "itsdangerous": ("app.links",),
     "cryptography": ("app.sns",),

@@ -81,12 +81,19 @@ def test_a_knock_carries_an_id_and_what_to_say_if_its_record_is_lost(redis_url: 
     assert 0 <= (eta - before).total_seconds() - 90 - SLACK_SECONDS < 5
 
 
-def test_a_knock_for_what_is_late_comes_at_once(redis_url: str) -> None:
-    before = datetime.now(UTC)
-    Wakeup(redis_url).knock("id-1", -600)
+def test_a_knock_for_what_is_late_has_no_countdown(redis_url: str) -> None:
+    Wakeup(redis_url).knock("id-1", -0.5)
     [message] = messages(redis_url)
-    eta = datetime.fromisoformat(message["headers"]["eta"])
-    assert 0 <= (eta - before).total_seconds() - SLACK_SECONDS < 5
+    assert message["headers"]["eta"] is None
+
+
+def test_a_channel_keeps_one_client_to_publish_with(redis_url: str) -> None:
+    wakeup = Wakeup(redis_url)
+    wakeup.knock("id-0", 0)
+    connected = redis.Redis.from_url(redis_url).info("stats")["total_connections_received"]
+    assert all(wakeup.knock(f"id-{n}", 0) for n in range(20))
+    # One for `info` itself.
+    assert redis.Redis.from_url(redis_url).info("stats")["total_connections_received"] - connected == 1
 
 
 def test_only_what_is_to_be_announced_is_announced(redis_url: str) -> None:

@@ -40,7 +40,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """At most `per_minute` events within any minute, counted over all workers under one name."""
+    """At most `per_minute` events within any minute, counted over all workers under one name; 0: no limit."""
 
     name: str
     per_minute: int
@@ -62,4 +62,4 @@ class Provider(Protocol):
         """
 
     def budgets(self, alert_source: str) -> list[Budget]:
-        """The limits that an event of this alert source counts against."""
+        """The limits that an event of this alert source counts against, the alert source's own first."""

@@ -163,6 +163,7 @@ class Http:
         self._session = requests.Session()
         self._session.cookies = _NoCookies()
         self._session.headers["User-Agent"] = user_agent
+        self._environments: dict[str, Mapping[str, Any]] = {}
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, _Adapter(pool_maxsize=CONNECTIONS))
 
@@ -173,15 +174,15 @@ class Http:
         TLS handshake or an answer that comes byte by byte. At the deadline the thread is left to itself.
         Nothing is sent a second time: whether to try again is for the caller, who knows what happened since.
         """
-        return self._request(
-            deadline, "POST", url, data=body, headers={"Content-Type": "application/json"}, auth=auth
-        )
+        headers = {"Content-Type": "application/json"}
+        request = requests.Request("POST", url, headers, data=body, auth=auth)
+        return self._ask(request, deadline)
 
     def get(self, url: str, *, deadline: float) -> Answer | NoAnswer:
         """Fetch without credentials; ends as `post` does."""
-        return self._request(deadline, "GET", url, auth=_nobody)
+        return self._ask(requests.Request("GET", url, auth=_nobody), deadline)
 
-    def _request(self, deadline: float, method: str, url: str, **what: Any) -> Answer | NoAnswer:
+    def _ask(self, request: requests.Request, deadline: float) -> Answer | NoAnswer:
         call = _Call(deadline)
         if call.seconds_left() <= 0:
             return NoAnswer("timeout", "the time had run out before anything was sent")
@@ -190,11 +191,11 @@ class Http:
         def run() -> None:
             _current.set(call)
             try:
-                done.set_result(self._send(call, method, url, what))
+                done.set_result(self._send(call, request))
             except BaseException as error:
                 done.set_exception(error)
 
-        threading.Thread(target=run, name=method.lower(), daemon=True).start()
+        threading.Thread(target=run, name=str(request.method).lower(), daemon=True).start()
         try:
             return done.result(call.seconds_left())
         except TimeoutError:
@@ -203,17 +204,14 @@ class Http:
             call.abandon()
             return answer or NoAnswer("timeout", "the time ran out", call.sent)
 
-    def _send(self, call: _Call, method: str, url: str, what: Mapping[str, Any]) -> Answer | NoAnswer:
+    def _send(self, call: _Call, request: requests.Request) -> Answer | NoAnswer:
         left = max(0.001, call.seconds_left())
         try:
-            with self._session.request(
-                method,
-                url,
+            with self._session.send(
+                self._session.prepare_request(request),
                 timeout=(min(CONNECT_SECONDS, left), left),
                 allow_redirects=False,
-                verify=True,
-                stream=True,
-                **what,
+                **self._environment(request),
             ) as response:
                 # The status decides; a body that breaks off, or never ends, takes nothing from it.
                 call.answer = Answer(response.status_code, response.headers)
@@ -222,6 +220,17 @@ class Http:
             # Besides their own these libraries let out what Python raises, as TypeError for a bad proxy.
             return call.answer or _failure(error, call.sent)
         return call.answer
+
+    def _environment(self, request: requests.Request) -> Mapping[str, Any]:
+        """Proxies and trusted certificates from the environment, which is slow to look through."""
+        url = str(request.url)
+        if url in self._environments:
+            return self._environments[url]
+        environment = self._session.merge_environment_settings(url, {}, True, True, None)
+        # There is no end of URLs that strangers may want us to GET.
+        if request.method == "POST":
+            self._environments[url] = environment
+        return environment
 
 
 def _failure(error: Exception, sent: bool) -> NoAnswer:

@@ -86,12 +86,15 @@ class IncidentIo:
         """The limits that an event of this alert source counts against: its own, and its API key's."""
         source = self._source(alert_source)
         per_minute = self._settings.max_per_minute
-        if per_minute == 0 or source is None:
+        if source is None:
             return []
+        own = Budget(f"source:{source.name}", per_minute)
+        if per_minute == 0:
+            return [own]
         # A key is known by the first source that has it: nothing made from a key may be stored.
         sources = self._settings.alert_sources.values()
         first = next(other.name for other in sources if other.api_key == source.api_key)
-        return [Budget(f"source:{source.name}", per_minute), Budget(f"key:{first}", KEY_PER_MINUTE)]
+        return [own, Budget(f"key:{first}", KEY_PER_MINUTE)]
 
     def _post(self, path: str, content: bytes, source: AlertSource, deadline: float) -> Outcome:
         bearer = Bearer(source.api_key)

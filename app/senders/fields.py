@@ -198,10 +198,11 @@ def link(value: object) -> str | None:
 
 # -- labels ----------------------------------------------------------------------------------------------
 
-_SECRETS = (
-    *("password", "passwd", "secret", "apikey", "authorization", "token"),
-    *("routingkey", "pingurl", "updateurl"),  # of PagerDuty's form and of Healthchecks
+SECRETS = (
+    *("password", "passwd", "secret", "api_key", "authorization", "token"),
+    *("routing_key", "ping_url", "update_url"),  # of PagerDuty's form and of Healthchecks
 )
+"""What the names of secrets end with."""
 
 
 def is_secret(name: str) -> bool:
@@ -209,10 +210,13 @@ def is_secret(name: str) -> bool:
     return _ends_like_a_secret(name[-40:])
 
 
+_FOLDED_SECRETS = tuple(map(folded, SECRETS))
+
+
 # The same names come again and again, and this is asked of every field of every body.
 @lru_cache(maxsize=4096)
 def _ends_like_a_secret(name: str) -> bool:
-    return folded(name).endswith(_SECRETS)
+    return folded(name).endswith(_FOLDED_SECRETS)
 
 
 def labels(*sources: object, value_limit: int = LABEL_VALUE_LIMIT) -> dict[str, str]:

@@ -17,7 +17,7 @@ HIDDEN = "<secret>"
 _SHORTEST = len('{"token":1}')
 
 # Where JSON can't be parsed: a name, what stands between, and a value, in quotes or up to where it may end.
-_NAMES = "passw(?:or)?d|secret|api[_-]?key|authorization|token|routing[_-]?key|ping[_-]?url|update[_-]?url"
+_NAMES = "|".join(fields.SECRETS).replace("_", "[_-]?")
 # In JSON that is a text in JSON, a value ends with a quote that is escaped as often as the one before it.
 _IN_QUOTES = r'(")(?:[^"\\]|\\.)*"?|(\\+")(?:.{0,4096}?(?<!\\)\3|.{0,4096})'
 _BARE = r"(?:bearer +|basic +)?[^\s&,;}\]]+"

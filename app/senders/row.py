@@ -37,6 +37,8 @@ class Row:
     effect: EffectOf
     """`by` a word or `always` the same; where it finds nothing, the general rules look."""
     title: Place = ""
+    note: Place = ""
+    """The title of a note, which is all that the timeline of an incident tells of it."""
     description: Place = ""
     severity: Place = ""
     severities: Mapping[str, Severity] = field(default_factory=dict)
@@ -59,12 +61,13 @@ class Row:
         body = webhook.body
         if not (self.recognised(webhook) if callable(self.recognised) else matches(body, self.recognised)):
             return None
+        effect = self.effect(body) or generic.effect(webhook)
+        title = _title(body, self.note) if effect is Effect.NOTE else None
         labels = fields.labels({"host": first(fields.line, body, self.host)}, *values(body, self.labels))
-        effect = self.effect(body)
         return Alert(
-            title=_title(body, self.title) or generic.title(webhook, self.source),
+            title=title or _title(body, self.title) or generic.title(webhook, self.source),
             source=self.source,
-            effect=generic.effect(webhook) if effect is None else effect,
+            effect=effect,
             description=_description(body, self.description) or generic.description(webhook),
             severity=self._severity(body) or generic.severity(webhook),
             service=self._service(body, labels) or generic.service(webhook),

@@ -65,6 +65,7 @@ ROWS = (
             "action", firing="created unresolved", resolved="resolved archived ignored", others=Effect.NOTE
         ),
         title="data.issue.title",
+        note="action",
         description="data.issue.culprit + data.issue.metadata.value",
         severity="data.issue.level",
         service="data.issue.project.slug",

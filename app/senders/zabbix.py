@@ -34,6 +34,7 @@ ROW = Row(
     recognised="event_id + event_value",
     effect=_effect,
     title="event_name",
+    note="event_update_action + event_update_message",
     description="trigger_description + opdata + event_update_message",
     severity="event_nseverity",
     severities={"5": "critical", "4": "high", "3": "medium", "2": "low", "1": "info"},

@@ -5,12 +5,24 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from datetime import datetime
 
-from app.store.agenda import Agenda, Look
+from app.store.agenda import LOOK_AGAIN, Agenda, Look
 from app.store.connection import Connection, Unavailable
 from app.store.incidents import Draft, Incidents, Page, Stored, Unknown
 from app.store.rejected import KEPT, Rejected
+from app.store.server import Server, Settings
 
-__all__ = ["KEPT", "Draft", "Look", "Page", "Store", "Stored", "Unavailable", "Unknown"]
+__all__ = [
+    "KEPT",
+    "LOOK_AGAIN",
+    "Draft",
+    "Look",
+    "Page",
+    "Settings",
+    "Store",
+    "Stored",
+    "Unavailable",
+    "Unknown",
+]
 
 
 class Store:
@@ -25,6 +37,7 @@ class Store:
         self.agenda = Agenda(self._connection)
         self.incidents = Incidents(self._connection)
         self.rejected = Rejected(self._connection)
+        self.server = Server(self._connection)
 
     def now(self) -> datetime:
         """Redis's time, UTC. Raises `Unavailable`."""

@@ -100,7 +100,7 @@ class Connection:
         self._patience = patience
         self._timeout = timeout
         self._request = threading.local()
-        self._clock_offset = 0.0
+        self._clock_offset = float("-inf")
         self._clock_checked = float("-inf")
 
     def script(self, source: str) -> Callable[[Sequence[str], Sequence[str | float]], Any]:
@@ -152,11 +152,17 @@ class Connection:
 
     def now(self) -> datetime:
         """Redis's time, UTC: one clock for every host, whatever a host's own clock says."""
-        monotonic = time.monotonic()
-        if monotonic - self._clock_checked > CLOCK_TRUSTED:
-            # redis-py turns the answer into two integers: seconds, microseconds.
-            seconds, microseconds = self.call("TIME")
-            monotonic = time.monotonic()
-            self._clock_offset = seconds + microseconds / 1e6 - monotonic
-            self._clock_checked = monotonic
-        return datetime.fromtimestamp(monotonic + self._clock_offset, UTC)
+        if time.monotonic() - self._clock_checked > CLOCK_TRUSTED:
+            self._check_clock()
+        return datetime.fromtimestamp(time.monotonic() + self._clock_offset, UTC)
+
+    def _check_clock(self) -> None:
+        """An answer may be slow, or this process be stopped while it waits for it, so it says no more than
+        between which two limits Redis's time is; what was known before stands if it lies between them."""
+        asked = time.monotonic()
+        # redis-py turns the answer into two integers: seconds, microseconds.
+        seconds, microseconds = self.call("TIME")
+        answered = time.monotonic()
+        told = seconds + microseconds / 1e6
+        self._clock_offset = min(max(self._clock_offset, told - answered), told - asked)
+        self._clock_checked = answered

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -77,13 +77,32 @@ class Page:
 
 
 class Draft:
-    """Incidents as they were read, and as they shall be; what is put is seen by later look-ups."""
+    """Incidents as they were read, and as they shall be; what is put is seen by later look-ups.
 
-    def __init__(self, versions: dict[str, str], incidents: dict[str, Incident], ids: dict[str, str]) -> None:
-        self._versions = versions
-        self._before = incidents
-        self._ids_read = ids
-        self._ids = dict(ids)
+    Once it is committed it stands for what is stored now, and may be changed again without being read again.
+    """
+
+    def __init__(self, ids: Sequence[str] = (), identities: Sequence[str] = ()) -> None:
+        self.wanted_ids = ids
+        self.wanted_identities = identities
+        self.read({}, {})
+
+    def read(self, rows: Mapping[str, tuple[str, str]], ids: Mapping[str, str]) -> None:
+        """Start anew from what is stored: version and JSON of incidents, the ID (or "") of each identity."""
+        self._versions = {i: version for i, (version, _) in rows.items()}
+        self._before = {i: RECORD.validate_json(doc) for i, (_, doc) in rows.items()}
+        self._ids_read = dict(ids)
+        self._start()
+
+    def committed(self, token: str) -> None:
+        """What was put is stored now, with this token as its version; from now on all go by ID alone."""
+        self._versions.update(dict.fromkeys(self.put_incidents, token))
+        self._before.update(self.put_incidents)
+        self.wanted_ids, self.wanted_identities, self._ids_read = list(self._before), (), {}
+        self._start()
+
+    def _start(self) -> None:
+        self._ids = dict(self._ids_read)
         self.put_incidents: dict[str, Incident] = {}
         self.put_payloads: dict[str, str] = {}
 
@@ -141,30 +160,38 @@ class Incidents:
         self._connection = connection
         self._commit_script = connection.script(COMMIT_SCRIPT)
 
+    @staticmethod
+    def unread(identities: Sequence[str]) -> Draft:
+        """A guess: no incident stands for these identities. If it is wrong, what is put on it conflicts."""
+        draft = Draft((), identities)
+        draft.read({}, dict.fromkeys(identities, ""))
+        return draft
+
+    def draft(self, ids: Sequence[str] = (), identities: Sequence[str] = ()) -> Draft:
+        """The named incidents as they are stored now. Raises `Unavailable`."""
+        draft = Draft(ids, identities)
+        self._read(draft)
+        return draft
+
     def change(
-        self,
-        work: Callable[[Draft], T],
-        announced: Callable[[Incident, int], bool],
-        *,
-        ids: Sequence[str] = (),
-        identities: Sequence[str] = (),
+        self, draft: Draft, work: Callable[[Draft], T], announced: Callable[[Incident, int], bool]
     ) -> tuple[T, list[Stored]]:
-        """Read the named incidents, let `work` put what shall be, and write it all or nothing.
+        """Let `work` put what shall be, and write it all or nothing.
 
         `announced` tells, of an incident and of how many are written with it, whether a message will be
-        published for its next attempt; the rest is left to the sweep. `work` runs again when somebody wrote
-        meanwhile, so it must do nothing but decide. What it raises is passed on, and nothing is written.
-        Raises `Unavailable`.
+        published for its next attempt; the rest is left to the sweep. When somebody wrote since the draft
+        was read, it is read again and `work` runs again, so it must do nothing but decide. What it raises is
+        passed on, and nothing is written. Raises `Unavailable`.
         """
-        for _ in range(MOST_CONFLICTS):
-            draft = self._read(ids, identities)
+        for attempt in range(MOST_CONFLICTS):
+            if attempt:
+                self._read(draft)
             result = work(draft)
-            if not draft.put_incidents:
-                return result, []
             size = len(draft.put_incidents)
             announce = {i.id for i in draft.unannounced() if announced(i, size)}
-            if self._commit(draft, announce):
-                return result, [Stored(i, i.id in announce) for i in draft.put_incidents.values()]
+            written = [Stored(i, i.id in announce) for i in draft.put_incidents.values()]
+            if not written or self._commit(draft, announce):
+                return result, written
         raise Unavailable("Too many writers at the same incident.")
 
     def get(self, incident_id: str) -> Incident | None:
@@ -209,19 +236,14 @@ class Incidents:
             if len(places) < PAGE_READ or not unseen:
                 return Page(found, None)
 
-    def _read(self, ids: Sequence[str], identities: Sequence[str]) -> Draft:
+    def _read(self, draft: Draft) -> None:
         by_identity: dict[str, str] = {}
-        if identities:
-            found = self._connection.call("HMGET", IDENTITIES, *identities)
-            by_identity = {key: i or "" for key, i in zip(identities, found, strict=True)}
-        wanted = list(dict.fromkeys([*ids, *filter(None, by_identity.values())]))
+        if draft.wanted_identities:
+            found = self._connection.call("HMGET", IDENTITIES, *draft.wanted_identities)
+            by_identity = {k: i or "" for k, i in zip(draft.wanted_identities, found, strict=True)}
+        wanted = list(dict.fromkeys([*draft.wanted_ids, *filter(None, by_identity.values())]))
         rows = self._connection.calls([("HMGET", INCIDENT + i, "v", "doc") for i in wanted])
-        present = {i: row for i, row in zip(wanted, rows, strict=True) if row[0] is not None}
-        return Draft(
-            versions={i: version for i, (version, _) in present.items()},
-            incidents={i: RECORD.validate_json(doc) for i, (_, doc) in present.items()},
-            ids=by_identity,
-        )
+        draft.read({i: row for i, row in zip(wanted, rows, strict=True) if row[0] is not None}, by_identity)
 
     def _commit(self, draft: Draft, announce: set[str]) -> bool:
         token = secrets.token_hex(8)
@@ -232,7 +254,10 @@ class Incidents:
         keys = [INCIDENT + i for i in draft.put_incidents]
         for command in draft.commands(token, lambda incident: incident.id in announce):
             args += (len(command), *command)
-        return bool(self._commit_script(keys, args))
+        done = bool(self._commit_script(keys, args))
+        if done:
+            draft.committed(token)
+        return done
 
 
 def _place(cursor: str | None) -> tuple[float, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 
 from gunicorn import glogging
 from gunicorn.config import Config as GunicornConfig
@@ -16,6 +17,8 @@ from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.base import Worker
 
 from app import telemetry
+from app.checks import tell_until_redis_answers
+from app.store import Store
 from config import ConfigError, load_config
 
 try:
@@ -57,3 +60,10 @@ def pre_request(_: Worker, request: Request) -> None:
     """Let go of a sender that stalls within its body: threads are few, and gunicorn would wait for ever."""
     if isinstance(request.unreader, SocketUnreader):
         request.unreader.sock.settimeout(STALLED_SECONDS)
+
+
+def post_worker_init(worker: Worker) -> None:
+    """Say so when Redis is away at the start; one of the web processes does, for all of them."""
+    if worker.age == 1:
+        store = Store(_config.redis.url.get_secret_value(), patience=2.0)
+        threading.Thread(target=tell_until_redis_answers, args=(store,), daemon=True).start()

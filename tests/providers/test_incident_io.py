@@ -196,8 +196,8 @@ def test_sources_that_share_a_key_share_its_limit(
     assert make_provider().budgets(alert_source) == budgets
 
 
-def test_zero_is_no_limit(make_provider: MakeProvider) -> None:
-    assert make_provider(PER_MINUTE="0").budgets("default") == []
+def test_zero_is_no_limit_and_events_are_counted_all_the_same(make_provider: MakeProvider) -> None:
+    assert make_provider(PER_MINUTE="0").budgets("default") == [Budget("source:default", 0)]
 
 
 # -- the fields ----------------------------------------------------------------------------------------

@@ -105,6 +105,14 @@ def test_a_heartbeat_is_taken_with_the_key_alone(simulator: Simulator, method: s
     assert simulator.events() == []
 
 
+def test_it_tells_whether_a_key_is_good(simulator: Simulator) -> None:
+    answer = ask(simulator, "GET", "/v1/identity")
+    assert answer.status_code == 200
+    assert set(answer.json()["identity"]) >= {"name", "roles", "dashboard_url"}
+    assert ask(simulator, "GET", "/v1/identity", key="wrong").status_code == 401
+    assert ask(simulator, "POST", "/v1/identity").status_code == 405
+
+
 def test_the_limits_count_sources_and_keys() -> None:
     with Simulator(keys={KEY: {"main", "other"}}, per_minute=2, key_per_minute=3) as simulator:
         statuses = [ask(simulator).status_code for _ in range(3)]
@@ -176,6 +184,7 @@ def test_other_processes_control_it_over_http(simulator: Simulator) -> None:
     assert ask(simulator, "GET", "/_sim/alerts").json() == [
         {"source": "main", "deduplication_key": "k", "state": "firing"}
     ]
+    assert ask(simulator, "GET", "/_sim/counts").json() == {"main": 1}
     ask(simulator, path="/_sim/limit", json={"per_minute": 1})
     assert ask(simulator).status_code == 429
     ask(simulator, path="/_sim/reset", json={})

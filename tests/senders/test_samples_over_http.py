@@ -131,6 +131,8 @@ def test_it_belongs_to_the_incident_of_another_sample(service: Service, name: st
         assert answer.json()["incident"]["id"] == before["id"]
         assert shown["state"] == STATES[expect["status"]]
         assert (shown["due_at"], shown["started_at"]) == (before["due_at"], before["started_at"])
+        if expect["status"] == "note":
+            assert shown["timeline"][-1]["event"] == "note"
         if expect["status"] == "acknowledged":
             assert shown["acknowledged_by"] == shown["source"]
 

@@ -98,6 +98,28 @@ def test_a_word_of_the_sender_has_its_effect(name: str, path: str, word: object,
     assert alert.effect == effect
 
 
+@pytest.mark.parametrize(
+    ("name", "changes", "title"),
+    [
+        ("opsgenie_03_webhook_note", {}, "AddNote: looking"),
+        ("zabbix_02_update", {}, "commented: looking"),
+        ("zabbix_02_update", {"event_update_action": None, "event_update_message": "{x"}, "{x"),
+        ("zabbix_02_update", {"event_update_action": "", "event_update_message": ""}, "Zabbix agent is not"),
+        ("sentry_04_issue_assigned", {}, "assigned"),
+        ("healthchecks_01_down", {"status": "paused"}, "paused"),
+        (
+            "icinga_02_acknowledgement",
+            {"notification_type": "DOWNTIMESTART"},
+            "DOWNTIMESTART: ada: on it",
+        ),
+    ],
+)
+def test_a_note_says_what_happened(name: str, changes: Body, title: str) -> None:
+    alert = read(sample(name, **changes))
+    assert alert.effect is Effect.NOTE
+    assert alert.title.startswith(title)
+
+
 SEVERITIES: list[tuple[str, str, dict[Any, str | None]]] = [
     (
         "azure_01_fired",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -11,10 +12,12 @@ import redis
 from app.alert import Alert, Severity
 from app.incident import Incident
 from app.store import Store
-from app.store.agenda import AHEAD, DUE, GRACE, LOOK
-from tests.store.test_incidents import acknowledge, put
+from app.store.agenda import AHEAD, DUE, GRACE, LEAST_LEARNED, LOOK, Limit
+from tests.store.test_incidents import acknowledge, change, put
 
 NOW = datetime(2026, 3, 4, 3, 0, tzinfo=UTC)
+SOON = NOW + timedelta(minutes=2)
+UNLIMITED = [("source:default", 0)]
 LIMITS = [("source:default", 3), ("key:default", 5)]
 
 
@@ -29,6 +32,14 @@ def looked(store: Store, now: datetime) -> list[str]:
     return [look.incident_id for look in store.agenda.looks(now, 500)]
 
 
+def turn(store: Store, limits: Sequence[Limit], now: datetime, count: int = 500) -> list[str]:
+    return [look.incident_id for look in store.agenda.turn("default", limits, now, count)]
+
+
+def hold_back(store: Store, until: datetime) -> None:
+    store.agenda.hold_back("default", UNLIMITED, until, NOW)
+
+
 def test_an_incident_without_a_message_is_looked_at_ahead_of_time(store: Store) -> None:
     at = NOW + timedelta(hours=2)
     put(store, due("a", at=at))
@@ -38,15 +49,15 @@ def test_an_incident_without_a_message_is_looked_at_ahead_of_time(store: Store) 
 
 
 def test_an_announced_incident_is_looked_at_only_when_it_is_late(store: Store) -> None:
-    store.incidents.change(lambda draft: draft.put(due("a")), lambda *_: True)
+    put(store, due("a"), announced=True)
     assert looked(store, NOW + GRACE - timedelta(milliseconds=1)) == []
     assert looked(store, NOW + GRACE) == ["a"]
 
 
 def test_looks_at_the_same_incident_grow_apart(store: Store) -> None:
     put(store, due("a"))
-    seconds = [s for s in range(64) if looked(store, NOW + timedelta(seconds=s))]
-    assert seconds == [0, 2, 4, 8, 16, 32]
+    seconds = [s for s in range(40) if looked(store, NOW + timedelta(seconds=s))]
+    assert seconds == [0, 2, 4, 8, 16, 26, 36]
 
 
 def test_every_worker_gets_other_incidents_to_announce(store: Store) -> None:
@@ -58,11 +69,11 @@ def test_every_worker_gets_other_incidents_to_announce(store: Store) -> None:
 
 def test_an_acknowledged_incident_is_on_no_list(store: Store, redis_url: str) -> None:
     put(store, due("a"))
-    store.agenda.pause("default", NOW + timedelta(minutes=1), NOW)
+    hold_back(store, NOW + timedelta(minutes=1))
     assert not store.agenda.take(due("a"), [], NOW, "t")
     acknowledge(store, "a")
     client = redis.Redis.from_url(redis_url)
-    assert client.zcard(DUE) == client.zcard(LOOK) == client.zcard("versus:parked:default") == 0
+    assert client.zcard(DUE) == client.zcard(LOOK) == client.zcard("versus:queue:default") == 0
 
 
 def test_a_budget_lets_so_many_through_and_parks_the_rest(store: Store) -> None:
@@ -71,12 +82,37 @@ def test_a_budget_lets_so_many_through_and_parks_the_rest(store: Store) -> None:
     assert taken == [True, True, True, False, False]
     # What is parked is not looked at until its turn comes.
     assert set(looked(store, NOW + timedelta(seconds=30))) == {"0", "1", "2"}
-    assert store.agenda.parked_sources() == ["default"]
-    assert store.agenda.turn("default", LIMITS, NOW + timedelta(seconds=60), 500) == []
+    for n in range(3):
+        acknowledge(store, str(n))
+    assert turn(store, LIMITS, NOW + timedelta(seconds=60)) == []
     after = NOW + timedelta(seconds=61)
-    assert store.agenda.turn("default", LIMITS, after, 500) == ["3", "4"]
+    [three, four] = store.agenda.turn("default", LIMITS, after, 500)
+    assert (three.incident_id, four.incident_id, three.parked) == ("3", "4", True)
+    # Each was handed out, and is again when nobody came within two seconds.
+    assert turn(store, LIMITS, after) == []
     assert store.agenda.take(due("3"), LIMITS, after, "3")
-    assert store.agenda.turn("default", LIMITS, after, 500) == ["4"]
+    acknowledge(store, "3")
+    assert turn(store, LIMITS, after + timedelta(seconds=2)) == ["4"]
+
+
+def test_what_was_taken_is_not_given_to_anybody_else_for_two_seconds(store: Store) -> None:
+    put(store, due("a"))
+    assert store.agenda.take(due("a"), LIMITS, NOW, "one")
+    assert not store.agenda.take(due("a"), LIMITS, NOW + timedelta(seconds=1.9), "two")
+    assert turn(store, LIMITS, NOW + timedelta(seconds=1.9)) == []
+    # Whoever took it has died.
+    assert turn(store, LIMITS, NOW + timedelta(seconds=2)) == ["a"]
+    assert store.agenda.take(due("a"), LIMITS, NOW + timedelta(seconds=2), "three")
+
+
+def test_what_is_late_is_handed_out_with_what_was_parked(store: Store) -> None:
+    put(store, due("late"), due("parked", "high"))
+    put(store, due("announced"), announced=True)
+    hold_back(store, NOW + timedelta(seconds=0.2))
+    assert not store.agenda.take(due("parked", "high"), [], NOW, "t")
+    looks = store.agenda.turn("default", [], NOW + timedelta(seconds=0.3), 500)
+    assert [(look.incident_id, look.parked) for look in looks] == [("parked", True), ("late", False)]
+    assert turn(store, [], NOW + GRACE) == ["announced"]
 
 
 def test_a_budget_of_the_key_holds_for_all_its_sources(store: Store) -> None:
@@ -89,7 +125,7 @@ def test_a_budget_of_the_key_holds_for_all_its_sources(store: Store) -> None:
 
 
 def test_the_most_severe_goes_first_then_what_was_due_first(store: Store) -> None:
-    store.agenda.pause("default", NOW + timedelta(seconds=5), NOW)
+    hold_back(store, NOW + timedelta(seconds=5))
     later = NOW + timedelta(seconds=1)
     waiting = [
         due("low", "low"),
@@ -101,71 +137,99 @@ def test_the_most_severe_goes_first_then_what_was_due_first(store: Store) -> Non
     put(store, *waiting)
     for incident in waiting:
         assert not store.agenda.take(incident, [], later, "t")
-    order = store.agenda.turn("default", [], NOW + timedelta(seconds=6), 500)
+    order = turn(store, [], NOW + timedelta(seconds=6))
     assert order == ["critical 1", "critical 2", "high", "none", "low"]
 
 
 def test_what_gets_worse_while_it_is_parked_moves_ahead(store: Store) -> None:
     put(store, due("first", "medium"), due("worse", "low"))
-    store.agenda.pause("default", NOW + timedelta(seconds=5), NOW)
+    hold_back(store, NOW + timedelta(seconds=5))
     for incident in (due("first", "medium"), due("worse", "low")):
         assert not store.agenda.take(incident, [], NOW, "t")
     louder = Alert(title="worse", source="generic", severity="critical")
-    store.incidents.change(
+    change(
+        store,
         lambda draft: draft.put(
             draft.need("worse").repeated(louder, NOW, due_at=None, alert_source="default")
         ),
-        lambda *_: False,
         ids=["worse"],
     )
-    assert store.agenda.turn("default", [], NOW + timedelta(seconds=6), 500) == ["worse", "first"]
+    assert turn(store, [], NOW + timedelta(seconds=6)) == ["worse", "first"]
 
 
-def test_nobody_overtakes_a_more_urgent_incident_that_is_parked(store: Store) -> None:
+def test_nobody_overtakes_a_more_urgent_incident_that_is_due(store: Store) -> None:
     limits = [("source:default", 1)]
-    put(store, due("first"), due("urgent", "critical"), due("newcomer", "low"))
-    assert store.agenda.take(due("first"), limits, NOW, "0")
-    assert not store.agenda.take(due("urgent", "critical"), limits, NOW, "1")
+    put(store, due("urgent", "critical"), due("newcomer", "low"), due("soon", "critical", at=SOON))
+    # Nobody has asked for the urgent one yet: it goes first all the same.
+    assert not store.agenda.take(due("newcomer", "low"), limits, NOW, "1")
+    assert store.agenda.take(due("urgent", "critical"), limits, NOW, "2")
+    acknowledge(store, "urgent")
     free_again = NOW + timedelta(seconds=61)
-    assert not store.agenda.take(due("newcomer", "low"), limits, free_again, "2")
-    assert store.agenda.take(due("urgent", "critical"), limits, free_again, "3")
+    # What is not due yet keeps nobody waiting.
+    assert store.agenda.take(due("newcomer", "low"), limits, free_again, "3")
+
+
+def test_a_refusal_teaches_how_much_the_provider_takes_in_a_minute(store: Store) -> None:
+    incidents = [due(str(n)) for n in range(LEAST_LEARNED + 10)]
+    put(store, *incidents, *(due(f"next {n}") for n in range(LEAST_LEARNED + 10)))
+    assert all(store.agenda.take(one, UNLIMITED, NOW, one.id) for one in incidents)
+    pause = NOW + timedelta(seconds=1)
+    for _ in range(3):
+        hold_back(store, pause)
+    for one in incidents:
+        acknowledge(store, one.id)
+    assert not store.agenda.take(due("next 0"), UNLIMITED, pause, "t")
+    # A minute later there is room for as many as were not refused.
+    later = NOW + timedelta(seconds=61)
+    taken = [
+        store.agenda.take(due(f"next {n}"), UNLIMITED, later, f"next {n}") for n in range(LEAST_LEARNED + 10)
+    ]
+    assert taken == [True] * (LEAST_LEARNED + 7) + [False] * 3
+
+
+def test_a_provider_that_refuses_everything_teaches_nothing_but_the_pause(store: Store) -> None:
+    put(store, *(due(str(n)) for n in range(5)))
+    assert store.agenda.take(due("0"), UNLIMITED, NOW, "0")
+    pause = NOW + timedelta(seconds=1)
+    hold_back(store, pause)
+    assert all(store.agenda.take(due(str(n)), UNLIMITED, pause, str(n)) for n in range(1, 5))
 
 
 def test_a_pause_holds_everybody_back_and_a_longer_one_stands(store: Store) -> None:
     put(store, due("a"), due("b", source="other"))
-    store.agenda.pause("default", NOW + timedelta(seconds=30), NOW)
-    store.agenda.pause("default", NOW + timedelta(seconds=5), NOW)
+    hold_back(store, NOW + timedelta(seconds=30))
+    hold_back(store, NOW + timedelta(seconds=5))
     assert not store.agenda.take(due("a"), [], NOW + timedelta(seconds=29), "t")
     assert store.agenda.take(due("b", source="other"), [], NOW, "t")
-    assert store.agenda.turn("default", [], NOW + timedelta(seconds=31), 500) == ["a"]
+    assert turn(store, [], NOW + timedelta(seconds=31)) == ["a"]
     assert store.agenda.take(due("a"), [], NOW + timedelta(seconds=31), "t")
 
 
-def test_a_source_with_nothing_parked_is_forgotten(store: Store) -> None:
+def test_a_source_that_owes_nothing_is_forgotten(store: Store) -> None:
     put(store, due("a"))
-    store.agenda.pause("default", NOW + timedelta(seconds=5), NOW)
-    store.agenda.take(due("a"), [], NOW, "t")
-    after = NOW + timedelta(seconds=6)
-    assert store.agenda.take(due("a"), [], after, "t")
-    assert store.agenda.turn("default", [], after, 500) == []
-    assert store.agenda.parked_sources() == []
+    assert store.agenda.sources() == ["default"]
+    acknowledge(store, "a")
+    assert turn(store, [], NOW) == []
+    assert store.agenda.sources() == []
+    put(store, due("b"))
+    assert store.agenda.sources() == ["default"]
 
 
 def test_what_is_not_due_any_more_is_neither_sent_nor_parked(store: Store, redis_url: str) -> None:
     put(store, due("a"))
     acknowledge(store, "a")
-    store.agenda.pause("default", NOW + timedelta(seconds=5), NOW)
+    hold_back(store, NOW + timedelta(seconds=5))
     assert not store.agenda.take(due("a"), [], NOW, "t")
-    assert redis.Redis.from_url(redis_url).zcard("versus:parked:default") == 0
+    assert redis.Redis.from_url(redis_url).zcard("versus:queue:default") == 0
 
 
-def test_what_is_parked_without_being_due_is_dropped_when_its_turn_comes(
+def test_what_is_queued_without_being_due_is_dropped_when_its_turn_comes(
     store: Store, redis_url: str
 ) -> None:
     # Left over from a record that Redis lost.
-    redis.Redis.from_url(redis_url).zadd("versus:parked:default", {"ghost": 0})
-    assert store.agenda.turn("default", [], NOW, 500) == []
-    assert redis.Redis.from_url(redis_url).zcard("versus:parked:default") == 0
+    redis.Redis.from_url(redis_url).zadd("versus:queue:default", {"ghost": 0})
+    assert turn(store, [], NOW) == []
+    assert redis.Redis.from_url(redis_url).zcard("versus:queue:default") == 0
 
 
 def test_the_oldest_due_and_the_living_workers_are_told(store: Store) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 import pytest
 import redis
@@ -17,6 +19,8 @@ from app.store.incidents import COMMIT_SCRIPT
 NOW = datetime(2026, 3, 4, 3, 0, tzinfo=UTC)
 DUE = NOW + timedelta(minutes=3)
 
+T = TypeVar("T")
+
 
 def alert(identity: str | None = None, title: str = "Disk full") -> Alert:
     return Alert(title=title, source="generic", identity=identity)
@@ -26,20 +30,29 @@ def incident(incident_id: str = "a", identity: str | None = None, due_at: dateti
     return Incident.opened(incident_id, alert(identity), NOW, due_at=due_at, alert_source="default")
 
 
-def put(store: Store, *incidents: Incident) -> None:
+def change(
+    store: Store,
+    work: Callable[[Draft], T],
+    *,
+    ids: Sequence[str] = (),
+    identities: Sequence[str] = (),
+    announced: bool = False,
+) -> T:
+    """What `work` returns, once it is written."""
+    draft = store.incidents.draft(ids, identities)
+    return store.incidents.change(draft, work, lambda *_: announced)[0]
+
+
+def put(store: Store, *incidents: Incident, announced: bool = False) -> None:
     def work(draft: Draft) -> None:
         for one in incidents:
             draft.put(one, "{}")
 
-    store.incidents.change(work, lambda *_: False, ids=[i.id for i in incidents])
+    change(store, work, ids=[i.id for i in incidents], announced=announced)
 
 
 def acknowledge(store: Store, incident_id: str, by: str = "ops") -> None:
-    store.incidents.change(
-        lambda draft: draft.put(draft.need(incident_id).acknowledged(by, NOW)),
-        lambda *_: False,
-        ids=[incident_id],
-    )
+    change(store, lambda draft: draft.put(draft.need(incident_id).acknowledged(by, NOW)), ids=[incident_id])
 
 
 def test_what_is_put_can_be_read_again(store: Store) -> None:
@@ -64,7 +77,7 @@ def test_a_change_that_is_not_allowed_writes_nothing(store: Store) -> None:
         raise NotAllowed("no")
 
     with pytest.raises(NotAllowed):
-        store.incidents.change(work, lambda *_: False, ids=["a"])
+        change(store, work, ids=["a"])
     assert store.incidents.get("b") is None
 
 
@@ -72,9 +85,9 @@ def test_two_writers_at_once_lose_nothing(store: Store) -> None:
     put(store, incident())
 
     def note(n: int) -> None:
-        store.incidents.change(
+        change(
+            store,
             lambda draft: draft.put(draft.need("a").commented(alert(title=f"note {n}"), NOW)),
-            lambda *_: False,
             ids=["a"],
         )
 
@@ -92,12 +105,35 @@ def test_the_same_identity_at_the_same_instant_is_one_incident(store: Store) -> 
                 return draft.put(known.repeated(alert("k"), NOW, due_at=None, alert_source="default")).id
             return draft.put(incident(str(n), "k")).id
 
-        return store.incidents.change(work, lambda *_: False, identities=["k"])[0]
+        return change(store, work, identities=["k"])
 
     with ThreadPoolExecutor(8) as pool:
         ids = list(pool.map(receive, range(30)))
     assert len(set(ids)) == 1
     assert store.incidents.need(ids[0]).occurrences == 30
+
+
+def test_a_draft_that_was_committed_may_be_changed_again(store: Store) -> None:
+    put(store, incident())
+    draft = store.incidents.draft(["a"])
+
+    def note(by: str) -> Callable[[Draft], Incident]:
+        return lambda draft: draft.put(draft.need("a").commented(alert(title=by), NOW))
+
+    for by in ("one", "two"):
+        store.incidents.change(draft, note(by), lambda *_: False)
+    assert [entry.detail for entry in store.incidents.need("a").timeline][-2:] == ["one", "two"]
+
+
+def test_a_draft_that_somebody_overtook_is_read_again(store: Store) -> None:
+    put(store, incident())
+    draft = store.incidents.draft(["a"])
+    acknowledge(store, "a")
+    with pytest.raises(NotAllowed):
+        store.incidents.change(
+            draft, lambda d: d.put(d.need("a").claimed("t", DUE, timedelta(seconds=15))), lambda *_: False
+        )
+    assert store.incidents.need("a").state is State.ACKNOWLEDGED
 
 
 def test_a_resolved_incident_gives_its_identity_back(store: Store) -> None:
@@ -110,8 +146,8 @@ def test_a_resolved_incident_gives_its_identity_back(store: Store) -> None:
         assert draft.find("k") is None
         draft.put(incident("b", "k"))
 
-    store.incidents.change(resolve_and_open, lambda *_: False, identities=["k"])
-    found, _ = store.incidents.change(lambda draft: draft.find("k"), lambda *_: False, identities=["k"])
+    change(store, resolve_and_open, identities=["k"])
+    found = change(store, lambda draft: draft.find("k"), identities=["k"])
     assert found is not None
     assert found.id == "b"
 
@@ -119,8 +155,8 @@ def test_a_resolved_incident_gives_its_identity_back(store: Store) -> None:
 def test_an_identity_whose_record_was_lost_starts_anew(store: Store, redis_url: str) -> None:
     put(store, incident("a", "k"))
     redis.Redis.from_url(redis_url).delete("versus:incident:a")
-    store.incidents.change(lambda draft: draft.put(incident("b", "k")), lambda *_: False, identities=["k"])
-    found, _ = store.incidents.change(lambda draft: draft.find("k"), lambda *_: False, identities=["k"])
+    change(store, lambda draft: draft.put(incident("b", "k")), identities=["k"])
+    found = change(store, lambda draft: draft.find("k"), identities=["k"])
     assert found is not None
     assert found.id == "b"
 

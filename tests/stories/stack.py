@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -13,7 +14,7 @@ import requests
 import yaml
 
 from local.embedded import EmbeddedRedis, free_port
-from local.processes import Process
+from local.processes import ROOT, Process, with_our_programs
 from local.simulator import Simulator
 from tests.fakes import API_KEY, GATEWAY_SECRET
 
@@ -34,7 +35,14 @@ def wait_until(condition: Callable[[], Any], what: str, within: float = DEADLINE
 class Stack:
     """Redis, incident.io, one web and so many workers, each a process of its own."""
 
-    def __init__(self, folder: Path, *, workers: int = 1, config: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        workers: int = 1,
+        config: Mapping[str, Any] | None = None,
+        incident_io: Mapping[str, Any] | None = None,
+    ) -> None:
         self._parts = ExitStack()
         self.redis = EmbeddedRedis(folder / "redis").start()
         self._parts.callback(self.redis.kill)
@@ -42,7 +50,7 @@ class Stack:
         self.base = f"http://127.0.0.1:{free_port()}"
         self.log = folder / "versus.log"
         path = folder / "config.yaml"
-        path.write_text(yaml.safe_dump(self._config(config or {})))
+        path.write_text(yaml.safe_dump(self._config(config or {}, incident_io or {})))
         self._environ = {
             "PATH": os.environ["PATH"],
             "PORT": self.base.rsplit(":", 1)[1],
@@ -52,13 +60,14 @@ class Stack:
         self.web = self.start("web")
         self.workers = [self.start("worker") for _ in range(workers)]
 
-    def _config(self, more: Mapping[str, Any]) -> dict[str, Any]:
+    def _config(self, more: Mapping[str, Any], provider: Mapping[str, Any]) -> dict[str, Any]:
         incident_io = {
             "api_key": API_KEY,
             "alert_source_config_id": "source-default",
             "other_alert_source_config_ids": {"infra": "source-infra"},
             "base_url": self.simulator.base_url,
             "max_per_minute": 0,
+            **provider,
         }
         oncall = {"enable": True, "wait_minutes": 3, "provider": "incident_io", "incident_io": incident_io}
         return {
@@ -73,6 +82,20 @@ class Stack:
         """Start one more process of this name, with these variables changed."""
         with self.log.open("ab") as output:
             process = Process(name, {**self._environ, **environ}, output)
+        self._parts.callback(process.kill)
+        return process
+
+    def versus(self, *words: str, **variables: str) -> subprocess.Popen[str]:
+        """Start `versus` with these words, as whoever runs this service does."""
+        environ = with_our_programs({**self._environ, **variables})
+        process = subprocess.Popen(
+            ["versus", *words],
+            cwd=ROOT,
+            env=environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
         self._parts.callback(process.kill)
         return process
 

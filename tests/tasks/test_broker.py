@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import redis
 from celery import Celery
+from kombu import Queue
 from kombu.exceptions import OperationalError
 from kombu.transport.redis import SentinelChannel
 from kombu.utils import functional
@@ -25,7 +25,8 @@ from tests.relay import Relay
 from tests.tls import Certificates
 
 NOW = datetime(2026, 3, 4, 3, 0, tzinfo=UTC)
-QUEUE = "versus:broker:versus"
+QUEUE_PREFIX = "versus:broker:"
+QUEUE = QUEUE_PREFIX + "versus"
 
 
 def connection(url: str) -> Any:
@@ -135,27 +136,22 @@ def test_the_consumer_is_back_soon_however_long_redis_was_away(monkeypatch: pyte
     assert sum(slept) == sum(pauses)
 
 
-# -- what was not acknowledged ------------------------------------------------------------------------
+# -- what a worker holds -------------------------------------------------------------------------------
 
 
-def fails(error: Exception) -> Callable[..., Any]:
-    def fail(*_: object, **__: object) -> Any:
-        raise error
-
-    return fail
-
-
-@pytest.mark.parametrize(
-    "error", [redis.ConnectionError("gone"), AttributeError("'NoneType' object has no attribute 'hostname'")]
-)
-def test_messages_that_cannot_be_given_back_end_nothing(error: Exception) -> None:
-    channel: Any = SimpleNamespace(do_restore=True, conn_or_acquire=fails(error))
-    held: Any = broker.QoS(channel)
-    held._delivered["tag"] = "message"
-    held.restore_unacked_once()
-    assert held._delivered.restored
+def test_what_a_worker_holds_is_in_its_memory_alone(redis_url: str) -> None:
+    broker.hold_messages_in_memory()
+    assert Wakeup(redis_url).knock("id-1", 600)
+    held: list[Any] = []
+    with connection(redis_url) as made, made.Consumer(Queue("versus"), on_message=held.append):
+        made.drain_events(timeout=5)
+        assert redis.Redis.from_url(redis_url).keys(f"{QUEUE_PREFIX}unacked*") == []
+        [message] = held
+        message.ack()
+    assert redis.Redis.from_url(redis_url).llen(QUEUE) == 0
 
 
-def test_the_guard_is_in_place_for_sentinels_too() -> None:
-    broker.survive_lost_connections()
-    assert SentinelChannel.QoS is broker.QoS
+def test_so_it_is_with_sentinels_too() -> None:
+    broker.hold_messages_in_memory()
+    qos: type = SentinelChannel.QoS
+    assert qos is broker.QoS

@@ -19,8 +19,9 @@ from app.incident import State
 from app.providers import Budget, Event
 from app.receive import Message, Options, receive
 from app.store import Unavailable
+from app.store.agenda import GRACE
 from app.wakeup import MOST_AT_ONCE, Wakeup
-from tasks.sweep import BATCH, OWN_HANDS, OWN_HANDS_AFTER, SecondHand, Sweep
+from tasks.sweep import BATCH, BUSY, OWN_HANDS, SecondHand, Sweep
 from tests.fakes import Clock, RecordingProvider
 
 
@@ -53,16 +54,31 @@ def quiet(gateway: Gateway, wakeup: RecordingWakeup) -> Gateway:
     return dataclasses.replace(gateway, wakeup=wakeup)
 
 
+class NoHands(Sweep):
+    """Leaves all the work to messages."""
+
+    def _deliver_here(self, source: str, incident_id: str) -> bool:
+        return False
+
+
 @pytest.fixture
 def sweep(quiet: Gateway) -> Sweep:
+    return NoHands(quiet)
+
+
+@pytest.fixture
+def handy(quiet: Gateway) -> Sweep:
     return Sweep(quiet)
 
 
-def received(gateway: Gateway, wait_minutes: float, *, alike: int = 1) -> list[str]:
+def received(
+    gateway: Gateway, wait_minutes: float, *, alike: int = 1, alert_source: str | None = None
+) -> list[str]:
     """The IDs of so many new incidents, sent in one request."""
     alert = Alert(title="Disk full", source="test")
     messages = [Message(alert, "{}")] * alike
-    incidents = [one.incident for one in receive(gateway, messages, Options(wait_minutes=wait_minutes))]
+    options = Options(wait_minutes=wait_minutes, alert_source=alert_source)
+    incidents = [one.incident for one in receive(gateway, messages, options)]
     return [incident.id for incident in incidents if incident is not None]
 
 
@@ -71,12 +87,12 @@ def test_an_announced_incident_is_left_to_its_message_until_it_is_late(
 ) -> None:
     [incident_id] = received(quiet, 3)
     assert wakeup.heard() == [incident_id]
-    clock.wind(seconds=180.9)
+    clock.wind(seconds=180.4)
     sweep.tick()
     assert wakeup.heard() == []
     clock.wind(seconds=0.1)
     sweep.tick()
-    assert wakeup.knocks == [(incident_id, -1.0)]
+    assert wakeup.knocks == [(incident_id, -0.5)]
 
 
 def test_looks_at_what_stays_late_grow_apart(
@@ -85,12 +101,31 @@ def test_looks_at_what_stays_late_grow_apart(
     received(quiet, 0)
     wakeup.heard()
     at = []
-    for second in range(1, int(OWN_HANDS_AFTER)):
+    for second in range(1, 40):
         clock.wind(seconds=1)
         sweep.tick()
         if wakeup.heard():
             at.append(second)
-    assert at == [1, 3, 6, 12]
+    assert at == [1, 3, 6, 12, 22, 32]
+
+
+def test_what_is_late_is_not_announced_again_while_workers_have_their_hands_full(
+    quiet: Gateway, sweep: Sweep, wakeup: RecordingWakeup, clock: Clock
+) -> None:
+    crowd = received(quiet, 0, alike=BUSY + 2)
+    [late] = received(quiet, 0)
+    clock.wind(seconds=0.1)
+    sweep.tick()
+    for incident_id in crowd[:-1]:
+        deliver(quiet, incident_id)
+    wakeup.heard()
+    clock.wind(seconds=3)
+    sweep.tick()
+    assert wakeup.heard() == []
+    # Nobody takes anything any more: a worker may have died with the messages.
+    clock.wind(seconds=3)
+    sweep.tick()
+    assert sorted(wakeup.heard()) == sorted([crowd[-1], late])
 
 
 @pytest.mark.parametrize(("wait_minutes", "alike"), [(120, 1), (3, MOST_AT_ONCE + 1)])
@@ -134,7 +169,7 @@ def test_more_than_a_batch_is_announced_in_one_tick(
 def test_two_workers_share_what_is_late(quiet: Gateway, wakeup: RecordingWakeup, clock: Clock) -> None:
     ids = received(quiet, 0, alike=MOST_AT_ONCE + 1)
     clock.wind(seconds=2)
-    for sweep in (Sweep(quiet), Sweep(quiet)):
+    for sweep in (NoHands(quiet), NoHands(quiet)):
         sweep.tick()
     assert sorted(wakeup.heard()) == sorted(ids)
 
@@ -167,25 +202,25 @@ def test_a_tick_says_that_this_worker_lives(quiet: Gateway, sweep: Sweep, clock:
 # -- its own hands ------------------------------------------------------------------------------------------
 
 
-def test_what_is_very_late_is_delivered_without_a_message(
-    quiet: Gateway, sweep: Sweep, wakeup: RecordingWakeup, clock: Clock, provider: RecordingProvider
+def test_what_is_late_is_delivered_without_a_message(
+    quiet: Gateway, handy: Sweep, wakeup: RecordingWakeup, clock: Clock, provider: RecordingProvider
 ) -> None:
     [incident_id] = received(quiet, 0)
     wakeup.heard()
     sent = threading.Event()
     provider.meanwhile = lambda event: sent.set()
-    clock.wind(seconds=OWN_HANDS_AFTER)
-    sweep.tick()
+    clock.now += GRACE
+    handy.tick()
     assert sent.wait(5)
     _until(lambda: quiet.store.incidents.need(incident_id).state is State.ESCALATED)
     assert provider.told() == [("firing", incident_id)]
     assert wakeup.heard() == []
 
 
-def test_hands_that_are_full_leave_the_rest_to_messages(
-    quiet: Gateway, sweep: Sweep, wakeup: RecordingWakeup, clock: Clock, provider: RecordingProvider
+def test_hands_that_are_full_leave_the_rest_to_messages_and_other_sources_to_other_hands(
+    quiet: Gateway, handy: Sweep, wakeup: RecordingWakeup, clock: Clock, provider: RecordingProvider
 ) -> None:
-    busy, go_on = threading.Barrier(OWN_HANDS + 1), threading.Event()
+    busy, go_on = threading.Barrier(OWN_HANDS + 2), threading.Event()
 
     def hang(event: Event) -> None:
         busy.wait(5)
@@ -193,14 +228,16 @@ def test_hands_that_are_full_leave_the_rest_to_messages(
 
     provider.meanwhile = hang
     ids = received(quiet, 0, alike=OWN_HANDS + 3)
+    [other] = received(quiet, 0, alert_source="infra")
     wakeup.heard()
-    clock.wind(seconds=OWN_HANDS_AFTER + 1)
+    clock.wind(seconds=1)
     try:
         # It comes back at once, though every hand hangs.
-        sweep.tick()
+        handy.tick()
         busy.wait(5)
         in_hand = {incident_id for _, incident_id in provider.told()}
-        assert len(in_hand) == OWN_HANDS
+        assert len(in_hand) == OWN_HANDS + 1
+        assert other in in_hand
         assert sorted(wakeup.heard()) == sorted(set(ids) - in_hand)
     finally:
         go_on.set()
@@ -208,7 +245,7 @@ def test_hands_that_are_full_leave_the_rest_to_messages(
 
 
 def test_hands_are_free_again_after_an_error(
-    quiet: Gateway, sweep: Sweep, clock: Clock, provider: RecordingProvider
+    quiet: Gateway, handy: Sweep, clock: Clock, provider: RecordingProvider
 ) -> None:
     failed = threading.Semaphore(0)
 
@@ -218,23 +255,23 @@ def test_hands_are_free_again_after_an_error(
 
     provider.meanwhile = fail
     received(quiet, 0, alike=OWN_HANDS)
-    clock.wind(seconds=OWN_HANDS_AFTER + 1)
-    sweep.tick()
+    clock.wind(seconds=1)
+    handy.tick()
     assert all(failed.acquire(timeout=5) for _ in range(OWN_HANDS))
     provider.meanwhile = lambda event: None
-    _until(lambda: _tick_later(sweep, clock) and len(_escalated(quiet)) == OWN_HANDS)
+    _until(lambda: _tick_later(handy, clock) and len(_escalated(quiet)) == OWN_HANDS)
 
 
 def test_an_error_in_its_own_hands_is_logged(
-    quiet: Gateway, sweep: Sweep, clock: Clock, provider: RecordingProvider, log: io.StringIO
+    quiet: Gateway, handy: Sweep, clock: Clock, provider: RecordingProvider, log: io.StringIO
 ) -> None:
     def fail(event: Event) -> None:
         raise RuntimeError("a bug")
 
     provider.meanwhile = fail
     received(quiet, 0)
-    clock.wind(seconds=OWN_HANDS_AFTER)
-    sweep.tick()
+    clock.wind(seconds=1)
+    handy.tick()
     _until(lambda: "own_hands_failed" in log.getvalue(), "an error that nobody sees is never mended")
     assert "RuntimeError" in log.getvalue()
     assert "a bug" in log.getvalue()

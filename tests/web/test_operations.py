@@ -75,7 +75,7 @@ def test_an_acknowledged_incident_is_not_overdue(
     checks(client, 200)
 
 
-def test_a_page_that_waits_for_its_next_attempt_is_not_overdue(
+def test_a_page_that_waits_for_its_next_attempt_is_overdue(
     client: FlaskClient, gateway: Gateway, provider: RecordingProvider, report: Report, clock: Clock
 ) -> None:
     incident = report()
@@ -84,7 +84,7 @@ def test_a_page_that_waits_for_its_next_attempt_is_not_overdue(
     deliver(gateway, incident["id"])
     clock.wind(seconds=60)
     worker_lives(gateway)
-    checks(client, 200)
+    assert checks(client, 503)["overdue"] == "an incident is overdue by 60 s"
 
 
 def test_each_reason_is_told(client: FlaskClient, report: Report, clock: Clock) -> None:

@@ -1,0 +1,200 @@
+"""A drill: a real incident marked `[DRILL]` goes the whole way, page and all-clear, and each hop is timed."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import requests
+
+from app import senders
+from app.gateway import Gateway
+from app.health import readiness
+from app.incident import Incident, State
+from app.receive import Message, Options, receive
+from app.store import Unavailable
+from app.text import one_line
+
+TITLE = "[DRILL] Nothing is broken: this tries the way of a page"
+WORDS = "Somebody ran `versus drill` to see a page arrive. It is resolved by itself; there is nothing to do."
+
+# A request to web that waits for Redis in vain, and then for incident.io, is answered by then.
+ANSWER_SECONDS = 20.0
+POLL_SECONDS = 0.02
+
+HOPS = {
+    "received": "stored in Redis,",
+    "waiting": "scheduled:",
+    "attempt": "claimed by a worker: attempt",
+    "attempt_failed": "attempt failed:",
+    "escalated": "page accepted:",
+    "acknowledged": "acknowledged",
+    "resolved": "resolved",
+    "all_clear_sent": "all-clear accepted:",
+}
+"""What is told of an entry on the timeline, before its detail."""
+
+
+class Failed(Exception):
+    """The drill did not get through; the text names the hop, and where to look."""
+
+
+@dataclass
+class Drill:
+    """One drill, from its webhook to its all-clear; all times that it tells are Redis's."""
+
+    gateway: Gateway
+    url: str
+    """Of the web process, without a slash at the end."""
+    wait: float
+    """Seconds that the incident waits for an acknowledgement."""
+    timeout: float
+    """Seconds that the page may be late, and again the all-clear."""
+    tell: Callable[[str], object]
+    interrupted: bool = False
+    """Set by a signal; an exception would be lost where Python ignores exceptions, as in a finalizer."""
+    key: str = field(default_factory=lambda: f"versus-drill-{uuid.uuid4()}")
+    _began: datetime = field(init=False)
+    _told: int = 0
+    """Entries of the timeline that were told."""
+    _due_told: bool = False
+
+    def run(self) -> None:
+        """Raises `Failed`, and `Unavailable` when Redis goes away; what it created is resolved even then."""
+        self._began = self.gateway.clock()
+        self._tell(self._began, f"sent to {self.url}")
+        try:
+            incident_id = self._report()
+            self._watch(incident_id, lambda i: i.escalated_at is not None, self.wait + self.timeout)
+        finally:
+            self._resolve()
+        ended = self._watch(incident_id, lambda i: i.state is State.RESOLVED and i.owes is None, self.timeout)
+        self.tell(_verdict(ended))
+
+    # -- the hops ---------------------------------------------------------------------------------------
+
+    def _report(self) -> str:
+        body = {"title": TITLE, "description": WORDS, "severity": "info", "labels": {"drill": "true"}}
+        answer = self._post(body, oncall_enable="true", oncall_wait_minutes=f"{self.wait / 60:.9f}")
+        answered_at = self.gateway.clock()
+        if answer.status_code == 202:
+            raise Failed("Web can't reach Redis, so it paged at once and stored nothing: look at web's log.")
+        if answer.status_code != 201:
+            raise Failed(f"Web refused the incident with {answer.status_code}: {_said(answer)}")
+        incident_id = str(answer.json()["incident"]["id"])
+        self._follow(self._read(incident_id))
+        self._tell(answered_at, f"accepted by web: incident {incident_id}")
+        return incident_id
+
+    def _post(self, body: dict[str, Any], **parameters: str) -> requests.Response:
+        secret = self.gateway.config.intake_secret
+        with requests.Session() as session:
+            # Whatever proxy leads out to incident.io, it does not lead back to this host.
+            session.trust_env = not self.url.startswith(("http://localhost", "http://127."))
+            try:
+                return session.post(
+                    f"{self.url}/api/incidents",
+                    json=self._whole(body),
+                    params=parameters,
+                    headers={"X-Versus-Token": secret.get_secret_value()} if secret else {},
+                    timeout=ANSWER_SECONDS,
+                    allow_redirects=False,
+                )
+            except (requests.RequestException, OSError, ValueError) as error:
+                why = type(error).__name__
+                raise Failed(
+                    f"Web does not answer at {self.url} ({why}): start it, or give --url."
+                ) from error
+
+    def _whole(self, body: dict[str, Any]) -> dict[str, Any]:
+        return {"source": "versus drill", "deduplication_key": self.key, **body}
+
+    def _watch(self, incident_id: str, arrived: Callable[[Incident], bool], seconds: float) -> Incident:
+        """Tell what happens to the incident until it arrived, for so many seconds."""
+        deadline = time.monotonic() + seconds
+        while True:
+            incident = self._read(incident_id)
+            self._follow(incident)
+            if arrived(incident):
+                return incident
+            if incident.escalated_at is None and incident.state in (State.ACKNOWLEDGED, State.RESOLVED):
+                raise Failed(f"The drill was {incident.state} before it paged: run it again.")
+            if self.interrupted:
+                raise Failed("The drill was interrupted before its end.")
+            if time.monotonic() >= deadline:
+                raise Failed(self._stuck(incident))
+            time.sleep(POLL_SECONDS)
+
+    def _read(self, incident_id: str) -> Incident:
+        incident = self.gateway.store.incidents.get(incident_id)
+        if incident is None:
+            raise Failed(
+                "Web stored the incident in another Redis than that of this configuration: "
+                "run the drill with web's configuration."
+            )
+        return incident
+
+    def _resolve(self) -> None:
+        """As a sender does; where web is away, as web does."""
+        body = {"title": TITLE, "status": "resolved"}
+        try:
+            if self._post(body).ok:
+                return
+        except Failed:
+            pass
+        whole = self._whole(body)
+        try:
+            receive(self.gateway, [Message(senders.read(whole, {}), json.dumps(whole))], Options())
+        except Unavailable as error:
+            self.tell(f"NOT RESOLVED. {error} If an alert of the drill is at incident.io, resolve it there.")
+
+    def _stuck(self, incident: Incident) -> str:
+        """Which hop the event did not get over."""
+        what = "all-clear" if incident.owes == "resolved" else "page"
+        if incident.failures:
+            return f"incident.io did not accept the {what} within {self.timeout:g} s. {incident.last_error}"
+        if incident.claim is not None:
+            return f"A worker claimed the {what} and did not report back: look at the worker's log."
+        checks = readiness(self.gateway)
+        workers = "workers were seen in the last 30 s" if checks["workers"] == "ok" else checks["workers"]
+        return (
+            f"No worker claimed the {what} within {self.timeout:g} s of its time ({workers}): look at the "
+            "worker's log, and whether more pages wait for max_per_minute."
+        )
+
+    # -- what is told -----------------------------------------------------------------------------------
+
+    def _follow(self, incident: Incident) -> None:
+        for entry in incident.timeline[self._told :]:
+            if entry.event == "attempt" and incident.due_at is not None and not self._due_told:
+                self._due_told = True
+                self._tell(incident.due_at, "due")
+            self._tell(entry.at, f"{HOPS.get(entry.event, entry.event)} {entry.detail}".rstrip())
+        self._told = len(incident.timeline)
+
+    def _tell(self, moment: datetime, text: str) -> None:
+        self.tell(f"{(moment - self._began).total_seconds():9.3f} s  {text}")
+
+
+def _said(answer: requests.Response) -> str:
+    try:
+        return one_line(str(answer.json()["error"]), 300)
+    except (ValueError, KeyError, TypeError):
+        return "that is not Versus Incident, so check the address."
+
+
+def _verdict(incident: Incident) -> str:
+    all_clear_at = next((e.at for e in reversed(incident.timeline) if e.event == "all_clear_sent"), None)
+    page, all_clear = (
+        (done - due).total_seconds() if done is not None and due is not None else 0.0
+        for done, due in ((incident.escalated_at, incident.due_at), (all_clear_at, incident.resolved_at))
+    )
+    return (
+        f"The whole way is open: the page was accepted {page:.3f} s after it was due, "
+        f"the all-clear {all_clear:.3f} s after the incident was resolved."
+    )

@@ -1,0 +1,381 @@
+"""Judges a history: pure rules, each a small function that yields what it finds wrong.
+
+They are about order and outcome, never about speed. What nobody can know (a request without an answer may
+have been done, and may be done later) makes both outcomes right; what was answered is exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+from tests.chaos.history import Fault, History, Record
+from tests.chaos.known import Known, webhook_of
+
+# Times are shown in milliseconds, cut off.
+ROUNDED = 0.0011
+
+STATUSES: dict[str, frozenset[int]] = {
+    "firing": frozenset({200, 201, 202, 503}),
+    "resolved": frozenset({200, 503}),
+    "acknowledge": frozenset({200, 409, 503}),
+    "resolve": frozenset({200, 503}),
+    "page_now": frozenset({200, 409, 503}),
+}
+
+# incident.io said no, or was slow, or only those were harmed who don't page: no reason to page twice.
+HARMLESS = (
+    *("flush_queue", "kill_web", "terminate_web", "kill_web_child", "terminate_web_child", "stop_web_child"),
+    *("incidentio_answers", "incidentio_refuse", "incidentio_delay"),
+)
+# Redis's clock is known as well as its answers are quick: with a plan's latency so many seconds, at most.
+CLOCK = 2.5
+# What a fault does outlasts it by a moment; a connection that is half open, until somebody uses it.
+REACH = 5.0
+REACH_OF_FREEZE = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A rule that was broken, in one sentence, and the incident or the webhook that it is about."""
+
+    rule: str
+    sentence: str
+    incident: str | None = None
+    marker: str | None = None
+    curable: bool = False
+    """Time may still cure it."""
+
+
+Rule = Callable[[Known], Iterator[Violation]]
+RULES: list[Rule] = []
+
+
+def rule(judge: Rule) -> Rule:
+    """Put a rule into the list."""
+    RULES.append(judge)
+    return judge
+
+
+def check(history: History) -> list[Violation]:
+    """Everything that is wrong."""
+    known = Known(history)
+    return [violation for judge in RULES for violation in judge(known)]
+
+
+# -- nothing is lost -------------------------------------------------------------------------------------
+
+
+@rule
+def what_is_due_is_paged(known: Known) -> Iterator[Violation]:
+    """An incident that was answered 201 or 200, and is due, was paged, unless somebody ended it before.
+
+    An acknowledgement or a resolution excuses only if the record agrees that there was one. One that was sent
+    after the incident was due excuses too, if the page was not out yet: it is tried "until accepted,
+    acknowledged, resolved". One that was done before somebody asked to page now excuses nothing.
+    """
+    for incident in known.stored:
+        asked = [deed for deed in known.pages_now(incident) if deed.certain]
+        due_at = known.due_at(incident)
+        due = bool(asked) or (due_at is not None and due_at <= known.history.ended_at)
+        if not due or known.accepted(incident, "firing"):
+            continue
+        last_asked = max((deed.sent_at for deed in asked), default=float("-inf"))
+        ended = any(e.answered_at is None or e.answered_at >= last_asked for e in known.endings(incident))
+        record = known.records.get(incident)
+        if not (ended and record is not None and record.state in ("acknowledged", "resolved")):
+            yield Violation(
+                "what_is_due_is_paged",
+                "The incident was due, nobody had acknowledged it, and incident.io never took its page.",
+                incident=incident,
+                curable=True,
+            )
+
+
+@rule
+def what_was_stored_is_still_there(known: Known) -> Iterator[Violation]:
+    """Every incident that was answered 201 or 200 is there in the end."""
+    for incident in known.stored:
+        if known.history.records and incident not in known.records:
+            yield Violation("what_was_stored_is_still_there", "An incident is gone.", incident=incident)
+
+
+@rule
+def an_answered_deed_stands(known: Known) -> Iterator[Violation]:
+    """What was answered 200 is on record: resolved for ever, acknowledged until somebody asks to page now."""
+    for incident, record in known.records.items():
+        resolved = [e for e in known.endings(incident) if e.certain and e.action in ("resolve", "resolved")]
+        if resolved and record.state != "resolved":
+            yield Violation(
+                "an_answered_deed_stands",
+                f"It was resolved for certain, and its state is {record.state}.",
+                incident=incident,
+            )
+        acknowledged = [d for d in known.deeds.get(incident, ()) if d.certain and d.action == "acknowledge"]
+        if not acknowledged or known.pages_now(incident) or record.state in ("acknowledged", "resolved"):
+            continue
+        yield Violation(
+            "an_answered_deed_stands",
+            f"It was acknowledged for certain, and its state is {record.state}.",
+            incident=incident,
+        )
+
+
+@rule
+def a_direct_escalation_was_taken(known: Known) -> Iterator[Violation]:
+    """A 202 says that incident.io took the page, so it did, between the request and its answer."""
+    for exchange in known.history.exchanges:
+        if exchange.status != 202:
+            continue
+        for seen in exchange.incidents:
+            taken = known.accepted(seen.id, "firing")
+            if not any(exchange.sent_at <= event.at <= (exchange.answered_at or 0) for event in taken):
+                yield Violation(
+                    "a_direct_escalation_was_taken",
+                    "A webhook was answered 202, and incident.io had not taken its page.",
+                    incident=seen.id,
+                    marker=exchange.marker,
+                )
+
+
+# -- nobody is woken for nothing -------------------------------------------------------------------------
+
+
+@rule
+def what_was_ended_in_time_never_pages(known: Known) -> Iterator[Violation]:
+    """Acknowledged or resolved, and told so, before it was due: no request to incident.io, ever.
+
+    Unless somebody asked to page now: that may have made it due before.
+    """
+    for incident in known.stored:
+        due_at = known.due_at(incident)
+        if due_at is None or known.pages_now(incident):
+            continue
+        in_time = [
+            e
+            for e in known.endings(incident)
+            if e.certain and e.answered_at is not None and e.answered_at < due_at
+        ]
+        if in_time and known.events.get(incident):
+            yield Violation(
+                "what_was_ended_in_time_never_pages",
+                "It was acknowledged or resolved in time, and a request about it went to incident.io.",
+                incident=incident,
+            )
+
+
+@rule
+def nothing_pages_unasked_or_early(known: Known) -> Iterator[Violation]:
+    """No page before it is due (by Redis's clock, which is this one), and none where on-call was off."""
+    for incident in known.stored:
+        pages = [event for event in known.events.get(incident, ()) if event.kind == "firing"]
+        if not pages or known.pages_now(incident):
+            continue
+        record = known.records.get(incident)
+        due_at = known.due_at(incident) or (record.due_at if record else None)
+        if due_at is None or pages[0].at < due_at - ROUNDED:
+            yield Violation(
+                "nothing_pages_unasked_or_early",
+                "Its page was sent before it was due." if due_at else "Nobody had asked for its page.",
+                incident=incident,
+            )
+
+
+@rule
+def nobody_gets_less_time_than_asked_for(known: Known) -> Iterator[Violation]:
+    """A new incident is due the wait that its webhook asked for after it was sent, or later."""
+    for exchange in known.history.exchanges:
+        if exchange.status != 201:
+            continue
+        for seen in exchange.incidents:
+            if seen.due_at is not None and seen.due_at < exchange.sent_at + exchange.wait - CLOCK:
+                less = exchange.sent_at + exchange.wait - seen.due_at
+                yield Violation(
+                    "nobody_gets_less_time_than_asked_for",
+                    f"It is due {less:.1f} s sooner than its webhook asked for.",
+                    incident=seen.id,
+                )
+
+
+@rule
+def a_page_is_repeated_only_after_a_fault(known: Known) -> Iterator[Violation]:
+    """Incident.io takes one page, and another one only when something broke that could hide the first."""
+    faults = [fault for fault in known.history.faults if fault.kind not in HARMLESS]
+    for key in known.stored:
+        pages = known.accepted(key, "firing")
+        for one, again in pairwise(pages):
+            if one.status == 202 and not any(_meets(fault, one.at, again.at) for fault in faults):
+                yield Violation(
+                    "a_page_is_repeated_only_after_a_fault",
+                    "It was paged twice, though nothing was broken at the time.",
+                    incident=key,
+                )
+
+
+def _meets(fault: Fault, since: float, until: float) -> bool:
+    reach = REACH_OF_FREEZE if fault.kind.endswith("_freeze") else REACH
+    return fault.began_at <= until and fault.ended_at >= since - reach
+
+
+# -- one problem, one alert ------------------------------------------------------------------------------
+
+
+@rule
+def one_incident_is_one_alert(known: Known) -> Iterator[Violation]:
+    """All events of an incident carry its ID as their key and go to the alert source that was asked for.
+
+    An event of an incident that no answer showed belongs, by the marker in its title, to a webhook without a
+    certain answer: it may be stored, or paged directly, or both, each time it was sent.
+    """
+    uncertain = {e.marker for e in known.history.exchanges if e.status in (None, 202, 503)}
+    for key, events in known.events.items():
+        accepted = [event for event in events if event.accepted]
+        if len({event.source for event in accepted}) > 1:
+            yield Violation("one_incident_is_one_alert", "It went to two alert sources.", incident=key)
+        if key in known.answers:
+            wanted = {answer.source for answer in known.answers[key]}
+            if accepted and accepted[0].source not in wanted:
+                yield Violation("one_incident_is_one_alert", "It went to a wrong alert source.", incident=key)
+        elif stranger := next((e for e in accepted if webhook_of(e.marker) not in uncertain), None):
+            yield Violation(
+                "one_incident_is_one_alert",
+                "Incident.io took an event whose key belongs to nothing that was answered or is uncertain.",
+                incident=key,
+                marker=webhook_of(stranger.marker),
+            )
+
+
+@rule
+def direct_pages_of_one_problem_share_a_key(known: Known) -> Iterator[Violation]:
+    """With Redis away, the same problem again, or the same body again, is the same alert at incident.io."""
+    keys: dict[str, tuple[str, ...]] = {}
+    for exchange in known.history.exchanges:
+        if exchange.status == 202:
+            paged = tuple(seen.id for seen in exchange.incidents)
+            if keys.setdefault(exchange.problem or exchange.marker, paged) != paged:
+                yield Violation(
+                    "direct_pages_of_one_problem_share_a_key",
+                    "The same problem was paged directly under another key before.",
+                    incident=paged[0],
+                    marker=exchange.marker,
+                )
+
+
+@rule
+def the_all_clear_follows_the_page(known: Known) -> Iterator[Violation]:
+    """An all-clear is sent for what was resolved and had been tried to page; no page follows it.
+
+    That the page was *taken* before is not promised: one that got no answer may be out, so it is followed by
+    an all-clear in any case. A page after its all-clear has one good reason: a worker was stopped in
+    the moment between its last look at the clock and its call of the system, slept through its lease, and
+    sent when it woke up. It says so on the timeline (`delivered_late`), and another all-clear follows.
+    """
+    for key, events in known.events.items():
+        cleared = next((event for event in events if event.accepted and event.kind == "resolved"), None)
+        if cleared is None:
+            continue
+        record = known.records.get(key)
+        asked = [
+            e for e in known.endings(key) if e.action in ("resolve", "resolved") and e.sent_at <= cleared.at
+        ]
+        tried = any(event.kind == "firing" and event.at <= cleared.at for event in events)
+        if key in known.answers and not asked:
+            yield Violation("the_all_clear_follows_the_page", "Nobody had resolved it.", incident=key)
+        if not tried and record is not None and record.attempts == 0:
+            yield Violation("the_all_clear_follows_the_page", "No page was ever tried.", incident=key)
+        late = [e for e in events if e.accepted and e.kind == "firing" and e.at > cleared.at]
+        if late and not (record and "delivered_late" in (record.timeline or ())):
+            yield Violation(
+                "the_all_clear_follows_the_page", "Its page came after its all-clear.", incident=key
+            )
+
+
+@rule
+def what_is_over_is_over_at_incident_io(known: Known) -> Iterator[Violation]:
+    """An incident that is resolved, and whose page was taken, is resolved at incident.io in the end."""
+    for incident, record in known.records.items():
+        accepted = known.accepted(incident)
+        if record.state == "resolved" and accepted and accepted[-1].kind != "resolved":
+            yield Violation(
+                "what_is_over_is_over_at_incident_io",
+                "It is resolved, and incident.io still shows its alert as firing.",
+                incident=incident,
+                curable=True,
+            )
+
+
+# -- answers, processes, records -------------------------------------------------------------------------
+
+
+@rule
+def every_answer_is_in_the_contract(known: Known) -> Iterator[Violation]:
+    """No 500, nothing that the contract does not know, and every 503 says when to try again."""
+    for exchange in known.history.exchanges:
+        if exchange.status is None:
+            continue
+        wrong = exchange.status not in STATUSES[exchange.action]
+        if wrong or (exchange.status == 503 and not exchange.retry_after):
+            what = f"answered {exchange.status}" if wrong else "answered 503 without Retry-After"
+            yield Violation(
+                "every_answer_is_in_the_contract",
+                f"A request ({exchange.action}) was {what}: {exchange.note}",
+                incident=exchange.incident,
+                marker=exchange.marker,
+            )
+
+
+@rule
+def an_answer_shows_what_was_done(known: Known) -> Iterator[Violation]:
+    """A webhook with a problem is answered with its incident; a person's deed with the one that was meant."""
+    for exchange in known.history.exchanges:
+        if not exchange.certain:
+            continue
+        ids = {seen.id for seen in exchange.incidents}
+        if (exchange.action == "firing" and not ids) or (exchange.incident and ids != {exchange.incident}):
+            yield Violation(
+                "an_answer_shows_what_was_done",
+                f"The answer to {exchange.action} shows {sorted(ids) or 'no incident'}.",
+                incident=exchange.incident,
+                marker=exchange.marker,
+            )
+
+
+@rule
+def no_process_dies_by_itself(known: Known) -> Iterator[Violation]:
+    """Whatever happens to Redis and incident.io, a process ends only when it is killed or asked to end."""
+    for life in known.history.lives:
+        if life.event == "died":
+            yield Violation("no_process_dies_by_itself", f"{life.name} died by itself ({life.detail}).")
+
+
+@rule
+def all_is_well_again(known: Known) -> Iterator[Violation]:
+    """After everything was healed, `/readyz` says 200."""
+    if known.history.not_ready is not None:
+        yield Violation(
+            "all_is_well_again", f"The service is not ready: {known.history.not_ready}", curable=True
+        )
+
+
+@rule
+def records_agree_with_incident_io(known: Known) -> Iterator[Violation]:
+    """Nothing that was due is still waiting, nothing has failed, and what is on record as paged was taken.
+
+    What was taken may be acknowledged or resolved without being on record as paged: when no answer came.
+    """
+    for incident, record in known.records.items():
+        due = record.due_at is not None and record.due_at <= known.history.ended_at
+        if record.state == "escalating" or (record.state == "pending" and due):
+            yield _disagreement(record, f"It was due, and its state is {record.state}.", curable=True)
+        if record.state == "failed":
+            yield _disagreement(record, "It failed, though the configuration is right.", curable=False)
+        taken = known.accepted(incident, "firing")
+        if (record.escalated_at is not None or record.state == "escalated") and not taken:
+            yield _disagreement(record, "Its record says that it was paged, and incident.io knows nothing.")
+        if taken and record.state == "open":
+            yield _disagreement(record, "It was paged, and its record says that nobody asked for it.")
+
+
+def _disagreement(record: Record, sentence: str, *, curable: bool = False) -> Violation:
+    return Violation("records_agree_with_incident_io", sentence, incident=record.id, curable=curable)

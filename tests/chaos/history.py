@@ -1,0 +1,141 @@
+"""What happened in a run, as data: one clock (`time.time()`, Redis's too), and one list for each kind."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Action = Literal["firing", "resolved", "acknowledge", "resolve", "page_now"]
+"""What a request asks for: the first two are webhooks, the others a person's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """An incident as an answer showed it; `due_at` in seconds, None when nothing is scheduled."""
+
+    id: str
+    state: str
+    due_at: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """One request to a web process, and its answer if there was one."""
+
+    action: Action
+    sent_at: float
+    answered_at: float | None
+    """None: no answer came, so nobody knows what was done, nor when it will be."""
+    marker: str
+    """Of the webhook, or of the one that made the incident that a person acts on; in every title."""
+    attempt: int = 1
+    web: int = 0
+    problem: str | None = None
+    """The sender's own key, which ties webhooks to one incident."""
+    source: str = "source-default"
+    """The alert source that pages for it."""
+    wait: float = 0.0
+    """Seconds that the webhook asks to wait for an acknowledgement."""
+    incident: str | None = None
+    """What a person acts on."""
+    status: int | None = None
+    retry_after: bool = False
+    incidents: tuple[Seen, ...] = ()
+    note: str = ""
+    """The error of the answer, or why none came."""
+
+    @property
+    def certain(self) -> bool:
+        """Whether its sender knows that it was done."""
+        return self.status is not None and 200 <= self.status < 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One request as it reached incident.io."""
+
+    at: float
+    key: str
+    kind: str
+    """`firing` or `resolved`."""
+    source: str
+    accepted: bool
+    status: int
+    """Of the answer, even of one that never came."""
+    marker: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """Something that the harness broke, from when to when."""
+
+    kind: str
+    began_at: float
+    ended_at: float
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Life:
+    """A process of the Procfile was started, or ended."""
+
+    at: float
+    name: str
+    event: Literal["started", "ended", "died"]
+    """`died`: though nobody had asked it to end."""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """An incident as the admin API shows it after everything was healed."""
+
+    id: str
+    state: str
+    title: str
+    due_at: float | None
+    acknowledged_at: float | None
+    escalated_at: float | None
+    resolved_at: float | None
+    attempts: int
+    timeline: tuple[str, ...] | None = None
+    """The events on its timeline; None when it was not looked up."""
+
+
+@dataclass(slots=True)
+class History:
+    """All of it. `ended_at`: when the records were read, in seconds; what was due by then had to be paged."""
+
+    exchanges: list[Exchange] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    lives: list[Life] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
+    not_ready: str | None = None
+    """What `/readyz` complained of at the end."""
+    ended_at: float = float("inf")
+
+    def lines(self) -> Iterator[dict[str, Any]]:
+        """Everything, in the order in which it began."""
+        everything: list[tuple[float, dict[str, Any]]] = []
+        for kind in ("exchanges", "events", "faults", "lives"):
+            for one in getattr(self, kind):
+                row = asdict(one)
+                everything.append((moment_of(one), {"what": kind[:-1], **row}))
+        yield from (row for _, row in sorted(everything, key=lambda pair: pair[0]))
+        yield from ({"what": "record", **asdict(record)} for record in self.records)
+        yield {"what": "end", "ended_at": self.ended_at, "not_ready": self.not_ready}
+
+    def write(self, path: Path) -> None:
+        """As JSON lines."""
+        path.write_text("".join(json.dumps(line) + "\n" for line in self.lines()))
+
+
+def moment_of(one: Exchange | Event | Fault | Life) -> float:
+    """When it happened, or began."""
+    if isinstance(one, Exchange):
+        return one.sent_at
+    return one.began_at if isinstance(one, Fault) else one.at

@@ -1,0 +1,96 @@
+"""A history from the side of its incidents: what was answered about each, done about it, and sent for it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from functools import cached_property
+
+from tests.chaos.history import Event, Exchange, Fault, History, Record
+
+
+class Known:
+    """A history from the side of its incidents."""
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+        self.answers: dict[str, list[Exchange]] = defaultdict(list)
+        """Webhooks whose answer showed the incident."""
+        self.deeds: dict[str, list[Exchange]] = defaultdict(list)
+        """What people did about it."""
+        self.events: dict[str, list[Event]] = defaultdict(list)
+        """By deduplication key, in order."""
+        self.resolves: dict[str, list[Exchange]] = defaultdict(list)
+        """Webhooks that say that a problem is over, by problem."""
+        self.records: dict[str, Record] = {record.id: record for record in history.records}
+        for exchange in history.exchanges:
+            if exchange.incident is not None:
+                self.deeds[exchange.incident].append(exchange)
+                continue
+            for seen in exchange.incidents:
+                self.answers[seen.id].append(exchange)
+            if exchange.action == "resolved" and exchange.problem is not None:
+                self.resolves[exchange.problem].append(exchange)
+        for event in sorted(history.events, key=lambda event: event.at):
+            self.events[event.key].append(event)
+
+    @cached_property
+    def stored(self) -> list[str]:
+        """The IDs of incidents that are stored for certain: a webhook was answered 201 or 200 about them."""
+        return [
+            i for i, answers in self.answers.items() if any(answer.status in (200, 201) for answer in answers)
+        ]
+
+    def due_at(self, incident: str) -> float | None:
+        """When it pages unless somebody acknowledges; None for never."""
+        shown = (
+            seen for answer in self.answers[incident] for seen in answer.incidents if seen.id == incident
+        )
+        return next((seen.due_at for seen in shown if seen.due_at is not None), None)
+
+    def accepted(self, incident: str, kind: str | None = None) -> list[Event]:
+        """The events that incident.io took."""
+        return [e for e in self.events.get(incident, ()) if e.accepted and kind in (None, e.kind)]
+
+    def pages_now(self, incident: str) -> list[Exchange]:
+        """Requests to page without waiting, whatever became of them."""
+        return [deed for deed in self.deeds.get(incident, ()) if deed.action == "page_now"]
+
+    def endings(self, incident: str) -> list[Exchange]:
+        """Requests that ended the wait, or may have; a webhook may end any incident of its problem."""
+        deeds = [d for d in self.deeds.get(incident, ()) if d.action in ("acknowledge", "resolve")]
+        problems = {answer.problem for answer in self.answers.get(incident, ())} - {None}
+        over = [
+            exchange
+            for problem in problems
+            for exchange in self.resolves.get(problem or "", ())
+            # One that was answered says what it resolved.
+            if not exchange.certain or any(seen.id == incident for seen in exchange.incidents)
+        ]
+        return [*deeds, *over]
+
+
+def webhook_of(marker: str) -> str:
+    """The marker of the webhook that holds the element with this one."""
+    return "-".join(marker.split("-")[:2])
+
+
+def lateness(history: History, calm: float | None = None) -> list[float]:
+    """Seconds from when an incident was due until incident.io took its first page, sorted.
+
+    With `calm`: only of incidents that were due so many seconds away from any fault.
+    """
+    known = Known(history)
+    late = []
+    for incident in known.stored:
+        due_at, pages = known.due_at(incident), known.accepted(incident, "firing")
+        if due_at is None or not pages or known.pages_now(incident):
+            continue
+        if calm is not None and _near(history.faults, due_at, calm):
+            continue
+        late.append(pages[0].at - due_at)
+    return sorted(late)
+
+
+def _near(faults: Iterable[Fault], at: float, calm: float) -> bool:
+    return any(fault.began_at - 1 <= at <= fault.ended_at + calm for fault in faults)

@@ -1,0 +1,175 @@
+"""Plays the senders, who repeat what got no answer, and the people, who act on what was answered."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import re
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+
+from tests.chaos.history import Exchange, Seen
+from tests.chaos.plan import PlannedDeed, PlannedWebhook
+from tests.chaos.platform import Platform
+from tests.fakes import GATEWAY_SECRET
+
+SENDERS = 64
+TIMEOUT = 12.0
+# What a sender waits before it repeats.
+PAUSE = 1.5
+PATHS = {"acknowledge": "ack", "resolve": "resolve", "page_now": "escalate"}
+MARKER = re.compile(r"chaos-\d+(-\d+)?")
+
+
+class Load:
+    """Sends the webhooks of a plan and does what people do about them, at their time."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._agenda: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = itertools.count()
+        self._changed = threading.Condition()
+        self._pool = ThreadPoolExecutor(SENDERS, thread_name_prefix="sender")
+        self._busy = 0
+        self._over = False
+        self._local = threading.local()
+
+    def run_until_done(self, began: float, webhooks: tuple[PlannedWebhook, ...], until: float) -> None:
+        """Send everything, and return when all is answered and no deed is left before `until` (Unix time)."""
+        for webhook in webhooks:
+            self._at(began + webhook.at, lambda webhook=webhook: self._send(webhook, 1))  # type: ignore[misc]
+        while self._step(until):
+            pass
+        self._pool.shutdown(wait=True)
+
+    def _step(self, until: float) -> bool:
+        with self._changed:
+            now = time.time()
+            if self._agenda and self._agenda[0][0] <= min(now, until):
+                work = heapq.heappop(self._agenda)[2]
+                self._busy += 1
+                self._pool.submit(self._do, work)
+                return True
+            soon = self._agenda[0][0] if self._agenda else float("inf")
+            if soon > until and self._busy == 0:
+                return False
+            self._changed.wait(min(1.0, max(0.0, soon - now)))
+            return True
+
+    def _do(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        finally:
+            with self._changed:
+                self._busy -= 1
+                self._changed.notify_all()
+
+    def _at(self, at: float, work: Callable[[], None]) -> None:
+        with self._changed:
+            heapq.heappush(self._agenda, (at, next(self._order), work))
+            self._changed.notify_all()
+
+    # -- senders -----------------------------------------------------------------------------------------
+
+    def _send(self, webhook: PlannedWebhook, attempt: int) -> None:
+        web = (webhook.web + attempt - 1) % len(self._platform.bases)
+        url = f"{self._platform.bases[web]}/api/incidents"
+        sent_at = time.time()
+        answer, note = self._post(url, json=webhook.body, params=webhook.parameters)
+        shown = _incidents(answer)
+        exchange = Exchange(
+            action=webhook.effect,
+            sent_at=sent_at,
+            answered_at=None if answer is None else time.time(),
+            marker=webhook.marker,
+            attempt=attempt,
+            web=web,
+            problem=webhook.problem,
+            source=webhook.source,
+            wait=webhook.wait,
+            status=None if answer is None else answer.status_code,
+            retry_after=answer is not None and "Retry-After" in answer.headers,
+            incidents=tuple(_seen(one) for one in shown),
+            note=note,
+        )
+        self._platform.history.exchanges.append(exchange)
+        if exchange.status in (None, 503):
+            if attempt < webhook.tries:
+                self._at(time.time() + PAUSE, lambda: self._send(webhook, attempt + 1))
+        elif exchange.status == 201:
+            for deed in webhook.deeds:
+                self._plan_deed(exchange, shown, deed)
+
+    # -- people ------------------------------------------------------------------------------------------
+
+    def _plan_deed(self, exchange: Exchange, shown: list[dict[str, Any]], deed: PlannedDeed) -> None:
+        incident = shown[deed.element % len(shown)]
+        due_at = moment(incident["due_at"])
+        if due_at is None:
+            return
+        base = due_at if deed.after == "due" else exchange.answered_at or exchange.sent_at
+        self._at(base + deed.offset, lambda: self._deed(exchange, incident, deed))
+
+    def _deed(self, exchange: Exchange, incident: dict[str, Any], deed: PlannedDeed) -> None:
+        base = self._platform.bases[deed.web]
+        headers = {"Accept": "application/json"}
+        if deed.by_link:
+            link = urlsplit(incident["ack_url"])
+            url = f"{base}{link.path}?{link.query}"
+        else:
+            url = f"{base}/api/incidents/{incident['id']}/{PATHS[deed.deed]}"
+            headers["X-Gateway-Secret"] = GATEWAY_SECRET
+        sent_at = time.time()
+        answer, note = self._post(url, headers=headers)
+        shown = _incidents(answer)
+        self._platform.history.exchanges.append(
+            Exchange(
+                action=deed.deed,
+                sent_at=sent_at,
+                answered_at=None if answer is None else time.time(),
+                marker=exchange.marker,
+                web=deed.web,
+                problem=exchange.problem,
+                source=exchange.source,
+                incident=incident["id"],
+                status=None if answer is None else answer.status_code,
+                retry_after=answer is not None and "Retry-After" in answer.headers,
+                incidents=tuple(_seen(one) for one in shown),
+                note=note,
+            )
+        )
+
+    def _post(self, url: str, **more: Any) -> tuple[requests.Response | None, str]:
+        """The answer and its error, or None and why there is none."""
+        session = self._local.__dict__.setdefault("session", requests.Session())
+        try:
+            answer: requests.Response = session.post(url, timeout=TIMEOUT, **more)
+        except requests.RequestException as error:
+            return None, type(error).__name__
+        return answer, "" if answer.ok else answer.text[:300]
+
+
+def moment(text: str | None) -> float | None:
+    """Seconds, of a time as the API shows it."""
+    return None if text is None else datetime.fromisoformat(text).timestamp()
+
+
+def _incidents(answer: requests.Response | None) -> list[dict[str, Any]]:
+    if answer is None or not answer.ok:
+        return []
+    try:
+        body = answer.json()
+    except ValueError:
+        return []
+    return [one for one in body.get("incidents", [body.get("incident")]) if one is not None]
+
+
+def _seen(incident: dict[str, Any]) -> Seen:
+    return Seen(id=incident["id"], state=incident["state"], due_at=moment(incident["due_at"]))

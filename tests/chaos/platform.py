@@ -1,0 +1,222 @@
+"""The service on a platform that starts again what ends; a relay before Redis, and one before incident.io."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import psutil
+import requests
+import yaml
+
+from local.embedded import EmbeddedRedis, free_port
+from local.processes import Process
+from local.simulator import Simulator
+from tests.chaos.history import History, Life
+from tests.chaos.plan import WEBS, WORKERS
+from tests.fakes import API_KEY, GATEWAY_SECRET
+from tests.relay import Relay
+
+READY_WITHIN = 90.0
+GRACE = 10.0
+"""Seconds after SIGTERM until SIGKILL."""
+PAUSE = 1.0
+"""Before a process that died is started again."""
+LOOK = 0.05
+
+
+class NotStarted(Exception):
+    """The service did not become ready: nothing can be said about it."""
+
+
+class Kept:
+    """A process of the Procfile that is started again whenever it has ended."""
+
+    def __init__(
+        self, name: str, number: int, environ: Mapping[str, str], log: Path, lives: list[Life]
+    ) -> None:
+        self.name = f"{name}-{number + 1}"
+        self.log = log
+        self._kind = name
+        self._environ = environ
+        self._lives = lives
+        self._lock = threading.RLock()
+        self._doomed = False
+        """It was asked to end."""
+        self._closed = False
+        self._process = self._start()
+
+    def _start(self) -> Process:
+        with self.log.open("ab") as output:
+            process = Process(self._kind, self._environ, output)
+        self._tell("started", f"pid {process.pid}")
+        return process
+
+    def _tell(self, event: Any, detail: str) -> None:
+        self._lives.append(Life(at=time.time(), name=self.name, event=event, detail=detail))
+
+    def end(self, how: signal.Signals, pause: float, wait: Callable[[float], object]) -> None:
+        """Ask the process (its parent alone) to end, or kill it; start it again after `pause` seconds."""
+        with self._lock:
+            if self._doomed:
+                return
+            self._doomed = True
+        process = self._process
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, how)
+        deadline = time.monotonic() + GRACE
+        while process.lives() and time.monotonic() < deadline:
+            time.sleep(LOOK)
+        wait(pause)
+        # Children that outlived their parent still hold the port; on a platform they end with it.
+        process.kill()
+        with self._lock:
+            if self._closed:
+                return
+            self._tell("ended", how.name)
+            self._process = self._start()
+            self._doomed = False
+
+    def signal_one(self, how: signal.Signals, child: int | None) -> psutil.Process | None:
+        """Signal the process, or one of its children; which one it was."""
+        try:
+            one = psutil.Process(self._process.pid)
+            if child is not None:
+                children = sorted(one.children(), key=lambda process: process.pid)
+                if not children:
+                    return None
+                one = children[child % len(children)]
+            one.send_signal(how)
+        except psutil.Error:
+            return None
+        return one
+
+    def look(self) -> None:
+        """Note it if the process died by itself, and start it again."""
+        with self._lock:
+            if self._doomed or self._process.lives():
+                return
+            self._tell("died", f"exit code {self._process.kill()}")
+        time.sleep(PAUSE)
+        with self._lock:
+            if not self._doomed:
+                self._process = self._start()
+
+    def wake(self) -> None:
+        """Let go on whatever was stopped."""
+        self._process.signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """The end."""
+        with self._lock:
+            self._doomed = self._closed = True
+            self._process.kill()
+
+
+class Platform:
+    """Redis, incident.io, web and worker processes, and what is between them."""
+
+    def __init__(self, folder: Path, history: History, *, children: int, max_per_minute: int) -> None:
+        self._parts = ExitStack()
+        self._over = threading.Event()
+        self.history = history
+        try:
+            self._build(folder, children, max_per_minute)
+        except BaseException:
+            self._parts.close()
+            raise
+
+    def _build(self, folder: Path, children: int, max_per_minute: int) -> None:
+        self.redis = EmbeddedRedis(folder / "redis", fsync="always").start()
+        self._parts.callback(self.redis.kill)
+        keys = {API_KEY: {"source-default", "source-infra"}}
+        self.simulator = self._parts.enter_context(Simulator(keys))
+        self.to_redis = Relay(self.redis.port)
+        self.to_incidentio = Relay(int(self.simulator.base_url.rsplit(":", 1)[1]))
+        for relay in (self.to_redis, self.to_incidentio):
+            self._parts.callback(relay.stop)
+        self.bases = [f"http://127.0.0.1:{free_port()}" for _ in range(WEBS)]
+        path = folder / "config.yaml"
+        path.write_text(yaml.safe_dump(self._config(max_per_minute)))
+        environ = {"PATH": os.environ["PATH"], "VERSUS_CONFIG": str(path), "WEB_CONCURRENCY": str(children)}
+        self.logs = folder
+        self.webs = [
+            self._keep("web", n, {**environ, "PORT": base.rsplit(":", 1)[1]})
+            for n, base in enumerate(self.bases)
+        ]
+        self.workers = [self._keep("worker", n, environ) for n in range(WORKERS)]
+        threading.Thread(target=self._look, name="platform", daemon=True).start()
+        self._parts.callback(self._over.set)
+
+    def _keep(self, name: str, number: int, environ: Mapping[str, str]) -> Kept:
+        kept = Kept(name, number, environ, self.logs / f"{name}-{number + 1}.log", self.history.lives)
+        self._parts.callback(kept.kill)
+        return kept
+
+    def _config(self, max_per_minute: int) -> dict[str, Any]:
+        incident_io = {
+            "api_key": API_KEY,
+            "alert_source_config_id": "source-default",
+            "other_alert_source_config_ids": {"infra": "source-infra"},
+            "base_url": f"http://127.0.0.1:{self.to_incidentio.port}",
+            "max_per_minute": max_per_minute,
+        }
+        return {
+            "public_host": self.bases[0],
+            "gateway_secret": GATEWAY_SECRET,
+            "oncall": {
+                "enable": True,
+                "wait_minutes": 3,
+                "provider": "incident_io",
+                "incident_io": incident_io,
+            },
+            "redis": {"host": "127.0.0.1", "port": self.to_redis.port},
+        }
+
+    def _look(self) -> None:
+        while not self._over.wait(LOOK):
+            for kept in (*self.webs, *self.workers):
+                kept.look()
+
+    def wait_until_ready(self) -> None:
+        """Returns once every process works. Raises `NotStarted`."""
+        deadline = time.monotonic() + READY_WITHIN
+        while not (all(self.complaint(n) is None for n in range(WEBS)) and self._all_consume()):
+            if time.monotonic() > deadline:
+                raise NotStarted(
+                    f"not ready within {READY_WITHIN:.0f} s: {self.complaint(0)}; see {self.logs}"
+                )
+            time.sleep(LOOK)
+
+    def _all_consume(self) -> bool:
+        # A worker's second hand ticks before Celery has connected.
+        return all(" ready." in worker.log.read_text() for worker in self.workers)
+
+    def complaint(self, web: int) -> str | None:
+        """What `/readyz` complains of; None when all is well."""
+        try:
+            answer = requests.get(f"{self.bases[web]}/readyz", timeout=10)
+        except requests.RequestException as error:
+            return f"{self.webs[web].name} does not answer ({type(error).__name__})"
+        return None if answer.status_code == 200 else answer.text
+
+    def log_lines(self, words: str) -> list[str]:
+        """The lines of all logs that hold these words."""
+        return [
+            f"{log.stem}: {line}"
+            for log in sorted(self.logs.glob("*.log"))
+            for line in log.read_text(errors="replace").splitlines()
+            if words in line
+        ]
+
+    def stop(self) -> None:
+        """End everything, in the reverse order."""
+        self._over.set()
+        self._parts.close()

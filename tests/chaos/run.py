@@ -1,0 +1,203 @@
+"""One run: start everything, play the plan, heal, wait until nothing is owed any more, judge."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from tests.chaos.checker import Violation, check
+from tests.chaos.faults import Breaker
+from tests.chaos.history import Event, History, Record
+from tests.chaos.known import Known
+from tests.chaos.load import MARKER, Load, moment
+from tests.chaos.plan import LONGEST_WAIT, Plan
+from tests.chaos.platform import Platform
+from tests.fakes import GATEWAY_SECRET
+
+SETTLED_WITHIN = 180.0
+# After the last incident was due, before anything is judged: what must not come would have come by then.
+QUIET = 3.0
+POLL = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a run."""
+
+    plan: Plan
+    history: History
+    violations: list[Violation]
+    began_at: float
+    healed_at: float
+    folder: Path
+    evidence: dict[str, list[str]]
+    """For an incident of which a rule was broken, its timeline and the log lines that name it."""
+
+
+def run(plan: Plan, folder: Path | None = None, settled_within: float = SETTLED_WITHIN) -> Result:
+    """Play a plan to its end; `settled_within`: seconds, see `_settle`. Raises `NotStarted`."""
+    folder = folder or Path(tempfile.mkdtemp(prefix="versus-chaos-"))
+    history = History()
+    with _running(plan, folder, history) as platform:
+        platform.wait_until_ready()
+        began_at = time.time()
+        healed_at = _play(plan, platform, began_at)
+        history, violations = _settle(platform, healed_at, settled_within)
+        guilty = {violation.incident for violation in violations if violation.incident is not None}
+        evidence = {incident: list(_evidence(platform, incident)) for incident in sorted(guilty)[:10]}
+    history.write(folder / "history.jsonl")
+    return Result(plan, history, violations, began_at, healed_at, folder, evidence)
+
+
+@contextmanager
+def _running(plan: Plan, folder: Path, history: History) -> Iterator[Platform]:
+    platform = Platform(folder, history, children=plan.children, max_per_minute=plan.max_per_minute)
+    try:
+        yield platform
+    finally:
+        platform.stop()
+
+
+def _play(plan: Plan, platform: Platform, began_at: float) -> float:
+    """Faults and load at the same time; returns when all is healed, with the last deeds done."""
+    breaker = Breaker(platform)
+    ended_at = began_at + plan.seconds
+    last = ended_at + LONGEST_WAIT
+    load = threading.Thread(
+        target=Load(platform).run_until_done, args=(began_at, plan.webhooks, last), name="load", daemon=True
+    )
+    load.start()
+    try:
+        for fault in plan.faults:
+            _sleep_until(began_at + fault.at)
+            breaker.begin(fault)
+        _sleep_until(ended_at)
+    finally:
+        breaker.heal()
+    healed_at = time.time()
+    load.join()
+    return healed_at
+
+
+def _sleep_until(moment: float) -> None:
+    time.sleep(max(0.0, moment - time.time()))
+
+
+# -- afterwards ------------------------------------------------------------------------------------------
+
+
+def _settle(platform: Platform, healed_at: float, within: float) -> tuple[History, list[Violation]]:
+    """Wait until no rule is broken, or until waiting won't help."""
+    # Waits are either short, or so long that they end after any run.
+    soon = healed_at + 2 * LONGEST_WAIT
+    _sleep_until(max((due for due in _due(platform.history) if due < soon), default=0.0) + QUIET)
+    while True:
+        history = _snapshot(platform)
+        violations = check(history)
+        hopeless = any(not violation.curable for violation in violations)
+        if not violations or hopeless or time.time() > healed_at + within:
+            return history, violations
+        time.sleep(POLL)
+
+
+def _due(history: History) -> Iterator[float]:
+    for exchange in history.exchanges:
+        yield from (seen.due_at for seen in exchange.incidents if seen.due_at is not None)
+
+
+def _snapshot(platform: Platform) -> History:
+    """The history so far, with the records as they are now."""
+    now = time.time()
+    complaints = [platform.complaint(web) for web in range(len(platform.bases))]
+    history = replace(
+        platform.history,
+        exchanges=list(platform.history.exchanges),
+        not_ready=next((complaint for complaint in complaints if complaint is not None), None),
+        ended_at=now - QUIET,
+    )
+    try:
+        history.records = list(_records(platform))
+    except requests.RequestException as error:
+        history.not_ready = f"the incidents can't be listed ({type(error).__name__})"
+    # Last, so that no record speaks of an event that is not here.
+    history.events = list(_events(platform))
+    history.lives = list(platform.history.lives)
+    twice = {
+        key for key, events in Known(history).events.items() if len({event.kind for event in events}) > 1
+    }
+    history.records = [
+        replace(record, timeline=_timeline(platform, record.id)) if record.id in twice else record
+        for record in history.records
+    ]
+    return history
+
+
+def _events(platform: Platform) -> Iterator[Event]:
+    for request in list(platform.simulator.requests):
+        body = request.body if isinstance(request.body, dict) else {}
+        found = MARKER.search(str(body.get("metadata", {}).get("alert_title", "")))
+        yield Event(
+            at=request.at,
+            key=str(body.get("deduplication_key")),
+            kind=str(body.get("status")),
+            source=str(request.source),
+            accepted=request.accepted,
+            status=request.status,
+            marker=found.group() if found else "",
+        )
+
+
+def _records(platform: Platform) -> Iterator[Record]:
+    cursor: str | None = None
+    while True:
+        page = _get(platform, "", limit="500", **({} if cursor is None else {"cursor": cursor}))
+        for one in page["incidents"]:
+            yield Record(
+                id=one["id"],
+                state=one["state"],
+                title=one["title"],
+                due_at=moment(one["due_at"]),
+                acknowledged_at=moment(one["acknowledged_at"]),
+                escalated_at=moment(one["escalated_at"]),
+                resolved_at=moment(one["resolved_at"]),
+                attempts=one["attempts"],
+            )
+        cursor = page["cursor"]
+        if cursor is None:
+            return
+
+
+def _timeline(platform: Platform, incident: str) -> tuple[str, ...] | None:
+    try:
+        return tuple(entry["event"] for entry in _get(platform, f"/{incident}")["timeline"])
+    except requests.RequestException:
+        return None
+
+
+def _get(platform: Platform, path: str, **parameters: str) -> dict[str, Any]:
+    answer = requests.get(
+        f"{platform.bases[0]}/api/incidents{path}",
+        params=parameters,
+        headers={"X-Gateway-Secret": GATEWAY_SECRET},
+        timeout=30,
+    )
+    answer.raise_for_status()
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+def _evidence(platform: Platform, incident: str) -> Iterator[str]:
+    try:
+        for entry in _get(platform, f"/{incident}")["timeline"]:
+            yield "timeline  {at}  {event}  {detail}".format(**entry)
+    except requests.RequestException as error:
+        yield f"timeline: {error}"
+    yield from platform.log_lines(incident)

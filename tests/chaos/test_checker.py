@@ -1,0 +1,302 @@
+"""The checker can fail: for each rule a small history that keeps it, and some that break it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.chaos import checker
+from tests.chaos.checker import check
+from tests.chaos.history import Event, Exchange, Fault, History, Life, Record, Seen
+from tests.chaos.known import lateness
+
+DUE = 110.0
+
+
+def webhook(incident: str = "i", **more: Any) -> Exchange:
+    """Sent at 100, with a wait of ten seconds; stored, due at 110."""
+    due_at = more.pop("due_at", DUE)
+    seen = Seen(id=incident, state="pending", due_at=due_at)
+    usual = Exchange(
+        action="firing",
+        sent_at=100.0,
+        answered_at=100.1,
+        marker="chaos-1",
+        wait=10.0,
+        status=201,
+        incidents=(seen,),
+    )
+    return replace(usual, **more)
+
+
+def unanswered(**more: Any) -> Exchange:
+    """Sent at 100; nobody knows what became of it."""
+    return webhook(**{"answered_at": None, "status": None, "incidents": (), **more})
+
+
+def deed(action: Any, at: float, status: int | None = 200, incident: str = "i", **more: Any) -> Exchange:
+    """What a person did; answered 0.1 s later, if at all."""
+    seen = (Seen(id=incident, state="acknowledged", due_at=DUE),) if status == 200 else ()
+    exchange = Exchange(
+        action=action,
+        sent_at=at,
+        answered_at=None if status is None else at + 0.1,
+        marker="chaos-1",
+        incident=incident,
+        status=status,
+        retry_after=status == 503,
+        incidents=seen,
+    )
+    return replace(exchange, **more)
+
+
+def event(at: float, kind: str = "firing", key: str = "i", **more: Any) -> Event:
+    """As incident.io took it."""
+    usual = Event(
+        at=at, key=key, kind=kind, source="source-default", accepted=True, status=202, marker="chaos-1"
+    )
+    return replace(usual, **more)
+
+
+def record(state: str, incident: str = "i", **more: Any) -> Record:
+    """In the end."""
+    usual = Record(
+        id=incident,
+        state=state,
+        title="chaos-1 disk full",
+        due_at=DUE,
+        acknowledged_at=None,
+        escalated_at=None,
+        resolved_at=None,
+        attempts=1,
+    )
+    return replace(usual, **more)
+
+
+def history(*parts: Any, ended_at: float = 200.0, not_ready: str | None = None) -> History:
+    """Of all these."""
+
+    def of(kind: type) -> list[Any]:
+        return [part for part in parts if isinstance(part, kind)]
+
+    return History(
+        of(Exchange), of(Event), of(Fault), of(Life), of(Record), not_ready=not_ready, ended_at=ended_at
+    )
+
+
+PAGED = (webhook(), event(110.1), record("escalated", escalated_at=110.1))
+ACKNOWLEDGED = (webhook(), deed("acknowledge", 105), record("acknowledged", attempts=0))
+RESOLVED = (
+    *(webhook(), event(110.1), deed("resolve", 120), event(120.2, "resolved")),
+    record("resolved", escalated_at=110.1),
+)
+KILLED = Fault(kind="kill_worker", began_at=110.0, ended_at=111.0)
+OVER = webhook(action="resolved", status=200, problem="p", sent_at=105.0, answered_at=105.1)
+
+KEPT: dict[str, Iterable[Any]] = {
+    "nothing happened": (),
+    "paged": PAGED,
+    "acknowledged in time": ACKNOWLEDGED,
+    "paged, then resolved": RESOLVED,
+    "paged, then acknowledged": (webhook(), event(110.1), deed("acknowledge", 115), record("acknowledged")),
+    "not due yet": (webhook(due_at=3700.0), record("pending", due_at=3700.0, attempts=0)),
+    "acknowledged without an answer, and paged": (*PAGED, deed("acknowledge", 105, None)),
+    "acknowledged without an answer, and not paged": (
+        *(webhook(), deed("acknowledge", 105, None), record("acknowledged")),
+    ),
+    "acknowledged around the due time, and paged all the same": (
+        *(webhook(), deed("acknowledge", 109.95), event(110.1), record("acknowledged")),
+    ),
+    "acknowledged late, before the page got through": (
+        *(webhook(), deed("acknowledge", 115), record("acknowledged")),
+    ),
+    "acknowledged in time, then paged on demand": (
+        *(webhook(), deed("acknowledge", 105), deed("page_now", 106), event(106.2), record("escalated")),
+    ),
+    "resolved in time by its sender": (webhook(problem="p"), OVER, record("resolved", attempts=0)),
+    "resolved by its sender without an answer": (
+        *(webhook(problem="p"), unanswered(action="resolved", problem="p"), record("resolved", attempts=0)),
+    ),
+    "paged again after a kill": (*PAGED, event(126.0), KILLED),
+    "paged again since the first answer got lost": (
+        *(webhook(), event(110.1, status=504), event(112.0), record("escalated")),
+    ),
+    "stored without an answer, and paged": (unanswered(), event(110.1, key="j"), record("escalated", "j")),
+    "stored, and paged directly too": (
+        webhook("direct", status=202, due_at=100.0, answered_at=103.0),
+        *(event(102.0, key="direct"), event(110.1, key="j"), record("escalated", "j")),
+    ),
+    "one problem paged directly twice": (
+        *(webhook("d", status=202, due_at=100.0, problem="p", marker=f"chaos-{n}") for n in (1, 2)),
+        event(100.05, key="d"),
+    ),
+    "an element of an array that got no answer": (unanswered(), event(110.1, key="j", marker="chaos-1-2")),
+    "refused with Retry-After": (unanswered(status=503, answered_at=102.0, retry_after=True),),
+    "an all-clear for a page that nobody saw arrive": (
+        *(webhook(), deed("resolve", 111, None), event(113.0, "resolved"), record("resolved")),
+    ),
+    "a page that was sent by a worker that woke up late": (
+        *RESOLVED[:-1],
+        *(event(130.0), event(130.5, "resolved"), KILLED),
+        record("resolved", timeline=("escalated", "delivered_late")),
+    ),
+    "a process that was killed": (
+        Life(at=1.0, name="worker-1", event="ended", detail="SIGKILL"),
+        Life(at=2.0, name="worker-1", event="started"),
+    ),
+}
+
+BROKEN: list[tuple[str, str, Iterable[Any]]] = [
+    (
+        "what_is_due_is_paged",
+        "never paged",
+        (webhook(), record("escalated")),
+    ),
+    ("what_is_due_is_paged", "the page was not taken", (webhook(), event(110.1, accepted=False))),
+    (
+        "what_is_due_is_paged",
+        "an acknowledgement that left no trace excuses nothing",
+        (webhook(), deed("acknowledge", 105, None), record("pending")),
+    ),
+    (
+        "what_is_due_is_paged",
+        "acknowledged before somebody asked to page now",
+        (webhook(), deed("acknowledge", 102), deed("page_now", 106), record("acknowledged")),
+    ),
+    (
+        "what_is_due_is_paged",
+        "paged on demand an hour before it is due",
+        (webhook(due_at=3700.0), deed("page_now", 106), record("escalated")),
+    ),
+    ("what_was_stored_is_still_there", "gone", (*PAGED[:2], record("escalated", "another"))),
+    (
+        "an_answered_deed_stands",
+        "the acknowledgement is forgotten",
+        (*PAGED, deed("acknowledge", 150)),
+    ),
+    ("an_answered_deed_stands", "the resolution is forgotten", (*PAGED, deed("resolve", 150))),
+    (
+        "an_answered_deed_stands",
+        "the sender's resolution is forgotten",
+        (webhook(problem="p"), OVER, record("acknowledged")),
+    ),
+    ("a_direct_escalation_was_taken", "never taken", (webhook("d", status=202, due_at=100.0),)),
+    (
+        "a_direct_escalation_was_taken",
+        "taken after the answer",
+        (webhook("d", status=202, due_at=100.0), event(100.5, key="d")),
+    ),
+    (
+        "direct_pages_of_one_problem_share_a_key",
+        "another key for the same problem",
+        (
+            *(webhook(f"d{n}", status=202, due_at=100.0, problem="p", marker=f"chaos-{n}") for n in (1, 2)),
+            *(event(100.05, key="d1"), event(100.06, key="d2", marker="chaos-2")),
+        ),
+    ),
+    ("what_was_ended_in_time_never_pages", "acknowledged and paged", (*ACKNOWLEDGED, event(110.1))),
+    (
+        "what_was_ended_in_time_never_pages",
+        "even an attempt is one too many",
+        (*ACKNOWLEDGED, event(110.1, accepted=False, status=500)),
+    ),
+    (
+        "what_was_ended_in_time_never_pages",
+        "resolved by its sender in time, and paged",
+        (webhook(problem="p"), OVER, event(110.1), event(110.5, "resolved"), record("resolved")),
+    ),
+    ("nothing_pages_unasked_or_early", "early", (webhook(), event(109.9), record("escalated"))),
+    (
+        "nothing_pages_unasked_or_early",
+        "on-call was off",
+        (webhook(due_at=None), event(109.9), record("open", due_at=None)),
+    ),
+    (
+        "nobody_gets_less_time_than_asked_for",
+        "five seconds instead of ten",
+        (webhook(wait=15.0), event(110.1), record("escalated")),
+    ),
+    ("a_page_is_repeated_only_after_a_fault", "without any", (*PAGED, event(111.0))),
+    (
+        "a_page_is_repeated_only_after_a_fault",
+        "a queue that was flushed is no reason",
+        (*PAGED, event(111.0), Fault(kind="flush_queue", began_at=110.0, ended_at=110.0)),
+    ),
+    (
+        "a_page_is_repeated_only_after_a_fault",
+        "a slow incident.io is no reason",
+        (*PAGED, event(111.0), Fault(kind="incidentio_delay", began_at=105.0, ended_at=115.0)),
+    ),
+    ("one_incident_is_one_alert", "two sources", (*PAGED, event(112.0, source="source-infra"), KILLED)),
+    (
+        "one_incident_is_one_alert",
+        "the wrong source",
+        (webhook(source="source-infra"), event(110.1), record("escalated")),
+    ),
+    ("one_incident_is_one_alert", "a second alert for one webhook", (*PAGED, event(110.2, key="j"))),
+    ("one_incident_is_one_alert", "from nowhere", (event(110.2, key="j", marker=""),)),
+    (
+        "the_all_clear_follows_the_page",
+        "the page came last",
+        (*RESOLVED, event(121.0), event(122.0, "resolved"), KILLED),
+    ),
+    (
+        "the_all_clear_follows_the_page",
+        "nobody had resolved it",
+        (*PAGED, event(112.0, "resolved")),
+    ),
+    (
+        "the_all_clear_follows_the_page",
+        "nobody had tried to page",
+        (webhook(), deed("resolve", 111), event(112.0, "resolved"), record("resolved", attempts=0)),
+    ),
+    ("what_is_over_is_over_at_incident_io", "still firing", (*RESOLVED[:3], RESOLVED[4])),
+    ("every_answer_is_in_the_contract", "500", (unanswered(status=500, answered_at=101.0),)),
+    ("every_answer_is_in_the_contract", "503 alone", (unanswered(status=503, answered_at=101.0),)),
+    ("every_answer_is_in_the_contract", "unknown", (*PAGED, deed("acknowledge", 150, 404))),
+    ("an_answer_shows_what_was_done", "nothing shown", (webhook(incidents=()),)),
+    (
+        "an_answer_shows_what_was_done",
+        "another incident",
+        (*PAGED, deed("page_now", 150, incidents=(Seen(id="j", state="pending", due_at=DUE),))),
+    ),
+    (
+        "no_process_dies_by_itself",
+        "a worker died",
+        (Life(at=1.0, name="worker-1", event="died", detail="exit code 1"),),
+    ),
+    ("records_agree_with_incident_io", "still waiting", (webhook(), event(110.1), record("pending"))),
+    ("records_agree_with_incident_io", "still being sent", (*PAGED[:2], record("escalating"))),
+    ("records_agree_with_incident_io", "failed", (*PAGED[:2], record("failed"))),
+    ("records_agree_with_incident_io", "paged only on record", (record("escalated"),)),
+    ("records_agree_with_incident_io", "nobody asked", (webhook(), event(110.1), record("open"))),
+]
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_a_history_that_keeps_every_rule(name: str) -> None:
+    assert check(history(*KEPT[name])) == []
+
+
+@pytest.mark.parametrize(("rule", "name", "parts"), BROKEN, ids=[f"{r}: {n}" for r, n, _ in BROKEN])
+def test_a_history_that_breaks_a_rule(rule: str, name: str, parts: Iterable[Any]) -> None:
+    assert rule in {violation.rule for violation in check(history(*parts))}
+
+
+def test_the_service_has_to_be_well_in_the_end() -> None:
+    [violation] = check(history(*PAGED, not_ready="no worker"))
+    assert violation.rule == "all_is_well_again"
+
+
+def test_every_rule_has_a_history_that_breaks_it() -> None:
+    broken = {rule for rule, _, _ in BROKEN} | {"all_is_well_again"}
+    assert broken == {judge.__name__ for judge in checker.RULES}
+
+
+def test_lateness_counts_from_the_due_time_to_the_first_page() -> None:
+    parts = (*PAGED, event(126.0), webhook("j"), event(113.0, key="j"), record("escalated", "j"), KILLED)
+    assert [round(late, 3) for late in lateness(history(*parts))] == [0.1, 3.0]
+    assert lateness(history(*parts), calm=5.0) == []

@@ -1,0 +1,29 @@
+"""What is planned: the same for the same seed, and all of it can be done."""
+
+from __future__ import annotations
+
+from tests.chaos.faults import Breaker
+from tests.chaos.plan import FAULTS, QUIET, plan
+
+
+def test_one_seed_is_one_plan() -> None:
+    assert plan(7, 60) == plan(7, 60)
+    assert plan(7, 60) != plan(8, 60)
+
+
+def test_a_long_plan_has_every_fault_and_every_kind_of_webhook() -> None:
+    long = plan(1, 1800)
+    assert {fault.kind for fault in long.faults} == set(FAULTS)
+    assert all(QUIET <= fault.at < 1800 for fault in long.faults)
+    assert {webhook.effect for webhook in long.webhooks} == {"firing", "resolved"}
+    assert {deed.deed for w in long.webhooks for deed in w.deeds} == {"acknowledge", "resolve", "page_now"}
+    assert {type(webhook.body) for webhook in long.webhooks} == {dict, list}
+
+
+def test_every_fault_can_be_done() -> None:
+    assert [kind for kind in FAULTS if not hasattr(Breaker, f"_{kind}")] == []
+
+
+def test_no_two_webhooks_have_the_same_marker() -> None:
+    markers = [webhook.marker for webhook in plan(1, 600).webhooks]
+    assert len(markers) == len(set(markers)) > 2000
