@@ -115,6 +115,8 @@ class Connection:
     def calls(self, commands: Iterable[Command], *, atomic: bool = False) -> list[Any]:
         """The answers to several commands, in one round trip. Raises `Unavailable`."""
         commands = list(commands)
+        if len(commands) == 1:
+            return [self.call(*commands[0])]
 
         def ask(client: redis.Redis) -> list[Any]:
             pipe = client.pipeline(transaction=atomic)
