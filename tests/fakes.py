@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -50,6 +51,8 @@ class RecordingProvider:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+        self.seconds_left: list[float] = []
+        """What each event had until its deadline."""
         self.outcomes: list[Outcome] = []
         self.limits: list[Budget] = []
         self.pings = 0
@@ -58,6 +61,7 @@ class RecordingProvider:
 
     def send(self, event: Event, *, deadline: float) -> Outcome:
         self.events.append(event)
+        self.seconds_left.append(deadline - time.monotonic())
         self.meanwhile(event)
         return self.outcomes.pop(0) if self.outcomes else DELIVERED
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import timedelta
+import dataclasses
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 
 import pytest
 import redis
 
 from app import actions
 from app.alert import Alert
-from app.deliver import GIVE_UP_AFTER, LEASE, deliver
+from app.deliver import ATTEMPT_SECONDS, LEASE, deliver
 from app.gateway import Gateway
 from app.incident import Incident, State
 from app.providers import Budget, Event, Outcome
 from app.receive import Message, Options, receive
+from app.store import Store
+from local.embedded import EmbeddedRedis
 from tests.fakes import Clock, RecordingProvider
+from tests.relay import Relay
 
 TRY_AGAIN = Outcome("try_again", "500", reason="server_error")
 UNCERTAIN = Outcome("try_again", "no answer", reason="timeout", uncertain=True)
@@ -69,6 +73,19 @@ def test_an_acknowledged_incident_never_pages(
     assert provider.events == []
 
 
+def test_an_incident_that_is_acknowledged_just_before_its_claim_never_pages(
+    gateway: Gateway, clock: Clock, provider: RecordingProvider, due: str
+) -> None:
+    def somebody_is_faster() -> datetime:
+        if gateway.store.agenda.taken():
+            actions.acknowledge(gateway, due, "ops")
+        return clock()
+
+    deliver(dataclasses.replace(gateway, clock=somebody_is_faster), due)
+    assert provider.events == []
+    assert read(gateway, due).state is State.ACKNOWLEDGED
+
+
 def test_the_attempt_is_on_the_timeline_before_it_is_made(
     gateway: Gateway, provider: RecordingProvider, due: str
 ) -> None:
@@ -117,10 +134,43 @@ def test_a_worker_that_dies_leaves_a_lease_that_runs_out(
         deliver(gateway, due)
     deliver(gateway, due)
     assert len(provider.events) == 1
-    clock.wind(seconds=LEASE.total_seconds())
+    # What ARCHITECTURE.md says, whatever the constant is.
+    clock.wind(seconds=15)
     deliver(gateway, due)
     assert provider.told() == [("firing", due)] * 2
     assert read(gateway, due).state is State.ESCALATED
+
+
+def test_an_attempt_that_takes_as_long_as_it_may_is_not_made_twice(
+    gateway: Gateway, clock: Clock, provider: RecordingProvider, due: str
+) -> None:
+    def dawdle(event: Event) -> None:
+        clock.wind(seconds=ATTEMPT_SECONDS)
+        deliver(gateway, due)
+
+    provider.meanwhile = dawdle
+    deliver(gateway, due)
+    assert provider.told() == [("firing", due)]
+    assert read(gateway, due).state is State.ESCALATED
+
+
+@pytest.fixture
+def slow(server: EmbeddedRedis) -> Iterator[Relay]:
+    """The way to a Redis that takes its time."""
+    relay = Relay(server.port)
+    yield relay
+    relay.stop()
+
+
+def test_the_time_that_the_claim_takes_is_not_left_for_the_attempt(
+    gateway: Gateway, provider: RecordingProvider, due: str, slow: Relay
+) -> None:
+    far = dataclasses.replace(gateway, store=Store(f"redis://127.0.0.1:{slow.port}/0"))
+    slow.latency = 0.2
+    deliver(far, due)
+    [seconds_left] = provider.seconds_left
+    # The lease began with the claim, which was on its way to Redis and back.
+    assert seconds_left <= ATTEMPT_SECONDS - 2 * slow.latency
 
 
 def test_a_worker_that_sleeps_through_its_lease_does_not_leave_an_alert_open(
@@ -162,9 +212,12 @@ def test_pauses_grow_to_a_minute_with_jitter(
 def test_after_a_day_it_gives_up_loudly(
     gateway: Gateway, clock: Clock, provider: RecordingProvider, due: str
 ) -> None:
-    provider.outcomes = [TRY_AGAIN, TRY_AGAIN]
+    provider.outcomes = [TRY_AGAIN] * 3
     deliver(gateway, due)
-    clock.wind(seconds=GIVE_UP_AFTER.total_seconds())
+    clock.wind(hours=23, minutes=58)
+    deliver(gateway, due)
+    assert read(gateway, due).owes == "firing"
+    clock.wind(minutes=2)
     deliver(gateway, due)
     incident = read(gateway, due)
     assert (incident.state, incident.owes, incident.last_error) == (State.FAILED, None, "500")
@@ -257,6 +310,21 @@ def test_a_knock_without_a_record_pages(gateway: Gateway, provider: RecordingPro
     assert provider.told() == [("firing", "gone")]
     incident = read(gateway, "gone")
     assert (incident.title, incident.alert_source, incident.state) == ("Disk full", "infra", State.ESCALATED)
+
+
+def test_two_workers_at_once_without_a_record_send_one_event(
+    gateway: Gateway, clock: Clock, provider: RecordingProvider
+) -> None:
+    def the_other_is_faster() -> datetime:
+        if not provider.events:
+            deliver(gateway, "gone")
+            actions.acknowledge(gateway, "gone", "ops")
+        return clock()
+
+    # It looked for the record before the other had made it anew.
+    deliver(dataclasses.replace(gateway, clock=the_other_is_faster), "gone")
+    assert provider.told() == [("firing", "gone")]
+    assert read(gateway, "gone").state is State.ACKNOWLEDGED
 
 
 def test_a_knock_for_another_alert_source_leaves_nothing_behind(

@@ -212,6 +212,12 @@ def test_a_refusal_after_its_lease_does_not_end_another_workers_claim() -> None:
     assert (after.claim, after.owes, after.state) == (second.claim, "firing", State.ESCALATING)
 
 
+def test_a_page_after_its_lease_does_not_end_another_workers_claim() -> None:
+    after = IN_FLIGHT.claimed("u", LATER, LEASE).delivered("t", LATER, "202")
+    assert (after.claim, after.owes) == (IN_FLIGHT.claimed("u", LATER, LEASE).claim, "firing")
+    assert after.timeline[-1].event == "delivered_late"
+
+
 def test_an_all_clear_that_was_delivered_ends_everything() -> None:
     done = ALL_CLEAR_IN_FLIGHT.delivered("u", LATER, "202")
     assert (done.owes, done.claim, done.next_attempt_at) == (None, None, None)
