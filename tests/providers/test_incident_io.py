@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -18,8 +19,9 @@ from structlog.testing import capture_logs
 
 from app import __version__
 from app.alert import SEVERITIES
-from app.incident import Incident
+from app.incident import Incident, Kind
 from app.providers import Budget, Event, Outcome, provider_for
+from app.providers.http import Answer, Bearer, Http, NoAnswer
 from app.providers.incident_io import LABELS, IncidentIo, body
 from config import load_config
 from local.simulator import Simulator
@@ -72,6 +74,14 @@ def test_an_all_clear_closes_the_alert(simulator: Simulator, provider: IncidentI
     assert simulator.alerts == {("main", "id-1"): "resolved"}
 
 
+@pytest.mark.parametrize("kind", ["firing", "resolved"])
+def test_every_attempt_has_the_same_key(kind: Kind) -> None:
+    """After a crash, a second attempt must be the same alert at incident.io."""
+    incidents = [an_incident(attempts=attempts, failures=attempts) for attempts in (1, 2, 3, 100)]
+    keys = {fields(Event(kind, incident, PAGE_URL))["deduplication_key"] for incident in incidents}
+    assert keys == {"id-1"}
+
+
 @pytest.mark.parametrize(
     ("alert_source", "source_id"), [("default", "main"), ("infra", "infra-id"), ("db", "db-id")]
 )
@@ -105,6 +115,25 @@ def test_a_provider_of_the_go_edition_does_not_stop_a_process_that_pages_nobody(
     path = tmp_path / "config.yaml"
     path.write_text("oncall: {enable: false, provider: pagerduty}")
     assert isinstance(provider_for(load_config(path, {})), IncidentIo)
+
+
+class Watched(Http):
+    """Remembers how many seconds a call was given."""
+
+    seconds = 0.0
+
+    def post(self, url: str, body: bytes, *, auth: Bearer, deadline: float) -> Answer | NoAnswer:
+        self.seconds = deadline - time.monotonic()
+        return super().post(url, body, auth=auth, deadline=deadline)
+
+
+@pytest.mark.parametrize(("given", "taken"), [(13.0, 10.0), (2.0, 2.0)])
+def test_an_attempt_has_ten_seconds_in_all_or_what_is_left(
+    provider: IncidentIo, given: float, taken: float
+) -> None:
+    provider._http = http = Watched("test")
+    provider.send(an_event(), deadline=soon(given))
+    assert taken - 1 < http.seconds <= taken
 
 
 # -- what the answer becomes ---------------------------------------------------------------------------
