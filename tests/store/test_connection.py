@@ -229,3 +229,12 @@ def test_a_clock_that_was_read_from_a_slow_answer_is_put_right(relay: Relay) -> 
     relay.latency = 0.0
     one._clock_checked = float("-inf")
     assert abs(difference(one)) < 0.1
+
+
+def test_a_clock_that_stood_still_is_put_right_within_seconds(redis_url: str) -> None:
+    one = connection(redis_url)
+    assert abs(difference(one)) < 0.1
+    # As after an hour in which the machine slept, and some seconds more.
+    one._clock_offset -= 3600
+    one._clock_checked -= 10
+    assert abs(difference(one)) < 0.1
