@@ -19,7 +19,7 @@ from app.incident import State
 from app.providers import Budget, Event
 from app.receive import Message, Options, receive
 from app.store import Unavailable
-from app.store.agenda import GRACE
+from app.store.agenda import GRACE, HEARTBEAT
 from app.wakeup import MOST_AT_ONCE, Wakeup
 from tasks.sweep import BATCH, BUSY, OWN_HANDS, SecondHand, Sweep
 from tests.fakes import Clock, RecordingProvider
@@ -295,6 +295,19 @@ def _until(condition: Callable[[], bool], what: str = "in time") -> None:
             return
         paused.wait(0.02)
     pytest.fail(f"not within 5 s: {what}")
+
+
+def test_a_tick_sends_the_heartbeat_while_all_is_well(
+    quiet: Gateway, sweep: Sweep, clock: Clock, provider: RecordingProvider, redis_url: str
+) -> None:
+    sweep.tick()
+    _until(lambda: provider.pings == 1, "a heartbeat")
+    received(quiet, 0)
+    clock.wind(seconds=31)
+    redis.Redis.from_url(redis_url).delete(HEARTBEAT)
+    sweep.tick()
+    sweep._hands.shutdown()
+    assert provider.pings == 1
 
 
 # -- the thread that ticks --------------------------------------------------------------------------------
