@@ -7,10 +7,10 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test check bench chaos
+.PHONY: help install demo run test check bench chaos mutations
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(VENV)/.installed ## Set everything up in .venv (a second run is a quick no-op)
 
@@ -40,3 +40,6 @@ bench: install ## Measure, in under ten minutes: rates, lateness, memory, growth
 MINUTES ?= 2
 chaos: install ## Break everything for MINUTES=2, as SEED=... says, and check every promise (CONTRIBUTING.md)
 	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(if $(RECORD),--record $(RECORD))
+
+mutations: install ## Break the code in one place after the other; tests must notice each (4 minutes; ARGS=--chaos: 25)
+	@$(BIN)/python -m tests.mutations $(ARGS)

@@ -1,0 +1,432 @@
+"""The mutations: what must not be true of the product, and the tests that see to it."""
+
+from __future__ import annotations
+
+from tests.mutations.mutation import Chaos, Mutation
+
+INCIDENT = "app/incident.py"
+DELIVER = "app/deliver.py"
+RECEIVE = "app/receive.py"
+GATEWAY = "app/gateway.py"
+HEALTH = "app/health.py"
+SWEEP = "tasks/sweep.py"
+AGENDA = "app/store/agenda.py"
+SCRIPTS = "app/store/scripts.py"
+INCIDENTS = "app/store/incidents.py"
+CONNECTION = "app/store/connection.py"
+HTTP = "app/providers/http.py"
+INCIDENT_IO = "app/providers/incident_io.py"
+ANSWER = "app/providers/incident_io_answer.py"
+
+OF_INCIDENT = ("tests/test_incident.py",)
+OF_INCIDENT_IO = ("tests/providers/test_incident_io.py",)
+OF_DELIVER = ("tests/test_deliver.py",)
+OF_RECEIVE = ("tests/test_receive.py",)
+OF_SWEEP = ("tests/tasks/test_sweep.py",)
+OF_AGENDA = ("tests/store/test_agenda.py",)
+OF_STORE = ("tests/store/test_incidents.py",)
+OF_CONNECTION = ("tests/store/test_connection.py",)
+
+MUTATIONS: tuple[Mutation, ...] = (
+    # -- claim and lease ---------------------------------------------------------------------------------
+    Mutation(
+        "no_lease",
+        "A claim keeps nobody else from sending the same.",
+        DELIVER,
+        "LEASE = timedelta(seconds=15)",
+        "LEASE = timedelta(0)",
+        OF_DELIVER,
+    ),
+    Mutation(
+        "short_lease",
+        "A lease ends while its attempt is still under way.",
+        DELIVER,
+        "LEASE = timedelta(seconds=15)",
+        "LEASE = timedelta(seconds=5)",
+        OF_DELIVER,
+    ),
+    Mutation(
+        "lease_of_an_hour",
+        "What a dead worker was sending is sent again only after an hour.",
+        DELIVER,
+        "LEASE = timedelta(seconds=15)",
+        "LEASE = timedelta(hours=1)",
+        OF_DELIVER,
+        Chaos(31, "what_is_due_is_paged"),
+    ),
+    Mutation(
+        "claim_takes_it_off_the_due_list",
+        "A claim, not success, takes an incident off the due list: a worker's death loses the page.",
+        INCIDENT,
+        "            next_attempt_at=until,",
+        "            next_attempt_at=None,",
+        OF_INCIDENT,
+        Chaos(31, "what_is_due_is_paged"),
+    ),
+    Mutation(
+        "unlimited_attempt",
+        "An attempt has its time from the end of the claim on, so that it may outlive its lease.",
+        DELIVER,
+        "    _attempt(gateway, draft, claimed, token, deadline)",
+        "    _attempt(gateway, draft, claimed, token, time.monotonic() + ATTEMPT_SECONDS)",
+        OF_DELIVER,
+    ),
+    Mutation(
+        "sent_after_its_deadline",
+        "A process that was stopped sends when it wakes up, though its lease is over.",
+        HTTP,
+        "        if call.seconds_left() <= 0:\n            raise TooLate",
+        "        if False:\n            raise TooLate",
+        ("tests/providers/test_http.py",),
+    ),
+    Mutation(
+        "late_page_ends_anothers_claim",
+        "A worker that slept through its lease ends the attempt of the one that took over.",
+        INCIDENT,
+        """        if self.claim is None or self.claim.token != token:
+            return self._delivered_late""",
+        """        if self.claim is None:
+            return self._delivered_late""",
+        OF_INCIDENT,
+    ),
+    # -- acknowledged and resolved -----------------------------------------------------------------------
+    Mutation(
+        "acknowledged_pages_all_the_same",
+        "An acknowledgement does not take away what is owed.",
+        INCIDENT,
+        "            self._owing_nothing(), state=State.ACKNOWLEDGED,",
+        "            self, state=State.ACKNOWLEDGED,",
+        OF_INCIDENT,
+        Chaos(31, "what_was_ended_in_time_never_pages"),
+    ),
+    Mutation(
+        "resolved_pages_all_the_same",
+        "What is resolved before it is due pages when its time comes.",
+        INCIDENT,
+        "        resolved = replace(self._owing_nothing(), state=State.RESOLVED,",
+        "        resolved = replace(self, state=State.RESOLVED,",
+        OF_INCIDENT,
+    ),
+    Mutation(
+        "all_clear_that_nobody_is_owed",
+        "An all-clear is sent for an incident that never paged.",
+        INCIDENT,
+        "        if self.page_may_be_out or self.claim is not None:\n            return resolved._owing",
+        "        if True:\n            return resolved._owing",
+        OF_INCIDENT,
+    ),
+    Mutation(
+        "no_all_clear_for_what_was_in_flight",
+        "What is resolved while its page is being sent stays open at incident.io.",
+        INCIDENT,
+        """        if self.state is State.RESOLVED:
+            return ended._owing("resolved", since=now, at=now)
+        if self.state is State.ACKNOWLEDGED:
+            return ended""",
+        """        if self.state in (State.RESOLVED, State.ACKNOWLEDGED):
+            return ended""",
+        OF_INCIDENT,
+        Chaos(31, "what_is_over_is_over_at_incident_io"),
+    ),
+    Mutation(
+        "all_clear_overtakes_the_page",
+        "An all-clear does not wait for the attempt under way.",
+        INCIDENT,
+        'return resolved._owing("resolved", since=now, at=self.claim.until)',
+        'return resolved._owing("resolved", since=now, at=now)',
+        OF_INCIDENT,
+    ),
+    Mutation(
+        "no_all_clear_after_a_timeout",
+        "A page that may be out, although no answer came, gets no all-clear.",
+        INCIDENT,
+        "            page_may_be_out=self.page_may_be_out or (paging and uncertain),",
+        "            page_may_be_out=self.page_may_be_out,",
+        OF_INCIDENT,
+    ),
+    Mutation(
+        "no_all_clear_after_a_late_page",
+        "A worker that slept through its lease leaves an alert open that nobody closes.",
+        INCIDENT,
+        "        if self.state is State.RESOLVED and self.owes is None:",
+        "        if False:",
+        OF_DELIVER,
+    ),
+    Mutation(
+        "heartbeat_while_overdue",
+        "The heartbeat is sent though a page is overdue.",
+        HEALTH,
+        ' < FAILED_ATTEMPTS and set(readiness(gateway).values()) == {"ok"}',
+        " < FAILED_ATTEMPTS",
+        ("tests/test_health.py",),
+    ),
+    # -- the same problem again --------------------------------------------------------------------------
+    Mutation(
+        "repeat_moves_the_due_time",
+        "A sender that repeats its alert postpones the page for ever.",
+        INCIDENT,
+        "        if self.state is State.OPEN:\n            return repeated._awaiting",
+        "        if self.state in (State.OPEN, State.PENDING):\n            return repeated._awaiting",
+        OF_INCIDENT,
+    ),
+    Mutation(
+        "repeat_undoes_an_acknowledgement",
+        "A repeated alert pages although somebody has acknowledged.",
+        INCIDENT,
+        "        if self.state is State.OPEN:\n            return repeated._awaiting",
+        "        if self.state in (State.OPEN, State.ACKNOWLEDGED):\n            return repeated._awaiting",
+        OF_INCIDENT,
+        Chaos(31, "what_was_ended_in_time_never_pages"),
+    ),
+    Mutation(
+        "identity_not_checked",
+        "Two webhooks at the same instant make two incidents of one problem.",
+        INCIDENTS,
+        "            if incident.identity in self._ids_read and incident.id not in self._before:",
+        "            if False:",
+        OF_STORE,
+    ),
+    Mutation(
+        "key_differs_per_attempt",
+        "A second attempt is a second alert at incident.io.",
+        INCIDENT_IO,
+        '        "deduplication_key": incident.id,',
+        '        "deduplication_key": incident.id if incident.attempts < 2 else f"{incident.id}-again",',
+        OF_INCIDENT_IO,
+        Chaos(31, "one_incident_is_one_alert"),
+    ),
+    Mutation(
+        "random_key_with_redis_away",
+        "The same problem, paged directly again, is another alert at incident.io.",
+        RECEIVE,
+        "        key = str(uuid.uuid5(DIRECT, message.alert.identity or message.payload))",
+        "        key = str(uuid.uuid4())",
+        OF_RECEIVE,
+        Chaos(31, "direct_pages_of_one_problem_share_a_key"),
+    ),
+    # -- stored before it is answered, and found again ---------------------------------------------------
+    Mutation(
+        "answered_though_not_stored",
+        "An alert is answered 201 although Redis did not take it.",
+        INCIDENTS,
+        "        done = bool(self._commit_script(keys, args))",
+        """        try:
+            done = bool(self._commit_script(keys, args))
+        except Unavailable:
+            done = True""",
+        OF_STORE,
+        Chaos(31, "what_was_stored_is_still_there"),
+    ),
+    Mutation(
+        "messages_held_in_redis",
+        "kombu keeps books in Redis of what a worker holds: slow, and they have ended workers at a restart.",
+        "tasks/celery.py",
+        "    broker.hold_messages_in_memory()\n",
+        "",
+        ("tests/stories/test_redis.py::test_a_worker_that_gossips_goes_on_too",),
+    ),
+    Mutation(
+        "knock_before_it_is_stored",
+        "A worker is woken for an incident that is not there yet.",
+        GATEWAY,
+        """
+            return worth_announcing(incident, now, at_once=at_once, pending=self.store.agenda.pending())
+
+        result, stored = self.store.incidents.change(draft, work, announced)
+        self.wakeup.announce(stored, now)
+""",
+        """
+            if worth_announcing(incident, now, at_once=at_once, pending=self.store.agenda.pending()):
+                self.wakeup.announce([Stored(incident, True)], now)
+                return True
+            return False
+
+        from app.store import Stored
+
+        result, _ = self.store.incidents.change(draft, work, announced)
+""",
+        ("tests/test_gateway.py",),
+    ),
+    Mutation(
+        "lost_record_counts_as_acknowledged",
+        "A knock for an incident whose record Redis has lost pages nobody.",
+        DELIVER,
+        "        incident = _remake(gateway, draft, incident_id, alert_source, title)",
+        "        return",
+        OF_DELIVER,
+    ),
+    Mutation(
+        "lost_record_is_made_anew_twice",
+        "Of two workers without a record, the slower undoes what became of the page of the faster.",
+        DELIVER,
+        "        return draft.get(incident_id) or draft.put(\n            Incident.lost(",
+        "        return draft.put(\n            Incident.lost(",
+        OF_DELIVER,
+    ),
+    Mutation(
+        "commit_over_somebody_elses_write",
+        "Of two changes at the same time one is lost.",
+        INCIDENTS,
+        "  if (redis.call('HGET', ARGV[i], ARGV[i + 1]) or '') ~= ARGV[i + 2] then\n    return 0",
+        "  if false then\n    return 0",
+        OF_STORE,
+    ),
+    Mutation(
+        "commit_done_twice",
+        "A commit whose answer was lost is refused when it is sent again, so that its work is done twice.",
+        INCIDENTS,
+        "if redis.call('HGET', KEYS[1], 'v') == ARGV[1] then\n  return 1",
+        "if false then\n  return 1",
+        OF_STORE,
+    ),
+    Mutation(
+        "sweep_looks_at_nothing",
+        "The second hand says that its worker lives, and finds nothing that is late.",
+        SWEEP,
+        "        agenda.worker_lives(self._name, now)\n",
+        "        agenda.worker_lives(self._name, now)\n        return\n",
+        OF_SWEEP,
+        Chaos(31, "what_is_due_is_paged"),
+    ),
+    Mutation(
+        "sweep_ends_with_its_first_error",
+        "A bug in one look ends the second hand of that worker for good.",
+        SWEEP,
+        '                log.exception("sweep_failed")',
+        "                raise",
+        OF_SWEEP,
+    ),
+    Mutation(
+        "sweep_without_hands",
+        "When Celery's consumer hangs, nobody sends what is late.",
+        SWEEP,
+        "        if not free.acquire(blocking=False):",
+        "        if True:",
+        OF_SWEEP,
+    ),
+    Mutation(
+        "no_heartbeat",
+        "The heartbeat is never sent, so that incident.io pages for nothing.",
+        SWEEP,
+        "        if heartbeat_due(self._gateway):",
+        "        if False:",
+        OF_SWEEP,
+    ),
+    Mutation(
+        "lost_knock_is_found_a_day_later",
+        "An incident whose message was lost is looked at a day after it was due.",
+        AGENDA,
+        "GRACE = timedelta(seconds=0.5)",
+        "GRACE = timedelta(days=1)",
+        OF_SWEEP,
+        Chaos(31, "what_is_due_is_paged"),
+    ),
+    # -- attempts that fail ------------------------------------------------------------------------------
+    Mutation(
+        "no_second_attempt",
+        "After a failed attempt no other is scheduled.",
+        INCIDENT,
+        "            ended = replace(ended, next_attempt_at=again_at)",
+        "            ended = replace(ended, next_attempt_at=None)",
+        OF_INCIDENT,
+    ),
+    Mutation(
+        "gives_up_at_once",
+        "The first failure is the last attempt.",
+        DELIVER,
+        "    give_up = too_old and not misconfigured",
+        "    give_up = not misconfigured",
+        OF_DELIVER,
+    ),
+    Mutation(
+        "gives_up_after_an_hour",
+        "A page is given up long before it is a day old.",
+        DELIVER,
+        "GIVE_UP_AFTER = timedelta(hours=24)",
+        "GIVE_UP_AFTER = timedelta(hours=1)",
+        OF_DELIVER,
+    ),
+    Mutation(
+        "server_error_is_success",
+        "An answer of 5xx counts as delivered.",
+        ANSWER,
+        "    if 200 <= status < 300:",
+        "    if 200 <= status < 300 or status >= 500:",
+        ("tests/providers/test_incident_io_answer.py",),
+        Chaos(31, "records_agree_with_incident_io"),
+    ),
+    Mutation(
+        "retry_after_ignored",
+        "incident.io is asked again sooner than it allows.",
+        DELIVER,
+        "    return timedelta(seconds=max(jittered, outcome.not_before or 0.0))",
+        "    return timedelta(seconds=jittered)",
+        OF_DELIVER,
+    ),
+    Mutation(
+        "attempt_of_100_seconds",
+        "An incident.io that hangs is waited for longer than ten seconds.",
+        INCIDENT_IO,
+        "WHOLE_SECONDS = 10.0",
+        "WHOLE_SECONDS = 100.0",
+        OF_INCIDENT_IO,
+    ),
+    Mutation(
+        "too_many_requests_hold_back_one",
+        "An answer of 429 holds back the event that got it, and nobody else.",
+        DELIVER,
+        "    if outcome.hold_all:",
+        "    if False:",
+        OF_DELIVER,
+    ),
+    # -- more than may leave -----------------------------------------------------------------------------
+    Mutation(
+        "budget_not_enforced",
+        "More events leave within a minute than incident.io takes.",
+        SCRIPTS,
+        "  if ahead >= room then",
+        "  if false then",
+        OF_AGENDA,
+    ),
+    Mutation(
+        "severity_ignored",
+        "When there is too much to send, what is critical waits behind what is not.",
+        INCIDENT,
+        '        return SEVERITIES.index(self.severity or "medium")',
+        '        return SEVERITIES.index("medium")',
+        OF_AGENDA,
+    ),
+    # -- time --------------------------------------------------------------------------------------------
+    Mutation(
+        "clock_of_the_host",
+        "Web and worker go by the clock of their host, not by Redis's.",
+        GATEWAY,
+        "        clock=store.now,",
+        "        clock=lambda: datetime.now().astimezone(),",
+        ("tests/test_gateway.py",),
+    ),
+    Mutation(
+        "claim_by_the_clock_of_the_host",
+        "A lease is counted by the clock of the host.",
+        DELIVER,
+        "claimed(token, gateway.clock(), LEASE))",
+        "claimed(token, datetime.now().astimezone(), LEASE))",
+        OF_DELIVER,
+    ),
+    Mutation(
+        "slow_answer_puts_the_clock_back",
+        "A slow answer of Redis to TIME makes pages late.",
+        CONNECTION,
+        "        self._clock_offset = min(max(self._clock_offset, told - answered), told - asked)",
+        "        self._clock_offset = told - answered",
+        OF_CONNECTION,
+    ),
+    Mutation(
+        "clock_checked_once_a_day",
+        "A machine that slept for an hour pages an hour late.",
+        CONNECTION,
+        "CLOCK_TRUSTED = 5.0",
+        "CLOCK_TRUSTED = 86_400.0",
+        OF_CONNECTION,
+    ),
+)
