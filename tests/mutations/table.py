@@ -106,6 +106,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "        resolved = replace(self._owing_nothing(), state=State.RESOLVED,",
         "        resolved = replace(self, state=State.RESOLVED,",
         OF_INCIDENT,
+        Chaos(31, "what_was_ended_in_time_never_pages"),
     ),
     Mutation(
         "all_clear_that_nobody_is_owed",
@@ -202,7 +203,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "        key = str(uuid.uuid5(DIRECT, message.alert.identity or message.payload))",
         "        key = str(uuid.uuid4())",
         OF_RECEIVE,
-        Chaos(31, "direct_pages_of_one_problem_share_a_key"),
+        Chaos(36, "direct_pages_of_one_problem_share_a_key"),
     ),
     # -- stored before it is answered, and found again ---------------------------------------------------
     Mutation(
@@ -215,7 +216,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         except Unavailable:
             done = True""",
         OF_STORE,
-        Chaos(31, "what_was_stored_is_still_there"),
+        Chaos(36, "what_was_stored_is_still_there"),
     ),
     Mutation(
         "messages_held_in_redis",
