@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-# The next look comes after 2 s, 4 s, 8 s, …: as far away as the incident is late, up to the last ARGV.
+# The next look comes after 2 s, 4 s, 8 s, …: as far away as the incident is late, up to the last ARGV. What is
+# announced ahead is looked at again soon after it was due: whoever was told may have died.
 NEXT_LOOK = """
 local function next_look(now, due)
-  return math.max(now, due) + math.min(tonumber(ARGV[#ARGV]), math.max(2, now - due))
+  if due > now then
+    return due + 0.5
+  end
+  return now + math.min(tonumber(ARGV[#ARGV]), math.max(2, now - due))
 end
 """
 
