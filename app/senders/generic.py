@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 import app.senders.fields as fields
@@ -100,7 +101,8 @@ def description(webhook: Webhook) -> str:
     said = first(fields.text, webhook.plain, DESCRIPTIONS)
     if said is not None:
         return said
-    rest = {name: value for name, value in webhook.body.items() if not _shown_elsewhere(name, value)}
+    unseen = (field for field in webhook.body.items() if not _shown_elsewhere(*field))
+    rest = dict(islice(unseen, _SHOWN_VALUES))
     return _block(rest) if rest else ""
 
 
