@@ -16,7 +16,7 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Any, TypeVar
 
-from app.alert import Severity
+from app.alert import LINE_LIMIT, Severity
 from app.text import cut, lines, one_line
 
 Json = Mapping[str, Any]
@@ -24,8 +24,6 @@ T = TypeVar("T")
 
 TEXT_LIMIT = 16_000
 """Characters of a description; the body that was received is kept whole elsewhere."""
-LINE_LIMIT = 255
-"""Characters of a title, service or source."""
 LINK_LIMIT = 8_192
 LABELS_LIMIT = 64
 LABEL_NAME_LIMIT = 128

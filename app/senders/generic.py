@@ -48,7 +48,7 @@ def read(webhook: Webhook) -> Alert:
     """Whatever the body says under names that are usual."""
     source = fields.line(webhook.plain.get("source")) or "generic"
     return Alert(
-        title=title(webhook, source),
+        title=title(webhook),
         source=source,
         effect=effect(webhook),
         description=description(webhook),
@@ -61,13 +61,9 @@ def read(webhook: Webhook) -> Alert:
     )
 
 
-def title(webhook: Webhook, source: str) -> str:
-    """One line that is never empty: of the fields for it, of the first line of a text, or from the sender."""
-    return (
-        first(fields.line, webhook.plain, TITLES)
-        or first(fields.first_line, webhook.plain, TEXTS)
-        or cut(f"Incident from {source}", fields.LINE_LIMIT)
-    )
+def title(webhook: Webhook) -> str | None:
+    """Of the first field for it, or the first line of a text."""
+    return first(fields.line, webhook.plain, TITLES) or first(fields.first_line, webhook.plain, TEXTS)
 
 
 def effect(webhook: Webhook) -> Effect:

@@ -35,7 +35,7 @@ def read(webhook: Webhook) -> Alert | None:
     # An array, or one more envelope, is not opened; it may hold secrets.
     message = redact.text(fields.text(body.get("Message"), MESSAGE_LIMIT) or "")
     return Alert(
-        title=fields.line(body.get("Subject")) or fields.first_line(message) or generic.title(webhook, "sns"),
+        title=fields.line(body.get("Subject")) or fields.first_line(message) or generic.title(webhook),
         source="sns",
         description=fields.text(message) or generic.description(webhook),
         started_at=fields.moment(body.get("Timestamp")),
