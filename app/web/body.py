@@ -59,7 +59,7 @@ def read_body(raw: bytes, *, content_type: str, content_encoding: str) -> Body:
 
     Raises `BadBody` or `TooLarge`, nothing else, and takes bounded time and memory whatever is sent.
     """
-    data = _unpacked(raw, content_encoding.strip().lower())
+    data = unpacked(raw, content_encoding)
     if len(data) > MAX_BODY:
         raise TooLarge(f"The body is larger than {MAX_BODY} bytes (1 MiB): send fewer alerts at a time.")
     text = data.decode(json.detect_encoding(data), "replace")
@@ -76,8 +76,12 @@ def read_body(raw: bytes, *, content_type: str, content_encoding: str) -> Body:
 # -- from bytes to text ------------------------------------------------------------------------------
 
 
-def _unpacked(raw: bytes, encoding: str) -> bytes:
-    """What comes out of gzip or deflate, cut one byte after the limit so that a bomb costs nothing."""
+def unpacked(raw: bytes, content_encoding: str) -> bytes:
+    """What comes out of gzip or deflate, cut one byte after the limit so that a bomb costs nothing.
+
+    Raises `BadBody`.
+    """
+    encoding = content_encoding.strip().lower()
     if encoding in ("", "identity"):
         return raw
     if encoding not in ("gzip", "x-gzip", "deflate"):
@@ -95,6 +99,14 @@ def _unpacked(raw: bytes, encoding: str) -> bytes:
             f"The body is not the whole {encoding} data that its Content-Encoding says: compress it again, "
             "or send it as it is."
         ) from error
+
+
+def packed(data: bytes, content_encoding: str) -> bytes:
+    """The other way round; the same data is always the same bytes."""
+    encoding = content_encoding.strip().lower()
+    if encoding in ("", "identity"):
+        return data
+    return zlib.compress(data) if encoding == "deflate" else gzip.compress(data, mtime=0)
 
 
 def _inflated(raw: bytes) -> bytes:
