@@ -131,8 +131,13 @@ def test_each_contributor_to_an_alarm_is_a_problem_of_its_own() -> None:
         len({read(one).identity for one in (ALARM, contributor, {**ALARM, "AlarmContributorId": "c2"})}) == 3
     )
     event = {**EVENT, "detail-type": "CloudWatch Alarm Contributor State Change"}
-    event["detail"] = {**EVENT["detail"], "alarmContributor": {"id": "c1"}}
+    event["detail"] = {
+        **EVENT["detail"],
+        "alarmContributor": {"id": "c1", "attributes": {"TableName": "orders"}},
+    }
     assert read(event).identity == read(contributor).identity
+    told = {**contributor, "AlarmContributorAttributes": {"TableName": "orders"}}
+    assert read(event).labels["TableName"] == read(told).labels["TableName"] == "orders"
 
 
 @pytest.mark.parametrize(
