@@ -17,7 +17,8 @@ from app import senders
 from app.gateway import Gateway
 from app.receive import Message, Options, Received, receive
 from app.senders import redact
-from app.sns import CONFIRMATION, Sns, is_message
+from app.senders.sns import CONFIRMATION, is_message
+from app.sns import Sns
 from app.store import Unavailable
 from app.store.rejected import whole_body
 from app.telemetry import log, redactor
