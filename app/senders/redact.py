@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from contextlib import suppress
+from operator import is_
 from typing import Any
 
 import app.senders.fields as fields
@@ -64,10 +65,16 @@ def _part(found: re.Match[str]) -> str:
 
 
 def _redacted(value: Any) -> Any:
-    # As deep as `app/web/body.py` lets a body be.
+    # As deep as `app/web/body.py` lets a body be. What holds no secret is not copied.
     if isinstance(value, dict):
-        return {name: HIDDEN if fields.is_secret(name) else _redacted(inner) for name, inner in value.items()}
+        hidden = {}
+        for name, inner in value.items():
+            shown = HIDDEN if fields.is_secret(name) else _redacted(inner)
+            if shown is not inner:
+                hidden[name] = shown
+        return {**value, **hidden} if hidden else value
     if isinstance(value, list):
-        return [inner and _redacted(inner) for inner in value]
+        items = [inner and _redacted(inner) for inner in value]
+        return value if all(map(is_, items, value)) else items
     # The message in an envelope of SNS is JSON in a text.
     return text(value) if isinstance(value, str) else value
