@@ -7,6 +7,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
+from app.text import cut
+
+LINE_LIMIT = 255
+"""Characters of a title, service or source."""
+
 Severity = Literal["critical", "high", "medium", "low", "info"]
 
 SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium", "low", "info")
@@ -25,8 +30,8 @@ class Effect(StrEnum):
 class Alert:
     """What a sender said, in one shape for all senders."""
 
-    title: str
-    """One line, 1 to 255 characters."""
+    title: str | None
+    """One line, 1 to 255 characters; None when the sender gave none."""
     source: str
     """The sender, for example `alertmanager`."""
     effect: Effect = Effect.FIRING
@@ -41,6 +46,11 @@ class Alert:
     labels: dict[str, str] = field(default_factory=dict)
     identity: str | None = None
     """A digest of the sender's own key for the problem; None when it gave none."""
+
+    @property
+    def heading(self) -> str:
+        """Its title, or else from whom it is: one line that is never empty."""
+        return self.title or cut(f"Incident from {self.source}", LINE_LIMIT)
 
 
 def most_severe(one: Severity | None, other: Severity | None) -> Severity | None:

@@ -113,7 +113,7 @@ class Incident:
         incident = Incident(
             id=incident_id,
             state=State.OPEN,
-            title=alert.title,
+            title=alert.heading,
             source=alert.source,
             created_at=now,
             description=alert.description,
@@ -150,7 +150,7 @@ class Incident:
             raise NotAllowed("The incident is resolved; the alert is a new incident.")
         repeated = replace(
             self,
-            title=alert.title,
+            title=alert.title or self.title,
             description=alert.description or self.description,
             severity=most_severe(self.severity, alert.severity),
             service=alert.service or self.service,
@@ -165,7 +165,7 @@ class Incident:
 
     def commented(self, alert: Alert, now: datetime) -> Incident:
         """The sender told something that neither starts nor ends the problem."""
-        return self._noted(now, "note", alert.title)
+        return self._noted(now, "note", alert.heading)
 
     def _awaiting(self, now: datetime, due_at: datetime | None, alert_source: str) -> Incident:
         if due_at is None:

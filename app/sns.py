@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.hashes import SHA1, SHA256, HashAlgorithm
 
 from app import __version__
 from app.providers.http import Answer, Http, NoAnswer
+from app.senders.sns import CONFIRMATION
 from app.telemetry import log
 
 Message = Mapping[str, Any]
@@ -39,7 +40,6 @@ _HOST = r"https://sns\.[a-z]{2}(-[a-z]+){1,3}-\d{1,2}\.amazonaws\.com(\.cn)?/"
 _CERTIFICATE_URL = re.compile(_HOST + r"[A-Za-z0-9_-]+\.pem")
 _SUBSCRIBE_URL = re.compile(_HOST + r"\?[!-~]+")
 
-CONFIRMATION = "SubscriptionConfirmation"
 _OF_SUBSCRIPTIONS = ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type")
 _SIGNED = {
     "Notification": ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"),
@@ -53,11 +53,6 @@ _HASHES: dict[str, type[HashAlgorithm]] = {"1": SHA1, "2": SHA256}
 
 class NotNow(Exception):
     """A message can't be checked at the moment, which is not the sender's fault."""
-
-
-def is_message(body: Message) -> bool:
-    """Whether a body is an envelope of SNS."""
-    return all(isinstance(body.get(name), str) for name in ("Type", "MessageId", "TopicArn"))
 
 
 class Sns:

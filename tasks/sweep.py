@@ -23,6 +23,8 @@ from app.telemetry import log
 
 TICK = 1.0
 BATCH = 500
+# Of one alert source at a time: what is handed out far behind the most urgent is only refused.
+TURNS = 200
 
 # Celery's consumer may hang, or a crowd of one alert source lie before an incident of another. So each alert
 # source has this many hands of the sweep's own, for the most urgent of what is late.
@@ -65,7 +67,7 @@ class Sweep:
 
     def _announce_turns(self, source: str, now: datetime, *, busy: bool) -> None:
         limits, again = self._gateway.limits(source), _again(busy=busy)
-        for look in self._gateway.store.agenda.turn(source, limits, now, BATCH, again):
+        for look in self._gateway.store.agenda.turn(source, limits, now, TURNS, again):
             if not self._deliver_here(source, look.incident_id) and (look.parked or not busy):
                 self._gateway.wakeup.knock(look.incident_id, look.due_at - now.timestamp(), source)
 

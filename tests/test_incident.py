@@ -191,6 +191,15 @@ def test_an_update_raises_severity_replaces_texts_and_moves_no_time() -> None:
     assert (again.severity, again.started_at) == ("critical", LATER)
 
 
+def test_an_update_without_a_title_leaves_the_one_that_is_there() -> None:
+    untitled = replace(ALERT, title=None)
+    after = PENDING.repeated(untitled, LATER, due_at=LATER, alert_source="default")
+    assert after.title == PENDING.title == "Disk full"
+    opened = Incident.opened("i", untitled, NOW, due_at=None, alert_source="default")
+    assert opened.title == "Incident from generic"
+    assert opened.repeated(ALERT, LATER, due_at=None, alert_source="default").title == "Disk full"
+
+
 def test_the_all_clear_waits_for_the_page_that_is_being_sent() -> None:
     resolved = IN_FLIGHT.resolved("ops", DUE + timedelta(seconds=1))
     assert resolved.next_attempt_at == DUE + LEASE

@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from app.sns import CERTIFICATES_KEPT, FETCHES_AT_ONCE, NotNow, Sns, is_message
+from app.senders.sns import is_message
+from app.sns import CERTIFICATES_KEPT, FETCHES_AT_ONCE, NotNow, Sns
 
 TOPIC = "arn:aws:sns:eu-central-1:123456789012:oncall"
 OTHER = "arn:aws:sns:eu-central-1:999999999999:somebody-else"

@@ -99,7 +99,7 @@ def read(webhook: Webhook) -> Alert | None:
         return None
     group = Group.of(source, webhook.body)
     return Alert(
-        title=_title(group) or generic.title(webhook, source),
+        title=_title(group) or generic.title(webhook),
         source=source,
         effect=_effect(webhook),
         description=_description(group, webhook.body),

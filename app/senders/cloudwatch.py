@@ -30,7 +30,7 @@ ROWS = (
         started_at="StateChangeTime",
         # Either way an alarm has the same ARN, and is the same problem.
         identity="AlarmArn + AlarmContributorId → AlarmArn → AWSAccountId + Region + AlarmName",
-        labels="Trigger.Dimensions",
+        labels="Trigger.Dimensions + AlarmContributorAttributes",
     ),
     Row(
         source="cloudwatch",
@@ -41,5 +41,6 @@ ROWS = (
         description="detail.configuration.description + detail.state.reason",
         started_at="detail.state.timestamp",
         identity="resources.0 + detail.alarmContributor.id → resources.0",
+        labels="detail.alarmContributor.attributes",
     ),
 )

@@ -15,8 +15,9 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
-from app.alert import Severity
+from app.alert import LINE_LIMIT, Severity
 from app.text import cut, lines, one_line
 
 Json = Mapping[str, Any]
@@ -24,8 +25,6 @@ T = TypeVar("T")
 
 TEXT_LIMIT = 16_000
 """Characters of a description; the body that was received is kept whole elsewhere."""
-LINE_LIMIT = 255
-"""Characters of a title, service or source."""
 LINK_LIMIT = 8_192
 LABELS_LIMIT = 64
 LABEL_NAME_LIMIT = 128
@@ -183,17 +182,22 @@ def _moment(value: object) -> datetime | None:
 
 
 _WEB_ADDRESS = re.compile(
-    r"https?://[^\s/?#][^\s\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]*", re.IGNORECASE
+    r"https?://[^\s\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]+", re.IGNORECASE
 )
 
 
 def link(value: object) -> str | None:
-    """An address of http or https; spaces in it are escaped."""
+    """An address of http or https, with a host; spaces in it are escaped."""
     said = _said(value)
     if said is None or len(said) > LINK_LIMIT:
         return None
     address = said.replace(" ", "%20")
-    return address if _WEB_ADDRESS.fullmatch(address) else None
+    if not _WEB_ADDRESS.fullmatch(address):
+        return None
+    try:
+        return address if urlsplit(address).hostname else None
+    except ValueError:
+        return None
 
 
 # -- labels ----------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 import app.senders.fields as fields
@@ -47,7 +48,7 @@ def read(webhook: Webhook) -> Alert:
     """Whatever the body says under names that are usual."""
     source = fields.line(webhook.plain.get("source")) or "generic"
     return Alert(
-        title=title(webhook, source),
+        title=title(webhook),
         source=source,
         effect=effect(webhook),
         description=description(webhook),
@@ -60,13 +61,9 @@ def read(webhook: Webhook) -> Alert:
     )
 
 
-def title(webhook: Webhook, source: str) -> str:
-    """One line that is never empty: of the fields for it, of the first line of a text, or from the sender."""
-    return (
-        first(fields.line, webhook.plain, TITLES)
-        or first(fields.first_line, webhook.plain, TEXTS)
-        or cut(f"Incident from {source}", fields.LINE_LIMIT)
-    )
+def title(webhook: Webhook) -> str | None:
+    """Of the first field for it, or the first line of a text."""
+    return first(fields.line, webhook.plain, TITLES) or first(fields.first_line, webhook.plain, TEXTS)
 
 
 def effect(webhook: Webhook) -> Effect:
@@ -100,7 +97,8 @@ def description(webhook: Webhook) -> str:
     said = first(fields.text, webhook.plain, DESCRIPTIONS)
     if said is not None:
         return said
-    rest = {name: value for name, value in webhook.body.items() if not _shown_elsewhere(name, value)}
+    unseen = (field for field in webhook.body.items() if not _shown_elsewhere(*field))
+    rest = dict(islice(unseen, _SHOWN_VALUES))
     return _block(rest) if rest else ""
 
 

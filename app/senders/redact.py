@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from contextlib import suppress
+from operator import is_
 from typing import Any
 
 import app.senders.fields as fields
@@ -22,6 +23,9 @@ _NAMES = "|".join(fields.SECRETS).replace("_", "[_-]?")
 _IN_QUOTES = r'(")(?:[^"\\]|\\.)*"?|(\\+")(?:.{0,4096}?(?<!\\)\3|.{0,4096})'
 _BARE = r"(?:bearer +|basic +)?[^\s&,;}\]]+"
 _SECRET = re.compile(rf'((?:{_NAMES})\\*["\']?\s*[:=]\s*)(?:{_IN_QUOTES}|{_BARE})', re.IGNORECASE | re.DOTALL)
+# A field of a form in parts: what its head says, its name first, a blank line, and all up to the boundary.
+_HEAD = r'form-data; ?name="([^"\r\n]{1,200})"[^\r\n]{0,200}(?:\r?\n[^\r\n]{1,200}){0,4}\r?\n\r?\n'
+_PART = re.compile(rf"({_HEAD}).*?(?=\r?\n--|\Z)", re.IGNORECASE | re.DOTALL)
 
 
 def payload(body: Any) -> str:
@@ -34,12 +38,16 @@ def refused(body: bytes) -> bytes:
 
     JSON stays JSON, so that it can be read once more; a body without secrets stays as it is, byte for byte.
     """
+    found = json.detect_encoding(body)
     # Every byte is a letter of Latin-1, and comes back as it was.
-    hidden = _hidden(body.decode("latin-1")).encode("latin-1")
-    if hidden != body:
-        with suppress(ValueError, RecursionError):
-            return payload(json.loads(body)).encode()
-    return hidden
+    encoding = "latin-1" if found.startswith("utf-8") else found
+    said = body.decode(encoding, "replace")
+    hidden = _PART.sub(_part, _hidden(said))
+    if hidden == said:
+        return body
+    with suppress(ValueError, RecursionError):
+        return payload(json.loads(body)).encode()
+    return hidden.encode(encoding, "replace")
 
 
 def text(said: str) -> str:
@@ -51,11 +59,22 @@ def _hidden(said: str) -> str:
     return _SECRET.sub(rf"\1\2\3{HIDDEN}\2\3", said)
 
 
+def _part(found: re.Match[str]) -> str:
+    head, name = found.groups()
+    return f"{head}{HIDDEN}" if fields.is_secret(name) else found[0]
+
+
 def _redacted(value: Any) -> Any:
-    # As deep as `app/web/body.py` lets a body be.
+    # As deep as `app/web/body.py` lets a body be. What holds no secret is not copied.
     if isinstance(value, dict):
-        return {name: HIDDEN if fields.is_secret(name) else _redacted(inner) for name, inner in value.items()}
+        hidden = {}
+        for name, inner in value.items():
+            shown = HIDDEN if fields.is_secret(name) else _redacted(inner)
+            if shown is not inner:
+                hidden[name] = shown
+        return {**value, **hidden} if hidden else value
     if isinstance(value, list):
-        return [inner and _redacted(inner) for inner in value]
+        items = [inner and _redacted(inner) for inner in value]
+        return value if all(map(is_, items, value)) else items
     # The message in an envelope of SNS is JSON in a text.
     return text(value) if isinstance(value, str) else value

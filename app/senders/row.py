@@ -65,7 +65,7 @@ class Row:
         title = _title(body, self.note) if effect is Effect.NOTE else None
         labels = fields.labels({"host": first(fields.line, body, self.host)}, *values(body, self.labels))
         return Alert(
-            title=title or _title(body, self.title) or generic.title(webhook, self.source),
+            title=title or _title(body, self.title) or generic.title(webhook),
             source=self.source,
             effect=effect,
             description=_description(body, self.description) or generic.description(webhook),

@@ -6,17 +6,23 @@ import app.senders.fields as fields
 import app.senders.generic as generic
 import app.senders.redact as redact
 from app.alert import Alert, Effect
-from app.senders.fields import Webhook
+from app.senders.fields import Json, Webhook
 
 # A message of SNS has at most so many bytes.
 MESSAGE_LIMIT = 262_144
 
-_CONFIRMATIONS = ("SubscriptionConfirmation", "UnsubscribeConfirmation")
+CONFIRMATION = "SubscriptionConfirmation"
+_CONFIRMATIONS = (CONFIRMATION, "UnsubscribeConfirmation")
+
+
+def is_message(body: Json) -> bool:
+    """Whether a body is an envelope of SNS."""
+    return all(isinstance(body.get(name), str) for name in ("Type", "MessageId", "TopicArn"))
 
 
 def opened(webhook: Webhook) -> Webhook:
     """The message in an envelope, if it is a body of its own (a JSON object); else what was given."""
-    if not _is_envelope(webhook) or _is_confirmation(webhook):
+    if not is_message(webhook.body) or _is_confirmation(webhook):
         return webhook
     message = fields.parsed(webhook.body.get("Message"))
     return Webhook.of(message, webhook.headers) if isinstance(message, dict) else webhook
@@ -24,7 +30,7 @@ def opened(webhook: Webhook) -> Webhook:
 
 def read(webhook: Webhook) -> Alert | None:
     """Plain text that somebody published, or a question about the subscription, which is a note."""
-    if not _is_envelope(webhook):
+    if not is_message(webhook.body):
         return None
     if _is_confirmation(webhook):
         # Without its text: that holds, or leads to, what confirms the subscription.
@@ -35,17 +41,13 @@ def read(webhook: Webhook) -> Alert | None:
     # An array, or one more envelope, is not opened; it may hold secrets.
     message = redact.text(fields.text(body.get("Message"), MESSAGE_LIMIT) or "")
     return Alert(
-        title=fields.line(body.get("Subject")) or fields.first_line(message) or generic.title(webhook, "sns"),
+        title=fields.line(body.get("Subject")) or fields.first_line(message) or generic.title(webhook),
         source="sns",
         description=fields.text(message) or generic.description(webhook),
         started_at=fields.moment(body.get("Timestamp")),
         labels=fields.labels({"topic": body.get("TopicArn")}, body.get("labels")),
         identity=fields.identity(webhook),
     )
-
-
-def _is_envelope(webhook: Webhook) -> bool:
-    return all(isinstance(webhook.body.get(name), str) for name in ("Type", "MessageId", "TopicArn"))
 
 
 def _is_confirmation(webhook: Webhook) -> bool:

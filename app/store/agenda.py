@@ -49,6 +49,11 @@ LEAST_LEARNED = 120
 
 NO_LIMIT = 10**9
 
+# Where not all that is due may leave within the minute, so many of the more urgent may still be waiting for a
+# worker when an incident is taken: as many as workers have on their way at a time. One that got stuck must
+# not hold up all behind it.
+AHEAD_AT_MOST = 100
+
 Limit = tuple[str, int]
 """Name of a budget, and how many events a minute it allows; 0: no limit, they are only counted."""
 
@@ -143,11 +148,11 @@ class Agenda:
     def take(self, incident: Incident, limits: Sequence[Limit], now: datetime, token: str) -> bool:
         """Whether the incident may be sent now; if so it is counted, else parked until its turn.
 
-        Neither, if it is not due any more, or was given to somebody else a moment ago. Nobody overtakes a
-        more urgent incident that is due for the same alert source.
+        Neither, if it is not due any more, or was given to somebody else a moment ago. Where not all that is
+        due for the alert source may leave, the more urgent go first.
         """
         keys, args = _budget(incident.alert_source, limits, now)
-        args += [incident.id, _rank(incident), incident.alert_source, token]
+        args += [incident.id, _rank(incident), incident.alert_source, token, AHEAD_AT_MOST]
         return bool(self._take(keys, args))
 
     def hold_back(self, source: str, limits: Sequence[Limit], until: datetime, now: datetime) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-# The next look comes after 2 s, 4 s, 8 s, …: as far away as the incident is late, up to the last ARGV.
+# The next look comes after 2 s, 4 s, 8 s, …: as far away as the incident is late, up to the last ARGV. What
+# is announced ahead is looked at again soon after it was due: whoever was told may have died.
 NEXT_LOOK = """
 local function next_look(now, due)
-  return math.max(now, due) + math.min(tonumber(ARGV[#ARGV]), math.max(2, now - due))
+  if due > now then
+    return due + 0.5
+  end
+  return now + math.min(tonumber(ARGV[#ARGV]), math.max(2, now - due))
 end
 """
 
@@ -43,11 +47,11 @@ for i = 8, #KEYS do
 end
 """
 
-# More ARGV: ID, rank, name of the alert source, a token.
+# More ARGV: ID, rank, name of the alert source, a token, how many may be ahead.
 TAKE = (
     ROOM
     + """
-local n = #ARGV
+local n = #ARGV - 1
 local id, rank, source, token = ARGV[n - 3], tonumber(ARGV[n - 2]), ARGV[n - 1], ARGV[n]
 local due = redis.call('ZSCORE', KEYS[6], id)
 if not due or tonumber(due) > now then
@@ -68,7 +72,7 @@ if redis.call('ZCARD', KEYS[1]) > room then
     local last = first < class and first + now or string.format('(%.17g', rank)
     ahead = ahead + redis.call('ZCOUNT', KEYS[1], first, last)
   end
-  if ahead >= room then
+  if ahead >= math.min(room, tonumber(ARGV[#ARGV])) then
     redis.call('ZREM', KEYS[4], id)
     return 0
   end

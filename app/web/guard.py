@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from flask import Request
 from pydantic import SecretStr
 
-from app.sns import Sns, is_message
+from app.senders.sns import is_message
+from app.sns import Sns
 from app.web.body import Body
 from config import Config
 

@@ -17,12 +17,13 @@ from app import senders
 from app.gateway import Gateway
 from app.receive import Message, Options, Received, receive
 from app.senders import redact
-from app.sns import CONFIRMATION, Sns, is_message
+from app.senders.sns import CONFIRMATION, is_message
+from app.sns import Sns
 from app.store import Unavailable
 from app.store.rejected import whole_body
 from app.telemetry import log, redactor
 from app.web import present
-from app.web.body import MAX_BODY, BadBody, Body, TooLarge, read_body
+from app.web.body import MAX_BODY, BadBody, Body, TooLarge, packed, read_body, unpacked
 from app.web.guard import Entrance
 
 # What is read and thrown away of a body that is too large, bytes: a sender that is cut off while it still
@@ -132,7 +133,7 @@ def keep_rejected(gateway: Gateway, error: Exception, status: int, sentence: str
         # Proxies repeat a whole URL in headers of their own, with a token in it that may be an old one.
         return SECRET_IN_URL.sub(r"\1<secret>", known(text))
 
-    body = redact.refused(g.raw_body)
+    body = _without_secrets(g.raw_body, request.headers.get("Content-Encoding", ""))
     # First what a replay needs, as only so many are kept.
     headers = sorted(request.headers.items(), key=lambda pair: not pair[0].startswith("Content-"))
     about = {
@@ -148,6 +149,16 @@ def keep_rejected(gateway: Gateway, error: Exception, status: int, sentence: str
         about["body"] = body[:2000].decode("utf-8", "replace")
         log.warning("rejected_not_kept", **about)
     log.warning("rejected", entry=entry, status=status, error=sentence, kind=type(error).__name__)
+
+
+def _without_secrets(raw: bytes, content_encoding: str) -> bytes:
+    """The body as it came, or, if there are secrets in it, packed again without them."""
+    try:
+        data = unpacked(raw, content_encoding)
+    except BadBody:
+        return redact.refused(raw)
+    kept = redact.refused(data)
+    return raw if kept == data else packed(kept, content_encoding)
 
 
 def _read() -> bytes:

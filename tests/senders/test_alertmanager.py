@@ -62,7 +62,7 @@ def test_it_recognises_groups_by_their_body(body: Body, source: str) -> None:
     ],
 )
 def test_the_title_is_the_alertname_and_the_summary(body: Body, title: str) -> None:
-    assert read(body).title == title
+    assert read(body).heading == title
 
 
 @pytest.mark.parametrize(

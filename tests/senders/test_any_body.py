@@ -89,8 +89,8 @@ groups = st.builds(
 
 
 def check(alert: Alert) -> None:
-    assert 0 < len(alert.title) <= 255
-    for line in filter(None, (alert.title, alert.source, alert.service)):
+    assert 0 < len(alert.heading) <= 255
+    for line in filter(None, (alert.heading, alert.source, alert.service)):
         assert len(line.splitlines()) == 1
         assert line == line.strip()
         assert len(line) <= 255
@@ -101,7 +101,13 @@ def check(alert: Alert) -> None:
     assert alert.started_at is None or alert.started_at.tzinfo is UTC
     assert len(alert.labels) <= 64
     assert all(0 < len(name) <= 128 and 0 < len(value) <= 1_024 for name, value in alert.labels.items())
-    for words in (alert.title, alert.source, alert.service or "", alert.description, alert.source_url or ""):
+    for words in (
+        alert.heading,
+        alert.source,
+        alert.service or "",
+        alert.description,
+        alert.source_url or "",
+    ):
         assert b"\0" not in words.encode()
     "".join((*alert.labels, *alert.labels.values())).encode()
 

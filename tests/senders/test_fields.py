@@ -221,6 +221,18 @@ def test_zero_times_and_nonsense_are_no_times(value: object) -> None:
             for bad in ("https://", "http:///x", "//example.com", "example.com", "/x", "https:example")
         ),
         *((bad, None) for bad in ("https://a\nb", "https://a\x00b", "https://a/\u202e", "https://a/\ud800")),
+        *(
+            (bad, None)
+            for bad in (
+                "https://\x00",
+                "https://[",
+                "https://[::1",
+                "https://@/x",
+                "https://?a",
+                "https://#a",
+            )
+        ),
+        ("https://[2001:db8::1]:3000/x", "https://[2001:db8::1]:3000/x"),
         ("https://example.com/" + "x" * 10_000, None),
     ],
 )

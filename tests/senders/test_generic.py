@@ -44,7 +44,7 @@ def test_the_next_field_stands_in_for_one_that_is_absent(absent: object) -> None
     ],
 )
 def test_there_is_always_a_title_of_at_most_255_characters(body: Body, title: str) -> None:
-    assert read(body).title == title
+    assert read(body).heading == title
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,27 @@ def test_a_template_is_recognised_as_that_of_its_sender(page: str) -> None:
     assert (alert.source, alert.identity is not None) == (page, True)
 
 
+@pytest.mark.parametrize(
+    ("page", "placeholder", "value", "said"),
+    [
+        ("checkly", "{{CHECK_ERROR_MESSAGE}}", "expected 503 to equal 200", {"description": "1\n\n%s"}),
+        ("kibana", "{{rule.tags}}", "prod,service:catalog", {"service": "catalog"}),
+        ("datadog", "$TAGS", "env:prod,service:checkout", {"service": "checkout"}),
+        ("zabbix", "{EVENT.TAGSJSON}", '[{"tag":"service","value":"orders"}]', {"service": "orders"}),
+        ("healthchecks", "$TAGS", "prod service:db", {"service": "db"}),
+    ],
+)
+def test_what_a_sender_puts_into_its_template_is_understood(
+    page: str, placeholder: str, value: str, said: dict[str, str]
+) -> None:
+    template = template_of(page)
+    assert placeholder in json.dumps(template)
+    filled = json.loads(json.dumps(template).replace(placeholder, json.dumps(value)[1:-1]))
+    alert = read(sent(filled))
+    for name, expected in said.items():
+        assert getattr(alert, name) == expected.replace("%s", value)
+
+
 def test_the_general_body_says_all_there_is_to_say() -> None:
     [body] = json_of("generic")
     alert = read(body)

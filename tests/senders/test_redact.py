@@ -70,6 +70,27 @@ def test_what_looks_like_a_secret_is_hidden_in_a_refused_body(body: str, kept: s
     assert found == (body.replace(SECRET, redact.HIDDEN) if kept is None else kept)
 
 
+PART = '--b\r\nContent-Disposition: form-data; name="%s"; x=y\r\nContent-Type: text/plain\r\n\r\n%s\r\n'
+
+
+@pytest.mark.parametrize("end", ["--b--\r\n", ""])
+@pytest.mark.parametrize("line_end", ["\r\n", "\n"])
+def test_a_secret_is_hidden_in_a_form_in_parts(end: str, line_end: str) -> None:
+    form = PART % ("title", "kept") + PART % ("ping_url", "%s") + PART % ("Status", "-- kept") + end
+    form = form.replace("\r\n", line_end)
+    found = redact.refused((form % f"a{line_end}{SECRET}").encode()).decode()
+    assert found == form % redact.HIDDEN
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("body", ['{"token": "hunter2"}', '{"routing_key": "hunter2", "a":'])
+def test_what_looks_like_a_secret_is_hidden_in_any_encoding(encoding: str, body: str) -> None:
+    kept = redact.refused(body.encode(encoding))
+    said = kept.decode(json.detect_encoding(kept))
+    assert SECRET not in said
+    assert redact.HIDDEN in said
+
+
 def test_any_bytes_are_kept() -> None:
     assert redact.refused(bytes(range(256))) == bytes(range(256))
 

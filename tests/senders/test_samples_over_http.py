@@ -66,6 +66,11 @@ def test_nothing_that_a_sample_expects_goes_unchecked() -> None:
     told = [sample["expect"] for sample in SAMPLES.values()]
     told += [each for expect in told for each in expect.get("incidents", ())]
     assert {key for expect in told for key in expect} <= CHECKED
+    for name in OBJECTS:
+        expect = SAMPLES[name]["expect"]
+        if expect["status"] != "firing" and "identity" in expect:
+            # It opens nothing that could be looked at: what it belongs to shows its identity.
+            assert (expect["identity"] == "present") == ("identity_same_as" in expect), name
 
 
 @pytest.mark.parametrize("name", OBJECTS)
@@ -79,6 +84,8 @@ def test_a_sample_becomes_what_it_should(service: Service, name: str) -> None:
     else:
         assert answer.json()["incident"] is None
         assert service.ask("/api/incidents")["incidents"] == []
+        log = service.log.getvalue()
+        assert f"source={expect['source']} effect={expect['status']} " in log
 
 
 @pytest.mark.parametrize("name", ARRAYS)
@@ -90,7 +97,8 @@ def test_each_element_of_an_array_becomes_what_it_should(service: Service, name:
     assert answer.json()["count"] == len(incidents) == expect["count"]
     for incident, each in zip(incidents, expect["incidents"], strict=True):
         assert each.get("status", "firing") == "firing"
-        check(service.show(incident), {"source": SAMPLES[name]["sender"], **each})
+        source = expect.get("source", SAMPLES[name]["sender"])
+        check(service.show(incident), {"source": source, **each})
     again = service.send(name).json()["incidents"]
     without = [each.get("identity", "absent") == "absent" for each in expect["incidents"]]
     assert [one["id"] != other["id"] for one, other in zip(incidents, again, strict=True)] == without

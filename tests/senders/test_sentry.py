@@ -82,7 +82,7 @@ def test_a_metric_alert_is_no_issue_of_the_same_number() -> None:
 def test_other_hooks_are_notes_but_a_problem_that_is_not_understood_pages(hook: str, effect: Effect) -> None:
     alert = read({"action": "created", "data": {"x": 1}}, {"Sentry-Hook-Resource": hook})
     assert (alert.source, alert.effect, alert.identity) == ("sentry", effect, None)
-    assert hook in alert.title
+    assert hook in alert.heading
 
 
 def test_a_hook_is_known_without_its_header() -> None:

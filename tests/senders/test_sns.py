@@ -51,7 +51,7 @@ def test_an_envelope_is_opened_once_and_not_again_inside() -> None:
 )
 def test_anything_but_an_object_is_plain_text(changes: Body, title: str) -> None:
     alert = read({**SAMPLES["sns_07_plain_text"]["body"], **changes})
-    assert (alert.source, alert.title, alert.effect) == ("sns", title, Effect.FIRING)
+    assert (alert.source, alert.heading, alert.effect) == ("sns", title, Effect.FIRING)
 
 
 @pytest.mark.parametrize("kind", ["SubscriptionConfirmation", "UnsubscribeConfirmation"])
@@ -62,7 +62,7 @@ def test_a_question_about_the_subscription_is_a_note_without_what_confirms_it(
     sample = SAMPLES["cloudwatch_06_subscription_confirmation"]["body"]
     alert = read({**sample, "Type": kind, "Message": message})
     assert (alert.source, alert.effect, alert.identity) == ("sns", Effect.NOTE, None)
-    assert sample["TopicArn"] in alert.title
+    assert sample["TopicArn"] in alert.heading
     assert sample["Token"] not in repr(alert)
 
 
@@ -131,8 +131,13 @@ def test_each_contributor_to_an_alarm_is_a_problem_of_its_own() -> None:
         len({read(one).identity for one in (ALARM, contributor, {**ALARM, "AlarmContributorId": "c2"})}) == 3
     )
     event = {**EVENT, "detail-type": "CloudWatch Alarm Contributor State Change"}
-    event["detail"] = {**EVENT["detail"], "alarmContributor": {"id": "c1"}}
+    event["detail"] = {
+        **EVENT["detail"],
+        "alarmContributor": {"id": "c1", "attributes": {"TableName": "orders"}},
+    }
     assert read(event).identity == read(contributor).identity
+    told = {**contributor, "AlarmContributorAttributes": {"TableName": "orders"}}
+    assert read(event).labels["TableName"] == read(told).labels["TableName"] == "orders"
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ def test_a_word_of_the_sender_has_its_effect(name: str, path: str, word: object,
 def test_a_note_says_what_happened(name: str, changes: Body, title: str) -> None:
     alert = read(sample(name, **changes))
     assert alert.effect is Effect.NOTE
-    assert alert.title.startswith(title)
+    assert alert.heading.startswith(title)
 
 
 SEVERITIES: list[tuple[str, str, dict[Any, str | None]]] = [
@@ -288,7 +288,7 @@ def test_what_is_half_of_a_known_form_is_completed_by_the_general_rules(
     body: Body, source: str, title: str
 ) -> None:
     alert = read(body)
-    assert (alert.source, alert.title) == (source, title)
+    assert (alert.source, alert.heading) == (source, title)
 
 
 @pytest.mark.parametrize("row", table.ROWS, ids=lambda row: f"{row.source} {row.kind}".strip())

@@ -12,7 +12,7 @@ import redis
 from app.alert import Alert, Severity
 from app.incident import Incident
 from app.store import Store
-from app.store.agenda import AHEAD, DUE, GRACE, LEAST_LEARNED, LOOK, Limit
+from app.store.agenda import AHEAD, AHEAD_AT_MOST, DUE, GRACE, LEAST_LEARNED, LOOK, Limit
 from tests.store.test_incidents import acknowledge, change, put
 
 NOW = datetime(2026, 3, 4, 3, 0, tzinfo=UTC)
@@ -167,6 +167,24 @@ def test_nobody_overtakes_a_more_urgent_incident_that_is_due(store: Store) -> No
     free_again = NOW + timedelta(seconds=61)
     # What is not due yet keeps nobody waiting.
     assert store.agenda.take(due("newcomer", "low"), limits, free_again, "3")
+
+
+def test_the_first_of_a_crowd_that_does_not_fit_are_the_most_urgent(store: Store) -> None:
+    limits = [("source:default", 3 * AHEAD_AT_MOST)]
+    urgent = [due(f"urgent {n}", "critical") for n in range(AHEAD_AT_MOST)]
+    others = [due(f"other {n}", "low") for n in range(3 * AHEAD_AT_MOST)]
+    put(store, *urgent, *others)
+    # There is room for it, but the more urgent have not been taken.
+    assert not store.agenda.take(others[0], limits, NOW, "0")
+    assert store.agenda.take(urgent[0], limits, NOW, "1")
+    # One that nobody comes for does not hold up the others for ever.
+    assert store.agenda.take(others[0], limits, NOW, "2")
+
+
+def test_where_all_fit_nobody_waits_for_anybody(store: Store) -> None:
+    others = [due(f"other {n}", "low") for n in range(AHEAD_AT_MOST)]
+    put(store, *(due(f"urgent {n}", "critical") for n in range(AHEAD_AT_MOST)), *others)
+    assert store.agenda.take(others[0], [("source:default", 2 * AHEAD_AT_MOST)], NOW, "0")
 
 
 def test_a_refusal_teaches_how_much_the_provider_takes_in_a_minute(store: Store) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -56,15 +58,17 @@ class Alertmanager:
         return sum(float(line.split()[-1]) for line in lines if line.startswith(start))
 
 
-def configuration(url: str, **http: Any) -> dict[str, Any]:
-    webhook = {"url": url, "send_resolved": True, **({"http_config": http} if http else {})}
+def configuration(
+    url: str, *, max_alerts: int = 0, repeat_interval: str = INTERVAL, **http: Any
+) -> dict[str, Any]:
+    webhook = {"url": url, "max_alerts": max_alerts, **({"http_config": http} if http else {})}
     return {
         "route": {
             "receiver": "versus",
             "group_by": ["alertname"],
             "group_wait": "0s",
             "group_interval": INTERVAL,
-            "repeat_interval": INTERVAL,
+            "repeat_interval": repeat_interval,
         },
         "receivers": [{"name": "versus", "webhook_configs": [webhook]}],
     }
@@ -161,6 +165,18 @@ def sent(stack: Stack, incident: dict[str, Any]) -> list[str]:
     return [event.body["status"] for event in stack.simulator.events(incident["id"])]
 
 
+def at_once(do: Callable[[Alertmanager], None], to: Sequence[Alertmanager]) -> None:
+    """To each of them, all at the same time."""
+    gate = threading.Barrier(len(to))
+
+    def one(each: Alertmanager) -> None:
+        gate.wait()
+        do(each)
+
+    with ThreadPoolExecutor(len(to)) as senders:
+        list(senders.map(one, to))
+
+
 def test_an_alert_that_fires_is_one_incident_that_says_what_prometheus_said(
     stack: Stack, alertmanager: Alertmanager, name: str
 ) -> None:
@@ -241,15 +257,78 @@ def test_an_alert_that_fires_again_after_its_end_is_a_new_incident(
     stack.wait_for_state(second, "resolved")
 
 
+@pytest.fixture
+def truncating(stack: Stack, tmp_path: Path) -> Iterator[Alertmanager]:
+    """One that lists a single alert of each group, and pages at once."""
+    url = f"{stack.base}/api/incidents?oncall_wait_minutes=0"
+    with running(tmp_path / "truncating", configuration(url, max_alerts=1)) as one:
+        yield one
+
+
+def test_a_group_of_which_only_a_part_is_listed_is_paged_once_until_it_is_over(
+    stack: Stack, truncating: Alertmanager, name: str
+) -> None:
+    truncating.post(*(alert(name, instance=instance) for instance in ("db-7", "db-8", "db-9")))
+    incident = the_incident(stack, name)
+    stack.wait_for_state(incident, "escalated")
+    assert firing(stack, incident) == {"db-7"}
+    assert "2 more that the sender did not list" in stack.show(incident)["description"]
+    # The one that is listed last, lest Alertmanager looks at the group before it has them all.
+    truncating.post(*(alert(name, instance=instance, over=True) for instance in ("db-9", "db-8", "db-7")))
+    stack.wait_for_state(incident, "resolved")
+    wait_until(lambda: sent(stack, incident) == ["firing", "resolved"], "one page, one all-clear")
+    assert len(incidents(stack, name)) == 1
+
+
+def test_what_fires_on_behind_a_list_that_was_cut_pages_again(
+    stack: Stack, truncating: Alertmanager, name: str
+) -> None:
+    # Alertmanager cuts the list first, and then says "resolved" of a group whose listed alerts are.
+    truncating.post(*(alert(name, instance=instance) for instance in ("db-7", "db-8")))
+    first = the_incident(stack, name)
+    truncating.post(alert(name, instance="db-7", over=True))
+    stack.wait_for_state(first, "resolved")
+    second, _ = wait_until(lambda: len(found := incidents(stack, name)) == 2 and found, "a second incident")
+    stack.wait_for_state(second, "escalated")
+    assert firing(stack, second) == {"db-8"}
+    truncating.post(alert(name, instance="db-8", over=True))
+    stack.wait_for_state(second, "resolved")
+
+
+def test_two_that_say_the_same_at_the_same_time_are_one_incident_and_one_page(
+    stack: Stack, tmp_path: Path, name: str
+) -> None:
+    # They do not know of each other, as when their network is cut in two; each tells what changes, once.
+    url = f"{stack.base}/api/incidents?oncall_wait_minutes=0"
+    config = configuration(url, repeat_interval="1h")
+    with running(tmp_path / "one", config) as one, running(tmp_path / "other", config) as other:
+        both = (one, other)
+        at_once(lambda each: each.post(alert(name)), both)
+        incident = the_incident(stack, name)
+        repeated(stack, {**incident, "occurrences": 1}, 1)
+        stack.wait_for_state(incident, "escalated")
+        at_once(lambda each: each.post(alert(name, over=True)), both)
+        wait_until(lambda: all(each.count("notifications_total") == 2 for each in both), "both told the end")
+        wait_until(lambda: sent(stack, incident) == ["firing", "resolved"], "one page, one all-clear")
+        [shown] = incidents(stack, name)
+        assert (shown["state"], shown["occurrences"]) == ("resolved", 2)
+        assert [each.count("notifications_failed_total") for each in both] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    "credentials",
+    [
+        {"authorization": {"type": "Bearer", "credentials": INTAKE_SECRET}},
+        {"basic_auth": {"username": "alertmanager", "password": INTAKE_SECRET}},
+    ],
+    ids=["bearer", "basic"],
+)
 def test_what_we_could_not_take_is_sent_again_with_the_secret_until_we_can(
-    own: Callable[..., Stack], tmp_path: Path, name: str
+    own: Callable[..., Stack], tmp_path: Path, name: str, credentials: dict[str, Any]
 ) -> None:
     stack = own(config={"intake_secret": INTAKE_SECRET})
     # Nobody would be paged, so that there is nothing to do without Redis but to ask for a repetition.
-    config = configuration(
-        f"{stack.base}/api/incidents?oncall_enable=false",
-        authorization={"type": "Bearer", "credentials": INTAKE_SECRET},
-    )
+    config = configuration(f"{stack.base}/api/incidents?oncall_enable=false", **credentials)
     with running(tmp_path / "alertmanager", config) as alertmanager:
         stack.redis.kill()
         alertmanager.post(alert(name))

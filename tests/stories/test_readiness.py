@@ -69,6 +69,17 @@ def test_a_worker_that_hangs_leaves_a_page_overdue(own: Callable[..., Stack]) ->
     assert stack.show(incident)["state"] == "escalated"
 
 
+def test_a_page_that_incident_io_refuses_again_and_again_is_overdue(own: Callable[..., Stack]) -> None:
+    stack = own()
+    stack.simulator.answer_with(500)
+    incident = stack.report(0)
+    wait_until(lambda: "overdue" in wrong(stack), "told that a page is overdue", TOLD_WITHIN)
+    stack.simulator.clear()
+    # Its pause has grown to 32 s by now.
+    stack.wait_for_state(incident, "escalated", within=60)
+    wait_until(lambda: wrong(stack) == {}, "well again once the page is out")
+
+
 # -- the heartbeat ------------------------------------------------------------------------------------------
 
 

@@ -184,6 +184,18 @@ def test_it_counts_the_depth_of_each_incident_on_its_own(frame: str) -> None:
     assert "too deep" in refusal(frame % f'{{"a":{deepest}}}')
 
 
+@pytest.mark.parametrize(
+    "text", ["[" * 500, "]" * 500, r"\"[[", r"\\", '\\\\\\"' + "{" * 500, "ü[" * 500, "\ud800[" * 500]
+)
+def test_brackets_in_texts_are_no_depth(text: str) -> None:
+    deepest = json.dumps({text: [text, {text: text}]})
+    wrapped = '{"a":' * (MAX_DEPTH - 3) + deepest + "}" * (MAX_DEPTH - 3)
+
+    assert list(read(wrapped).elements[0]) == ["a"]
+    closing = json.dumps("]}" * 200)
+    assert "too deep" in refusal(f'{{"a":[{closing},' * MAX_DEPTH + "1" + "]}" * MAX_DEPTH)
+
+
 # -- size and time -------------------------------------------------------------------------------------
 
 
