@@ -12,11 +12,13 @@ import redis
 from app.alert import Alert, Severity
 from app.incident import Incident
 from app.store import Store
-from app.store.agenda import AHEAD, AHEAD_AT_MOST, DUE, GRACE, LEAST_LEARNED, LOOK, Limit
+from app.store.agenda import AHEAD, DUE, GRACE, LEAST_LEARNED, LOOK, Limit
 from tests.store.test_incidents import acknowledge, change, put
 
 NOW = datetime(2026, 3, 4, 3, 0, tzinfo=UTC)
 SOON = NOW + timedelta(minutes=2)
+# As many as workers have on their way at a time, and may be ahead of one that is taken.
+CROWD = 100
 UNLIMITED = [("source:default", 0)]
 LIMITS = [("source:default", 3), ("key:default", 5)]
 
@@ -170,9 +172,9 @@ def test_nobody_overtakes_a_more_urgent_incident_that_is_due(store: Store) -> No
 
 
 def test_the_first_of_a_crowd_that_does_not_fit_are_the_most_urgent(store: Store) -> None:
-    limits = [("source:default", 3 * AHEAD_AT_MOST)]
-    urgent = [due(f"urgent {n}", "critical") for n in range(AHEAD_AT_MOST)]
-    others = [due(f"other {n}", "low") for n in range(3 * AHEAD_AT_MOST)]
+    limits = [("source:default", 3 * CROWD)]
+    urgent = [due(f"urgent {n}", "critical") for n in range(CROWD)]
+    others = [due(f"other {n}", "low") for n in range(3 * CROWD)]
     put(store, *urgent, *others)
     # There is room for it, but the more urgent have not been taken.
     assert not store.agenda.take(others[0], limits, NOW, "0")
@@ -182,9 +184,9 @@ def test_the_first_of_a_crowd_that_does_not_fit_are_the_most_urgent(store: Store
 
 
 def test_where_all_fit_nobody_waits_for_anybody(store: Store) -> None:
-    others = [due(f"other {n}", "low") for n in range(AHEAD_AT_MOST)]
-    put(store, *(due(f"urgent {n}", "critical") for n in range(AHEAD_AT_MOST)), *others)
-    assert store.agenda.take(others[0], [("source:default", 2 * AHEAD_AT_MOST)], NOW, "0")
+    others = [due(f"other {n}", "low") for n in range(CROWD)]
+    put(store, *(due(f"urgent {n}", "critical") for n in range(CROWD)), *others)
+    assert store.agenda.take(others[0], [("source:default", 2 * CROWD)], NOW, "0")
 
 
 def test_a_refusal_teaches_how_much_the_provider_takes_in_a_minute(store: Store) -> None:
