@@ -81,7 +81,9 @@ def _tried(mutation: Mutation, *, chaos: bool) -> tuple[Row, bool | None]:
 
 
 def _told(found: Finding) -> str:
-    return found.what if found.noticed else f"NOT CAUGHT ({found.what})"
+    if found.noticed is None:
+        print(found.what, file=sys.stderr)
+    return found.what if found.noticed else f"NOT CAUGHT ({found.what.partition(':')[0]})"
 
 
 def _table(rows: Sequence[Row]) -> str:

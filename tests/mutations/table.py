@@ -290,6 +290,14 @@ MUTATIONS: tuple[Mutation, ...] = (
         Chaos(31, "what_is_due_is_paged"),
     ),
     Mutation(
+        "told_ahead_and_forgotten",
+        "What was announced ahead, to a worker that died, is looked at again only a day after it was due.",
+        SCRIPTS,
+        "    return due + 0.5",
+        "    return due + 86400",
+        OF_AGENDA,
+    ),
+    Mutation(
         "sweep_ends_with_its_first_error",
         "A bug in one look ends the second hand of that worker for good.",
         SWEEP,
@@ -385,8 +393,16 @@ MUTATIONS: tuple[Mutation, ...] = (
         "budget_not_enforced",
         "More events leave within a minute than incident.io takes.",
         SCRIPTS,
-        "  if ahead >= room then",
+        "  if ahead >= math.min(room, tonumber(ARGV[#ARGV])) then",
         "  if false then",
+        OF_AGENDA,
+    ),
+    Mutation(
+        "crowd_out_of_order",
+        "In a crowd that does not fit, the first to leave are whoever was asked for first.",
+        SCRIPTS,
+        "  if ahead >= math.min(room, tonumber(ARGV[#ARGV])) then",
+        "  if ahead >= room then",
         OF_AGENDA,
     ),
     Mutation(

@@ -50,6 +50,15 @@ def test_an_incident_without_a_message_is_looked_at_ahead_of_time(store: Store) 
     assert (look.incident_id, look.due_at) == ("a", at.timestamp())
 
 
+def test_what_was_announced_ahead_is_looked_at_again_as_soon_as_it_is_late(store: Store) -> None:
+    """Whoever was told may have died."""
+    at = NOW + timedelta(hours=2)
+    put(store, due("a", at=at))
+    assert looked(store, at - AHEAD) == ["a"]
+    assert looked(store, at + GRACE - timedelta(milliseconds=1)) == []
+    assert looked(store, at + GRACE) == ["a"]
+
+
 def test_an_announced_incident_is_looked_at_only_when_it_is_late(store: Store) -> None:
     put(store, due("a"), announced=True)
     assert looked(store, NOW + GRACE - timedelta(milliseconds=1)) == []
