@@ -260,12 +260,13 @@ class Incident:
         return replace(ended._owing_nothing(), state=State.ESCALATED)
 
     def _delivered_late(self, now: datetime, detail: str) -> Incident:
-        # A worker slept through its lease and then got its event through. If that was the page, and the
-        # problem is over, the provider has an alert open that nobody would close.
+        # A worker slept through its lease and then got its page through. If the problem is over, nobody else
+        # would close the alert: an all-clear that is under way may have been there before.
         late = self._noted(now, "delivered_late", detail)
         late = replace(late, page_may_be_out=True, escalated_at=self.escalated_at or now)
-        if self.state is State.RESOLVED and self.owes is None:
-            return late._owing("resolved", since=now, at=now)
+        if self.state is State.RESOLVED:
+            at = max(now, self.claim.until) if self.claim else now
+            return replace(late, claim=None)._owing("resolved", since=now, at=at)
         return late
 
     def refused(

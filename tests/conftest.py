@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import redis
 
+from app import telemetry
 from app.gateway import Gateway
 from app.links import Links
 from app.store import Store
@@ -79,3 +82,15 @@ def secure(server: EmbeddedRedis, tls: Certificates) -> Iterator[Relay]:
     relay = Relay(server.port, tls.server)
     yield relay
     relay.stop()
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """What is logged from here on."""
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    stream = io.StringIO()
+    telemetry.configure([], stream)
+    yield stream
+    root.handlers = handlers
+    root.setLevel(level)

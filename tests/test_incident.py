@@ -227,6 +227,18 @@ def test_a_page_after_its_lease_does_not_end_another_workers_claim() -> None:
     assert after.timeline[-1].event == "delivered_late"
 
 
+def test_a_late_page_is_followed_by_another_all_clear_than_the_one_under_way() -> None:
+    resolved = IN_FLIGHT.claimed("u", LATER, LEASE).delivered("u", LATER, "202").resolved("ops", LATER)
+    clearing = resolved.claimed("v", LATER, LEASE)
+    # The worker that held the first claim wakes up, and its page is out; the all-clear may have been before.
+    late = clearing.delivered("t", LATER, "202")
+    assert (late.owes, late.next_attempt_at) == ("resolved", LATER + LEASE)
+    after = late.delivered("v", LATER, "202")
+    assert after.owes == "resolved"
+    again = after.claimed("w", LATER, LEASE).delivered("w", LATER, "202")
+    assert (again.owes, again.timeline[-1].event) == (None, "all_clear_sent")
+
+
 def test_an_all_clear_that_was_delivered_ends_everything() -> None:
     done = ALL_CLEAR_IN_FLIGHT.delivered("u", LATER, "202")
     assert (done.owes, done.claim, done.next_attempt_at) == (None, None, None)

@@ -149,8 +149,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "no_all_clear_after_a_late_page",
         "A worker that slept through its lease leaves an alert open that nobody closes.",
         INCIDENT,
-        "        if self.state is State.RESOLVED and self.owes is None:",
-        "        if False:",
+        "        if self.state is State.RESOLVED:\n            at = max",
+        "        if False:\n            at = max",
         OF_DELIVER,
     ),
     Mutation(

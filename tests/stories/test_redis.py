@@ -134,7 +134,7 @@ def test_a_worker_that_gossips_goes_on_too(tmp_path: Path) -> None:
         hold(stack.ready(), 600)
         kill(stack)
         pages_again(stack)
-        # Here kombu's own books of messages end the worker: 'NoneType' object has no attribute 'hostname'.
+        # Where kombu keeps its own books of messages, giving them back here has ended a worker.
         assert worker.poll() is None
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import redis
 
-from app import actions, telemetry
+from app import actions
 from app.alert import Alert
 from app.deliver import deliver
 from app.gateway import Gateway
@@ -311,18 +310,6 @@ def test_a_tick_sends_the_heartbeat_while_all_is_well(
 
 
 # -- the thread that ticks --------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def log() -> Iterator[io.StringIO]:
-    """What is logged from here on."""
-    root = logging.getLogger()
-    handlers, level = root.handlers, root.level
-    stream = io.StringIO()
-    telemetry.configure([], stream)
-    yield stream
-    root.handlers = handlers
-    root.setLevel(level)
 
 
 @pytest.mark.parametrize(
