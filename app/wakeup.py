@@ -24,8 +24,8 @@ from config.redis_address import RedisAddress, redis_address
 DELIVER = "versus.deliver"
 """Name of the task that a knock starts; `tasks/deliver.py` registers itself under it."""
 
-# A message with a countdown lies in one worker's memory, and past the broker's visibility timeout (an hour)
-# it is delivered again and again. Longer waits, and what comes on top of many, are left to the sweep.
+# A message with a countdown lies in the memory of one worker, and is lost with it. Longer waits, and what
+# comes on top of many, are left to the sweep, so that a storm costs a worker neither memory nor start-up.
 LONGEST_COUNTDOWN = timedelta(minutes=15)
 MOST_MESSAGES = 5_000
 # Publishing costs ten times what storing does: one request may not make its sender wait for thousands.
@@ -46,7 +46,6 @@ def broker_settings(redis_url: str, *, timeout: float = 3.0) -> dict[str, object
     """
     address = redis_address(redis_url)
     options: dict[str, object] = {
-        "visibility_timeout": 3600,
         "global_keyprefix": "versus:broker:",
         # A connection that is half open is found out and replaced after so many seconds.
         "health_check_interval": 5,

@@ -20,7 +20,6 @@ from app.wakeup import (
     MOST_MESSAGES,
     SLACK_SECONDS,
     Wakeup,
-    broker_settings,
     worth_announcing,
 )
 from local.embedded import free_port
@@ -64,11 +63,6 @@ def test_a_message_is_for_short_waits_and_quiet_times(
     wait: timedelta | None, at_once: int, pending: int, worth: bool
 ) -> None:
     assert worth_announcing(waiting(wait), NOW, at_once=at_once, pending=pending) is worth
-
-
-def test_no_countdown_comes_near_the_visibility_timeout_of_the_broker() -> None:
-    options: Any = broker_settings("redis://localhost:6379/0")["broker_transport_options"]
-    assert LONGEST_COUNTDOWN.total_seconds() * 2 < options["visibility_timeout"]
 
 
 def test_a_knock_carries_an_id_and_what_to_say_if_its_record_is_lost(redis_url: str) -> None:
