@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def main() -> int:
     environ = with_our_programs(os.environ)
     embedded = None
     if not config.redis.configured:
-        embedded = EmbeddedRedis(Path("data")).start()
+        embedded = EmbeddedRedis(Path("data"), port=usual_port()).start()
         environ["REDIS_URL"] = embedded.url
         print(f"No Redis is configured: using an embedded one at {embedded.url}, data in ./data")
     print(f"Send incidents to http://localhost:{config.port}/api/incidents")
@@ -48,6 +49,16 @@ def main() -> int:
             embedded.stop()
     code: int = manager.returncode or 0
     return code
+
+
+def usual_port() -> int:
+    """Where `versus drill` looks for Redis when none is configured; 0 if somebody else is there."""
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", 6379))
+        except OSError:
+            return 0
+    return 6379
 
 
 if __name__ == "__main__":
