@@ -31,7 +31,7 @@ def page_now(gateway: Gateway, incident_id: str, by: str) -> Incident:
 
 def note_link_opened(gateway: Gateway, incident_id: str) -> Incident:
     """Put on the timeline that somebody, or a program, opened the acknowledgement link."""
-    return _act(gateway, incident_id, "link_opened", lambda i, now: i.link_opened(now))
+    return _act(gateway, incident_id, "link_opened", lambda i, now: i.noted(now, "link_opened"))
 
 
 def _act(

@@ -107,6 +107,7 @@ def recorded(incident: Incident, token: str, outcome: Outcome, now: datetime, pa
         token,
         now,
         outcome.detail,
+        reason=outcome.reason,
         again_at=None if give_up else now + pause,
         failed=misconfigured or give_up,
         uncertain=outcome.uncertain,

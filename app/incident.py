@@ -13,13 +13,10 @@ from enum import StrEnum
 from typing import Literal
 
 from app.alert import SEVERITIES, Alert, Severity, most_severe
+from app.timeline import Entry, continued, rfc3339
 
 Kind = Literal["firing", "resolved"]
 """What an event says to the provider."""
-
-# The timeline keeps its beginning (why somebody was paged) and its end (what holds now).
-TIMELINE_HEAD = 40
-TIMELINE_TAIL = 160
 
 
 class State(StrEnum):
@@ -41,15 +38,6 @@ class State(StrEnum):
 
 class NotAllowed(Exception):
     """The move can't be made from the incident's state; the text says why in one sentence."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One line of an incident's timeline."""
-
-    at: datetime
-    event: str
-    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +76,11 @@ class Incident:
     resolved_at: datetime | None = None
     attempts: int = 0
     last_error: str | None = None
+    last_reason: str | None = None
+    """The one word for `last_error`, as in log and metrics."""
+
+    channels: tuple[str, ...] | None = None
+    """The targets of notices that a request named (see `app/notice.py`); None: the default channels."""
 
     owes: Kind | None = None
     """The event that the provider has yet to take."""
@@ -107,7 +100,13 @@ class Incident:
 
     @staticmethod
     def opened(
-        incident_id: str, alert: Alert, now: datetime, *, due_at: datetime | None, alert_source: str
+        incident_id: str,
+        alert: Alert,
+        now: datetime,
+        *,
+        due_at: datetime | None,
+        alert_source: str,
+        channels: tuple[str, ...] | None = None,
     ) -> Incident:
         """A new problem; it pages at `due_at` unless somebody acknowledges, or never when that is None."""
         incident = Incident(
@@ -124,8 +123,9 @@ class Incident:
             labels=alert.labels,
             identity=alert.identity,
             alert_source=alert_source,
+            channels=channels,
         )
-        return incident._noted(now, "received", f"from {alert.source}")._awaiting(now, due_at, alert_source)
+        return incident.noted(now, "received", f"from {alert.source}")._awaiting(now, due_at, alert_source)
 
     @staticmethod
     def lost(incident_id: str, now: datetime, *, title: str, alert_source: str) -> Incident:
@@ -135,7 +135,7 @@ class Incident:
             source="versus",
             description="The record of this incident was lost. Nobody is known to have acknowledged it.",
         )
-        return Incident.opened(incident_id, alert, now, due_at=now, alert_source=alert_source)._noted(
+        return Incident.opened(incident_id, alert, now, due_at=now, alert_source=alert_source).noted(
             now, "record_lost", "paging, because nobody is known to have acknowledged"
         )
 
@@ -158,20 +158,20 @@ class Incident:
             started_at=self.started_at or alert.started_at,
             labels={**self.labels, **alert.labels},
             occurrences=self.occurrences + 1,
-        )._noted(now, "repeated", f"occurrence {self.occurrences + 1}")
+        ).noted(now, "repeated", f"occurrence {self.occurrences + 1}")
         if self.state is State.OPEN:
             return repeated._awaiting(now, due_at, alert_source)
         return repeated
 
     def commented(self, alert: Alert, now: datetime) -> Incident:
         """The sender told something that neither starts nor ends the problem."""
-        return self._noted(now, "note", alert.heading)
+        return self.noted(now, "note", alert.heading)
 
     def _awaiting(self, now: datetime, due_at: datetime | None, alert_source: str) -> Incident:
         if due_at is None:
             return self
         waiting = replace(self, state=State.PENDING, due_at=due_at, alert_source=alert_source)
-        return waiting._owing("firing", since=due_at, at=due_at)._noted(
+        return waiting._owing("firing", since=due_at, at=due_at).noted(
             now, "waiting", f"pages at {rfc3339(due_at)} unless acknowledged"
         )
 
@@ -191,13 +191,13 @@ class Incident:
         # The claim stays: the worker that holds it still has to write down how its attempt ended.
         return replace(
             self._owing_nothing(), state=State.ACKNOWLEDGED, acknowledged_at=now, acknowledged_by=by
-        )._noted(now, "acknowledged", detail)
+        ).noted(now, "acknowledged", detail)
 
     def resolved(self, by: str, now: datetime) -> Incident:
         """The problem is over; if the provider has the page, or may have it, it is owed the all-clear."""
         if self.state is State.RESOLVED:
             return self
-        resolved = replace(self._owing_nothing(), state=State.RESOLVED, resolved_at=now)._noted(
+        resolved = replace(self._owing_nothing(), state=State.RESOLVED, resolved_at=now).noted(
             now, "resolved", f"by {by}"
         )
         if self.claim is not None and self._in_flight(now):
@@ -216,11 +216,7 @@ class Incident:
         if self._in_flight(now):
             raise NotAllowed("The page is being sent right now.")
         pending = replace(self, state=State.PENDING, due_at=now, acknowledged_at=None, acknowledged_by=None)
-        return pending._owing("firing", since=now, at=now)._noted(now, "page_now", f"by {by}")
-
-    def link_opened(self, now: datetime) -> Incident:
-        """Somebody, or a program that scans mail, looked at the acknowledgement page."""
-        return self._noted(now, "link_opened")
+        return pending._owing("firing", since=now, at=now).noted(now, "page_now", f"by {by}")
 
     # -- what a worker does --------------------------------------------------------------------------
 
@@ -242,17 +238,17 @@ class Incident:
             page_may_be_out=self.page_may_be_out or self.claim is not None,
             claim=Claim(token, self.owes, until),
             next_attempt_at=until,
-        )._noted(now, "attempt", f"{self.attempts + 1} to page" if paging else "to send the all-clear")
+        ).noted(now, "attempt", f"{self.attempts + 1} to page" if paging else "to send the all-clear")
 
     def delivered(self, token: str, now: datetime, detail: str) -> Incident:
         """The provider took the event. True whoever holds the claim by now."""
         if self.claim is None or self.claim.token != token:
             return self._delivered_late(now, detail)
-        ended = replace(self, claim=None, last_error=None, failures=0)
+        ended = replace(self, claim=None, last_error=None, last_reason=None, failures=0)
         if self.claim.kind == "resolved":
-            return ended._owing_nothing()._noted(now, "all_clear_sent", detail)
+            return ended._owing_nothing().noted(now, "all_clear_sent", detail)
         ended = replace(ended, escalated_at=self.escalated_at or now, page_may_be_out=True)
-        ended = ended._noted(now, "escalated", detail)
+        ended = ended.noted(now, "escalated", detail)
         if self.state is State.RESOLVED:
             return ended._owing("resolved", since=now, at=now)
         if self.state is State.ACKNOWLEDGED:
@@ -262,7 +258,7 @@ class Incident:
     def _delivered_late(self, now: datetime, detail: str) -> Incident:
         # A worker slept through its lease and then got its page through. If the problem is over, nobody else
         # would close the alert: an all-clear that is under way may have been there before.
-        late = self._noted(now, "delivered_late", detail)
+        late = self.noted(now, "delivered_late", detail)
         late = replace(late, page_may_be_out=True, escalated_at=self.escalated_at or now)
         if self.state is State.RESOLVED:
             at = max(now, self.claim.until) if self.claim else now
@@ -273,27 +269,30 @@ class Incident:
         self,
         token: str,
         now: datetime,
-        reason: str,
+        detail: str,
         *,
+        reason: str,
         again_at: datetime | None,
         failed: bool,
         uncertain: bool,
     ) -> Incident:
         """The attempt brought nothing.
 
-        `again_at`: the next attempt, None to give up. `failed`: somebody has to mend the configuration, or we
-        gave up. `uncertain`: the provider may have taken the event although no answer came.
+        `detail`: a sentence, `reason`: one word for it. `again_at`: the next attempt, None to give up.
+        `failed`: somebody has to mend the configuration, or we gave up. `uncertain`: the provider may have
+        taken the event although no answer came.
         """
         if self.claim is None or self.claim.token != token:
-            return self._noted(now, "attempt_failed", f"{reason} (after its lease)")
+            return self.noted(now, "attempt_failed", f"{detail} (after its lease)")
         paging = self.claim.kind == "firing"
         ended = replace(
             self,
             claim=None,
-            last_error=reason,
+            last_error=detail,
+            last_reason=reason,
             failures=self.failures + 1,
             page_may_be_out=self.page_may_be_out or (paging and uncertain),
-        )._noted(now, "attempt_failed", reason)
+        ).noted(now, "attempt_failed", detail)
         if paging and self.state is State.RESOLVED:
             # Resolved meanwhile: the all-clear if the page may be out, else nothing is left to do.
             return (
@@ -304,7 +303,7 @@ class Incident:
         if self.owes is None:
             return ended
         if again_at is None:
-            ended = ended._owing_nothing()._noted(now, "gave_up", reason)
+            ended = ended._owing_nothing().noted(now, "gave_up", detail)
         else:
             ended = replace(ended, next_attempt_at=again_at)
         return replace(ended, state=State.FAILED) if paging and failed else ended
@@ -337,13 +336,6 @@ class Incident:
     def _owing_nothing(self) -> Incident:
         return replace(self, owes=None, owed_since=None, next_attempt_at=None, failures=0)
 
-    def _noted(self, now: datetime, event: str, detail: str = "") -> Incident:
-        timeline = (*self.timeline, Entry(now, event, detail))
-        if len(timeline) > TIMELINE_HEAD + TIMELINE_TAIL:
-            timeline = timeline[:TIMELINE_HEAD] + timeline[-TIMELINE_TAIL:]
-        return replace(self, timeline=timeline)
-
-
-def rfc3339(moment: datetime) -> str:
-    """UTC with `Z`, in milliseconds (RFC 3339)."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    def noted(self, now: datetime, event: str, detail: str = "") -> Incident:
+        """With one more line on the timeline, and nothing else changed."""
+        return replace(self, timeline=continued(self.timeline, Entry(now, event, detail)))

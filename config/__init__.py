@@ -1,7 +1,8 @@
 """What a user may set, and the code that reads it: `load_config()` gives a `Config` or a `ConfigError`."""
 
+from config.channels import ChannelSettings
 from config.document import ConfigError
 from config.loader import load_config
 from config.schema import AlertSource, Config, UnknownAlertSource
 
-__all__ = ["AlertSource", "Config", "ConfigError", "UnknownAlertSource", "load_config"]
+__all__ = ["AlertSource", "ChannelSettings", "Config", "ConfigError", "UnknownAlertSource", "load_config"]

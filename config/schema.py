@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from config.channels import ChannelSettings
 from config.values import (
     ApiKey,
     ConfigId,
@@ -262,6 +263,11 @@ class Config(Block):
     def public_base(self) -> str:
         """The base of the links that people get; no slash at the end."""
         return self.public_host or f"http://localhost:{self.port}"
+
+    @property
+    def channels(self) -> tuple[ChannelSettings, ...]:
+        """Every channel that is configured."""
+        return ()
 
     @property
     def link_key(self) -> bytes:

@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.alert import Alert, most_severe
-from app.incident import TIMELINE_HEAD, TIMELINE_TAIL, Incident, Kind, NotAllowed, State, rfc3339
+from app.incident import Incident, Kind, NotAllowed, State
+from app.timeline import HEAD, TAIL, rfc3339
 
 NOW = datetime(2026, 3, 4, 3, 0, tzinfo=UTC)
 DUE = NOW + timedelta(minutes=3)
@@ -28,9 +29,11 @@ IN_FLIGHT = PENDING.claimed("t", DUE, LEASE)
 ESCALATED = IN_FLIGHT.delivered("t", DUE, "202")
 ACKNOWLEDGED = PENDING.acknowledged("ops", NOW)
 ACKNOWLEDGED_IN_FLIGHT = IN_FLIGHT.acknowledged("ops", DUE)
-RETRYING = IN_FLIGHT.refused("t", DUE, "500", again_at=LATER, failed=False, uncertain=False)
-MAYBE_OUT = IN_FLIGHT.refused("t", DUE, "timeout", again_at=LATER, failed=False, uncertain=True)
-FAILED = IN_FLIGHT.refused("t", DUE, "404", again_at=LATER, failed=True, uncertain=False)
+RETRYING = IN_FLIGHT.refused("t", DUE, "500", reason="refused", again_at=LATER, failed=False, uncertain=False)
+MAYBE_OUT = IN_FLIGHT.refused(
+    "t", DUE, "timeout", reason="refused", again_at=LATER, failed=False, uncertain=True
+)
+FAILED = IN_FLIGHT.refused("t", DUE, "404", reason="refused", again_at=LATER, failed=True, uncertain=False)
 RESOLVED = PENDING.resolved("ops", NOW)
 RESOLVED_IN_FLIGHT = IN_FLIGHT.resolved("ops", DUE)
 RESOLVED_AFTER_PAGE = ESCALATED.resolved("ops", LATER)
@@ -68,19 +71,25 @@ def deliver(incident: Incident) -> Incident:
 
 
 def refuse(incident: Incident) -> Incident:
-    return incident.refused("t", LATER, "500", again_at=LATER + LEASE, failed=False, uncertain=False)
+    return incident.refused(
+        "t", LATER, "500", reason="refused", again_at=LATER + LEASE, failed=False, uncertain=False
+    )
 
 
 def time_out(incident: Incident) -> Incident:
-    return incident.refused("t", LATER, "timeout", again_at=LATER + LEASE, failed=False, uncertain=True)
+    return incident.refused(
+        "t", LATER, "timeout", reason="refused", again_at=LATER + LEASE, failed=False, uncertain=True
+    )
 
 
 def misconfigured(incident: Incident) -> Incident:
-    return incident.refused("t", LATER, "404", again_at=LATER + LEASE, failed=True, uncertain=False)
+    return incident.refused(
+        "t", LATER, "404", reason="refused", again_at=LATER + LEASE, failed=True, uncertain=False
+    )
 
 
 def give_up(incident: Incident) -> Incident:
-    return incident.refused("t", LATER, "500", again_at=None, failed=True, uncertain=False)
+    return incident.refused("t", LATER, "500", reason="refused", again_at=None, failed=True, uncertain=False)
 
 
 MOVES: list[tuple[Incident, Move, State, Kind | None]] = [
@@ -210,14 +219,16 @@ def test_the_all_clear_waits_for_the_page_that_is_being_sent() -> None:
 
 def test_a_claim_whose_worker_never_reported_may_have_paged() -> None:
     second = IN_FLIGHT.claimed("u", LATER, LEASE)
-    refused = second.refused("u", LATER, "500", again_at=LATER, failed=False, uncertain=False)
+    refused = second.refused(
+        "u", LATER, "500", reason="refused", again_at=LATER, failed=False, uncertain=False
+    )
     assert refused.page_may_be_out
     assert refused.resolved("ops", LATER).owes == "resolved"
 
 
 def test_a_refusal_after_its_lease_does_not_end_another_workers_claim() -> None:
     second = IN_FLIGHT.claimed("u", LATER, LEASE)
-    after = second.refused("t", LATER, "500", again_at=None, failed=True, uncertain=False)
+    after = second.refused("t", LATER, "500", reason="refused", again_at=None, failed=True, uncertain=False)
     assert (after.claim, after.owes, after.state) == (second.claim, "firing", State.ESCALATING)
 
 
@@ -260,9 +271,9 @@ def test_both_are_on_the_timeline_when_somebody_acknowledges_while_it_is_sent() 
 
 def test_the_timeline_keeps_its_beginning_and_its_end() -> None:
     incident = PENDING
-    for _ in range(TIMELINE_HEAD + TIMELINE_TAIL + 50):
-        incident = incident.link_opened(LATER)
-    assert len(incident.timeline) == TIMELINE_HEAD + TIMELINE_TAIL
+    for _ in range(HEAD + TAIL + 50):
+        incident = incident.noted(LATER, "link_opened")
+    assert len(incident.timeline) == HEAD + TAIL
     assert incident.timeline[0].event == "received"
     assert incident.acknowledged("ops", LATER).timeline[-1].event == "acknowledged"
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from app.incident import rfc3339
 from app.store.connection import PREFIX, Connection
+from app.timeline import rfc3339
 
 REJECTED = PREFIX + "rejected"
 ENTRIES = REJECTED + ":entries"

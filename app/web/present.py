@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from app.gateway import Gateway
-from app.incident import Incident, rfc3339
+from app.incident import Incident
+from app.timeline import rfc3339
 
 
 def incident(gateway: Gateway, one: Incident, now: datetime | None) -> dict[str, Any]:
