@@ -1,4 +1,4 @@
-"""Puts a process together: configuration, store, alarm clock, provider, links."""
+"""Puts a process together: configuration, store, alarm clock, provider, channels, links."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
+from app.channels import Channels
 from app.incident import Incident
 from app.links import Links
 from app.providers import Provider, provider_for
@@ -25,6 +26,7 @@ class Gateway:
     store: Store
     wakeup: Wakeup
     provider: Provider
+    channels: Channels
     links: Links
     clock: Callable[[], datetime]
     """The time, UTC; Redis's, except in tests. May raise `Unavailable`."""
@@ -49,7 +51,7 @@ class Gateway:
         def announced(incident: Incident, at_once: int) -> bool:
             return worth_announcing(incident, now, at_once=at_once, pending=self.store.agenda.pending())
 
-        result, stored = self.store.incidents.change(draft, work, announced)
+        result, stored = self.store.incidents.change(draft, work, announced, self.channels.targets)
         self.wakeup.announce(stored, now)
         return result
 
@@ -70,6 +72,7 @@ def build(config: Config, *, patience: float = 10.0, timeout: float = 3.0) -> Ga
         store=store,
         wakeup=Wakeup(url),
         provider=provider_for(config),
+        channels=Channels(config, {}),
         links=Links(config.link_key, config.public_base),
         clock=store.now,
     )

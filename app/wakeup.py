@@ -1,6 +1,6 @@
-"""The alarm clock: one Celery message that knocks when an incident's next attempt has come.
+"""The alarm clock: one Celery message that knocks when an incident's next attempt has come, one for a notice.
 
-The message carries nothing that matters. It may be lost, late or doubled: the sweep (`tasks/sweep.py`) finds
+A message carries nothing that matters. It may be lost, late or doubled: the sweep (`tasks/sweep.py`) finds
 what it did not wake, and a claim lets one worker through.
 """
 
@@ -17,12 +17,15 @@ from kombu.exceptions import OperationalError
 from kombu.transport import redis
 
 from app.incident import Incident
+from app.notice import Notice
 from app.store import Stored
 from app.telemetry import log
 from config.redis_address import RedisAddress, redis_address
 
 DELIVER = "versus.deliver"
 """Name of the task that a knock starts; `tasks/deliver.py` registers itself under it."""
+TELL = "versus.tell"
+"""Name of the task that delivers a notice, in `tasks/tell.py`."""
 
 # A message with a countdown lies in the memory of one worker, and is lost with it. Longer waits, and what
 # comes on top of many, are left to the sweep, so that a storm costs a worker neither memory nor start-up.
@@ -153,13 +156,22 @@ class Wakeup:
         lies with the one that got it. The alert source's name and the title are for the day when Redis has
         lost the record by then.
         """
+        countdown = None if wait < 0 else wait + SLACK_SECONDS
+        return self._publish(DELIVER, [incident_id, alert_source, title], incident_id, countdown)
+
+    def tell(self, notice: Notice) -> bool:
+        """Let a worker deliver this notice now; False when the message could not be published."""
+        return self._publish(TELL, [notice.target, notice.member], notice.incident_id)
+
+    def _publish(
+        self, task: str, args: list[str | None], incident_id: str, countdown: float | None = None
+    ) -> bool:
         if time.monotonic() < self._quiet_until:
             return False
-        countdown = None if wait < 0 else wait + SLACK_SECONDS
         try:
             self._celery.send_task(
-                DELIVER,
-                args=[incident_id, alert_source, title],
+                task,
+                args=args,
                 countdown=countdown,
                 retry=False,
                 # For people who look into the queue; Celery would take its time over it.

@@ -20,6 +20,7 @@ from app.gateway import Gateway
 from app.health import heartbeat_due
 from app.store import LOOK_AGAIN, Unavailable
 from app.telemetry import log
+from tasks.tell import Ear
 
 TICK = 1.0
 BATCH = 500
@@ -108,23 +109,29 @@ def send_heartbeat(gateway: Gateway) -> None:
 
 
 class SecondHand(threading.Thread):
-    """Ticks until told to stop, whatever a tick meets: no error may end it."""
+    """Ticks until told to stop, whatever a tick meets: no error may end it.
 
-    def __init__(self, tick: Callable[[], None]) -> None:
+    `pause`: seconds between two ticks, for one that does not wait by itself.
+    """
+
+    def __init__(self, tick: Callable[[], None], pause: float = TICK) -> None:
         super().__init__(name="second-hand", daemon=True)
         self._tick = tick
+        self._pause = pause
         self._stopped = threading.Event()
 
     def run(self) -> None:
         # The first tick comes at once: pages may have been due while no worker lived.
         while not self._stopped.is_set():
+            pause = TICK
             try:
                 self._tick()
+                pause = self._pause
             except Unavailable as error:
                 log.warning("sweep_waits", reason=str(error))
             except Exception:
                 log.exception("sweep_failed")
-            self._stopped.wait(TICK)
+            self._stopped.wait(pause)
 
     def stop(self) -> None:
         """End after the tick under way."""
@@ -132,7 +139,7 @@ class SecondHand(threading.Thread):
 
 
 def step(gateway: Gateway) -> type[bootsteps.StartStopStep]:
-    """The part of a Celery worker that owns its second hand.
+    """The part of a Celery worker that owns its second hand, and its ear for notices.
 
     It lives outside the consumer, whose connection to the broker may come and go.
     """
@@ -140,12 +147,14 @@ def step(gateway: Gateway) -> type[bootsteps.StartStopStep]:
     class SweepStep(bootsteps.StartStopStep):
         def __init__(self, worker: Any, **kwargs: Any) -> None:
             super().__init__(worker, **kwargs)
-            self._hand = SecondHand(Sweep(gateway).tick)
+            self._hands = [SecondHand(Sweep(gateway).tick), SecondHand(Ear(gateway).listen, pause=0)]
 
         def start(self, worker: Any) -> None:
-            self._hand.start()
+            for hand in self._hands:
+                hand.start()
 
         def stop(self, worker: Any) -> None:
-            self._hand.stop()
+            for hand in self._hands:
+                hand.stop()
 
     return SweepStep

@@ -11,6 +11,7 @@ import pytest
 import redis
 
 from app import telemetry
+from app.channels import Channels
 from app.gateway import Gateway
 from app.links import Links
 from app.store import Store
@@ -65,6 +66,7 @@ def gateway(redis_url: str, clock: Clock, provider: RecordingProvider) -> Gatewa
         store=Store(redis_url),
         wakeup=Wakeup(redis_url),
         provider=provider,
+        channels=Channels(config, {}),
         links=Links(config.link_key, config.public_base),
         clock=clock,
     )

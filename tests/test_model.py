@@ -26,6 +26,7 @@ from hypothesis.stateful import (
 
 from app import actions
 from app.alert import SEVERITIES, Alert, Effect, Severity
+from app.channels import Channels
 from app.deliver import GIVE_UP_AFTER, LEASE, deliver
 from app.gateway import Gateway
 from app.incident import Incident, Kind, NotAllowed, State
@@ -165,7 +166,7 @@ class World(RuleBasedStateMachine):
         self.wakeup = RecordingWakeup()
         config = config_for(url)
         links = Links(config.link_key, config.public_base)
-        self.gateway = Gateway(config, Store(url), self.wakeup, self, links, self.clock)
+        self.gateway = Gateway(config, Store(url), self.wakeup, self, Channels(config, {}), links, self.clock)
         self.sweep = InlineSweep(self.gateway, self._work)
         self.fates: dict[str, Fate] = {}
         self.identities: dict[str, str] = {}

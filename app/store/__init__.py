@@ -7,16 +7,22 @@ from datetime import datetime
 
 from app.store.agenda import LOOK_AGAIN, Agenda, Look
 from app.store.connection import Connection, Unavailable
-from app.store.incidents import Draft, Incidents, Page, Stored, Unknown
+from app.store.counters import Counters, read
+from app.store.incidents import Draft, Incidents, Stored, Unknown
+from app.store.notices import Claimed, Notices
 from app.store.rejected import KEPT, Rejected
+from app.store.search import Page, Search
 from app.store.server import Server, Settings
 
 __all__ = [
     "KEPT",
     "LOOK_AGAIN",
+    "Claimed",
+    "Counters",
     "Draft",
     "Look",
     "Page",
+    "Search",
     "Settings",
     "Store",
     "Stored",
@@ -26,7 +32,7 @@ __all__ = [
 
 
 class Store:
-    """Incidents, agenda and rejected bodies of one Redis, and its clock.
+    """Incidents, agenda, notices and rejected bodies of one Redis, and its clock.
 
     `patience` and `timeout` in seconds: how long a call is tried while Redis is away, and how long one try
     may take.
@@ -36,8 +42,13 @@ class Store:
         self._connection = Connection(url, patience=patience, timeout=timeout)
         self.agenda = Agenda(self._connection)
         self.incidents = Incidents(self._connection)
+        self.notices = Notices(self._connection)
         self.rejected = Rejected(self._connection)
         self.server = Server(self._connection)
+
+    def counters(self) -> Counters:
+        """What was counted, by every process. Raises `Unavailable`."""
+        return read(self._connection)
 
     def now(self) -> datetime:
         """Redis's time, UTC. Raises `Unavailable`."""

@@ -1,37 +1,28 @@
 """Incidents in Redis: read some, decide, and write them with all their indexes in one atomic step.
 
-A record is a hash: `v`, a token that is new with every write; `doc`, the incident as JSON; `payload`, the
-sender's body. Every index is derived from the record in the step that writes it, so none can disagree.
+Every index is derived from the record in the step that writes it, so none can disagree.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter
-
 from app.incident import Incident, State
-from app.store import agenda
-from app.store.connection import PREFIX, Command, Connection, Unavailable
-
-INCIDENT = PREFIX + "incident:"
-IDENTITIES = PREFIX + "identities"
-ALL = PREFIX + "incidents"
-BY_STATE = PREFIX + "state:"
+from app.notice import News, Notice
+from app.store import agenda, counters, notices, search
+from app.store.connection import Command, Connection, Unavailable
+from app.store.record import ALL, BY_STATE, IDENTITIES, INCIDENT, RECORD, VERSION
 
 # Somebody else wrote first this many times in a row: something is badly wrong.
 MOST_CONFLICTS = 100
 
-# Records read at a time while a list is searched.
-PAGE_READ = 200
-
 T = TypeVar("T")
-RECORD = TypeAdapter(Incident)
+Targets = Callable[[Incident | None, Incident], Iterable[tuple[str, News]]]
+"""Whom to tell what, of an incident as it was and as it shall be."""
 
 # Writes if nothing that was read has changed. ARGV: the new token, the number of checks, (hash, field,
 # expected) for each, then for each command its length and its words. A commit that already happened, whose
@@ -66,14 +57,6 @@ class Stored:
 
     incident: Incident
     announce: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A stretch of a list, newest first; `cursor` leads to the next one, None at the end."""
-
-    incidents: list[Incident]
-    cursor: str | None
 
 
 class Draft:
@@ -136,13 +119,19 @@ class Draft:
             if incident.identity in self._ids_read and incident.id not in self._before:
                 yield IDENTITIES, incident.identity, self._ids_read[incident.identity]
 
-    def commands(self, token: str, announced: Callable[[Incident], bool]) -> Iterable[Command]:
+    def commands(
+        self, token: str, announced: Callable[[Incident], bool], targets: Targets
+    ) -> Iterable[Command]:
         """What writes every incident and its indexes."""
         for incident in self.put_incidents.values():
             before = self._before.get(incident.id)
             yield _write(incident, token, self.put_payloads.get(incident.id))
             yield from _listed(before, incident)
             yield from agenda.index(before, incident, announced=announced(incident))
+            owed = [Notice(target, piece, incident.id) for target, piece in targets(before, incident)]
+            yield from notices.index(owed, incident)
+            yield from counters.index(before, incident)
+        yield "INCR", VERSION
 
     def unannounced(self) -> Iterable[Incident]:
         """The incidents whose next attempt is new; one that is claimed has its worker already."""
@@ -174,12 +163,17 @@ class Incidents:
         return draft
 
     def change(
-        self, draft: Draft, work: Callable[[Draft], T], announced: Callable[[Incident, int], bool]
+        self,
+        draft: Draft,
+        work: Callable[[Draft], T],
+        announced: Callable[[Incident, int], bool],
+        targets: Targets,
     ) -> tuple[T, list[Stored]]:
         """Let `work` put what shall be, and write it all or nothing.
 
         `announced` tells, of an incident and of how many are written with it, whether a message will be
-        published for its next attempt; the rest is left to the sweep. When somebody wrote since the draft
+        published for its next attempt; the rest is left to the sweep. `targets` tells whom to tell what of a
+        change, which is stored with it. When somebody wrote since the draft
         was read, it is read again and `work` runs again, so it must do nothing but decide. What it raises is
         passed on, and nothing is written. Raises `Unavailable`.
         """
@@ -190,7 +184,7 @@ class Incidents:
             size = len(draft.put_incidents)
             announce = {i.id for i in draft.unannounced() if announced(i, size)}
             written = [Stored(i, i.id in announce) for i in draft.put_incidents.values()]
-            if not written or self._commit(draft, announce):
+            if not written or self._commit(draft, announce, targets):
                 return result, written
         raise Unavailable("Too many writers at the same incident.")
 
@@ -208,33 +202,9 @@ class Incidents:
         payload = self._connection.call("HGET", INCIDENT + incident_id, "payload")
         return None if payload is None else json.loads(payload)
 
-    def page(
-        self, state: State | None, wanted: Callable[[Incident], bool], limit: int, cursor: str | None
-    ) -> Page:
-        """The newest incidents (of one state) that are wanted, `limit` at the most.
-
-        Raises `ValueError` for a cursor that is none of ours.
-        """
-        key = ALL if state is None else BY_STATE + state
-        after = _place(cursor)
-        found: list[Incident] = []
-        while True:
-            # From the last one's time on, itself included: others may have come at the same moment.
-            rows = self._connection.call(
-                "ZREVRANGEBYSCORE", key, after[0], "-inf", "WITHSCORES", "LIMIT", 0, PAGE_READ
-            )
-            places = [(float(score), i) for i, score in zip(rows[::2], rows[1::2], strict=True)]
-            unseen = [place for place in places if place < after]
-            docs = self._connection.calls([("HGET", INCIDENT + i, "doc") for _, i in unseen])
-            for place, doc in zip(unseen, docs, strict=True):
-                incident = None if doc is None else RECORD.validate_json(doc)
-                if incident is not None and wanted(incident):
-                    if len(found) == limit:
-                        return Page(found, f"{found[-1].created_at.timestamp()!r}:{found[-1].id}")
-                    found.append(incident)
-                after = place
-            if len(places) < PAGE_READ or not unseen:
-                return Page(found, None)
+    def page(self, wanted: search.Search, limit: int, cursor: str | None) -> search.Page:
+        """The newest incidents that are wanted, `limit` at the most; see `app/store/search.py`."""
+        return search.page(self._connection, wanted, limit, cursor)
 
     def _read(self, draft: Draft) -> None:
         by_identity: dict[str, str] = {}
@@ -245,29 +215,23 @@ class Incidents:
         rows = self._connection.calls([("HMGET", INCIDENT + i, "v", "doc") for i in wanted])
         draft.read({i: row for i, row in zip(wanted, rows, strict=True) if row[0] is not None}, by_identity)
 
-    def _commit(self, draft: Draft, announce: set[str]) -> bool:
+    def version(self) -> int:
+        """Another number than before whenever any incident has changed. Raises `Unavailable`."""
+        return int(self._connection.call("GET", VERSION) or 0)
+
+    def _commit(self, draft: Draft, announce: set[str], targets: Targets) -> bool:
         token = secrets.token_hex(8)
         checks = list(draft.checks())
         args: list[str | float] = [token, len(checks)]
         for check in checks:
             args += check
         keys = [INCIDENT + i for i in draft.put_incidents]
-        for command in draft.commands(token, lambda incident: incident.id in announce):
+        for command in draft.commands(token, lambda incident: incident.id in announce, targets):
             args += (len(command), *command)
         done = bool(self._commit_script(keys, args))
         if done:
             draft.committed(token)
         return done
-
-
-def _place(cursor: str | None) -> tuple[float, str]:
-    """Time and ID of the last incident of the page before; without one, what comes before the newest."""
-    if cursor is None:
-        return math.inf, ""
-    score, _, incident_id = cursor.partition(":")
-    if not math.isfinite(float(score)):
-        raise ValueError("A time is a finite number.")
-    return float(score), incident_id
 
 
 def _needed(incident: Incident | None) -> Incident:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from flask import Blueprint, request
@@ -11,7 +10,7 @@ from pydantic import SecretStr
 from app import actions
 from app.gateway import Gateway
 from app.incident import Incident, State
-from app.store import KEPT
+from app.store import KEPT, Search
 from app.text import one_line
 from app.web import present
 from app.web.guard import check_admin
@@ -30,9 +29,7 @@ def blueprint(gateway: Gateway, intake: Intake, secret: SecretStr) -> Blueprint:
     @admin.get("/api/incidents")
     def list_incidents() -> Answer:
         try:
-            page = gateway.store.incidents.page(
-                _state(), _matches(request.args.get("q", "")), _limit(50), request.args.get("cursor")
-            )
+            page = gateway.store.incidents.page(_search(), _limit(50), request.args.get("cursor"))
         except ValueError as error:
             raise BadParameter(
                 "The cursor is not one of ours: use the one that came with the last page."
@@ -88,13 +85,12 @@ def _by() -> str:
     return (one_line(by, LONGEST_BY) if isinstance(by, str) else "") or "admin API"
 
 
-def _state() -> State | None:
+def _search() -> Search:
     wanted = request.args.get("state")
-    if not wanted:
-        return None
-    if wanted not in set(State):
+    if wanted and wanted not in set(State):
         raise BadParameter(f"The state {wanted[:40]!r} does not exist: use one of {', '.join(State)}.")
-    return State(wanted)
+    states = frozenset({State(wanted)}) if wanted else frozenset[State]()
+    return Search(states=states, words=request.args.get("q", ""))
 
 
 def _limit(default: int, most: int = LONGEST_LIST) -> int:
@@ -102,15 +98,3 @@ def _limit(default: int, most: int = LONGEST_LIST) -> int:
     if not (value.isascii() and value.isdigit() and len(value) < 9 and 1 <= int(value) <= most):
         raise BadParameter(f"The limit {value[:40]!r} must be a number from 1 to {most}.")
     return int(value)
-
-
-def _matches(words: str) -> Callable[[Incident], bool]:
-    wanted = words.casefold().split()
-
-    def matches(incident: Incident) -> bool:
-        text = " ".join(
-            (incident.id, incident.title, incident.description, incident.service or "", incident.source)
-        ).casefold()
-        return all(word in text for word in wanted)
-
-    return matches

@@ -30,6 +30,11 @@ def incident(incident_id: str = "a", identity: str | None = None, due_at: dateti
     return Incident.opened(incident_id, alert(identity), NOW, due_at=due_at, alert_source="default")
 
 
+def nobody(*_: object) -> tuple[()]:
+    """Whom to tell of a change."""
+    return ()
+
+
 def change(
     store: Store,
     work: Callable[[Draft], T],
@@ -40,7 +45,7 @@ def change(
 ) -> T:
     """What `work` returns, once it is written."""
     draft = store.incidents.draft(ids, identities)
-    return store.incidents.change(draft, work, lambda *_: announced)[0]
+    return store.incidents.change(draft, work, lambda *_: announced, nobody)[0]
 
 
 def put(store: Store, *incidents: Incident, announced: bool = False) -> None:
@@ -121,7 +126,7 @@ def test_a_draft_that_was_committed_may_be_changed_again(store: Store) -> None:
         return lambda draft: draft.put(draft.need("a").commented(alert(title=by), NOW))
 
     for by in ("one", "two"):
-        store.incidents.change(draft, note(by), lambda *_: False)
+        store.incidents.change(draft, note(by), lambda *_: False, nobody)
     assert [entry.detail for entry in store.incidents.need("a").timeline][-2:] == ["one", "two"]
 
 
@@ -131,7 +136,10 @@ def test_a_draft_that_somebody_overtook_is_read_again(store: Store) -> None:
     acknowledge(store, "a")
     with pytest.raises(NotAllowed):
         store.incidents.change(
-            draft, lambda d: d.put(d.need("a").claimed("t", DUE, timedelta(seconds=15))), lambda *_: False
+            draft,
+            lambda d: d.put(d.need("a").claimed("t", DUE, timedelta(seconds=15))),
+            lambda *_: False,
+            nobody,
         )
     assert store.incidents.need("a").state is State.ACKNOWLEDGED
 
@@ -200,30 +208,6 @@ def test_a_commit_over_somebody_elses_write_changes_nothing(redis_url: str) -> N
     ]
     assert commit(["versus:incident:a"], args) == 0
     assert client.hget("versus:incident:a", "v") == "theirs"
-
-
-def test_lists_are_newest_first_in_pages_and_by_state(store: Store) -> None:
-    put(
-        store,
-        *(
-            Incident.opened(str(n), alert(), NOW + timedelta(seconds=n), due_at=DUE, alert_source="default")
-            for n in range(7)
-        ),
-    )
-    acknowledge(store, "3")
-    first = store.incidents.page(None, lambda _: True, 4, None)
-    second = store.incidents.page(None, lambda _: True, 4, first.cursor)
-    assert [i.id for i in first.incidents + second.incidents] == ["6", "5", "4", "3", "2", "1", "0"]
-    assert second.cursor is None
-    acknowledged = store.incidents.page(State.ACKNOWLEDGED, lambda _: True, 4, None)
-    assert [i.id for i in acknowledged.incidents] == ["3"]
-    pending = store.incidents.page(State.PENDING, lambda i: i.id in "25", 4, None)
-    assert [i.id for i in pending.incidents] == ["5", "2"]
-
-
-def test_a_cursor_that_is_none_of_ours_is_refused(store: Store) -> None:
-    with pytest.raises(ValueError, match="could not convert"):
-        store.incidents.page(None, lambda _: True, 4, "no cursor")
 
 
 def test_redis_away_ends_in_unavailable() -> None:

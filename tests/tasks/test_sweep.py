@@ -17,7 +17,7 @@ from app.gateway import Gateway
 from app.incident import State
 from app.providers import Budget, Event
 from app.receive import Message, Options, receive
-from app.store import Unavailable
+from app.store import Search, Unavailable
 from app.store.agenda import GRACE, HEARTBEAT
 from app.wakeup import MOST_AT_ONCE, Wakeup
 from tasks.sweep import BATCH, BUSY, OWN_HANDS, SecondHand, Sweep
@@ -283,7 +283,7 @@ def _tick_later(sweep: Sweep, clock: Clock) -> bool:
 
 
 def _escalated(gateway: Gateway) -> list[str]:
-    page = gateway.store.incidents.page(State.ESCALATED, lambda _: True, 100, None)
+    page = gateway.store.incidents.page(Search(states=frozenset({State.ESCALATED})), 100, None)
     return [incident.id for incident in page.incidents]
 
 

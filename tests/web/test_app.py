@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from werkzeug.test import TestResponse
 
 from app.gateway import Gateway
-from app.store import Unavailable
+from app.store import Search, Unavailable
 from app.web import create_app
 from app.web.body import MAX_BODY
 from app.web.incidents import DRAINED
@@ -46,7 +46,7 @@ def error_of(answer: TestResponse) -> str:
 
 def is_empty(gateway: Gateway) -> bool:
     """Whether no incident is stored."""
-    return not gateway.store.incidents.page(None, lambda _: True, 1, None).incidents
+    return not gateway.store.incidents.page(Search(), 1, None).incidents
 
 
 # -- one object ---------------------------------------------------------------------------------------

@@ -1,0 +1,126 @@
+"""What is counted for `/metrics`, in Redis, so that many processes make one truth.
+
+Whatever follows from a change of an incident is counted in the step that writes it: `counts` (hash) holds
+every number under `<name>|<label>|…`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from app.incident import Incident
+from app.store.connection import PREFIX, Command, Connection
+
+COUNTS = PREFIX + "counts"
+LAST_PAGE = PREFIX + "last_page"
+
+# Bounds of the histogram of lateness, seconds.
+BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """Every number, by its labels in the order of the name."""
+
+    received: Mapping[tuple[str, ...], int]
+    """Webhooks that made or repeated an incident, by source."""
+    created: Mapping[tuple[str, ...], int]
+    """Incidents, by source."""
+    current: Mapping[tuple[str, ...], int]
+    """Incidents that are stored now, by source and state."""
+    pages: Mapping[tuple[str, ...], int]
+    """Pages, by outcome (`delivered`, `failed`, `gave_up`) and alert source."""
+    attempts: Mapping[tuple[str, ...], int]
+    """Attempts to page, by alert source."""
+    retries: Mapping[tuple[str, ...], int]
+    """Attempts in vain, by reason and alert source."""
+    late: Mapping[float, int]
+    """Pages that were late by no more than so many seconds; `inf` counts all."""
+    late_sum: float
+    """Seconds by which all of them were late together."""
+    told: Mapping[tuple[str, ...], int]
+    """Notices, by channel and outcome (`told`, `failed`)."""
+    last_page: float | None
+    """When the last page was delivered, Unix time."""
+
+
+def index(before: Incident | None, after: Incident) -> Iterator[Command]:
+    """The commands that count a change; part of the step that writes the incident."""
+    for name, labels in _happened(before, after):
+        yield _count(1, name, *labels)
+    if before is None or before.state is not after.state:
+        yield _count(1, "current", after.source, after.state)
+        if before is not None:
+            yield _count(-1, "current", before.source, before.state)
+    if _paged(before, after) and after.escalated_at is not None:
+        late = max(0.0, (after.escalated_at - (after.due_at or after.escalated_at)).total_seconds())
+        for bound in (*(b for b in BUCKETS if late <= b), "inf"):
+            yield _count(1, "late", str(bound))
+        yield "HINCRBYFLOAT", COUNTS, "late_sum", late
+        yield "SET", LAST_PAGE, after.escalated_at.timestamp()
+
+
+def gone(incident: Incident) -> Command:
+    """The command that stops counting an incident which is removed."""
+    return _count(-1, "current", incident.source, incident.state)
+
+
+def told(target: str, outcome: str) -> Command:
+    """The command that counts how telling a target ended."""
+    return _count(1, "told", target.partition(">")[0], outcome)
+
+
+def _count(by: int, name: str, *labels: str) -> Command:
+    # A source is a stranger's word.
+    return "HINCRBY", COUNTS, "|".join((name, *(label.replace("|", "/") for label in labels))), by
+
+
+def _happened(before: Incident | None, after: Incident) -> Iterator[tuple[str, tuple[str, ...]]]:
+    if before is None:
+        yield "created", (after.source,)
+    if before is None or after.occurrences > before.occurrences:
+        yield "received", (after.source,)
+    if before is None:
+        return
+    if after.attempts > before.attempts:
+        yield "attempts", (after.alert_source,)
+    if after.failures > before.failures:
+        yield "retries", (after.last_reason or "unknown", after.alert_source)
+    if _paged(before, after):
+        yield "pages", ("delivered", after.alert_source)
+    elif after.state != before.state and after.state == "failed":
+        outcome = "gave_up" if after.owes is None else "failed"
+        yield "pages", (outcome, after.alert_source)
+
+
+def _paged(before: Incident | None, after: Incident) -> bool:
+    return after.escalated_at is not None and (before is None or before.escalated_at is None)
+
+
+def read(connection: Connection) -> Counters:
+    """All that is counted. Raises `Unavailable`."""
+    raw, last = connection.calls([("HGETALL", COUNTS), ("GET", LAST_PAGE)])
+    flat = dict(raw)
+    named: dict[str, Counter[tuple[str, ...]]] = {}
+    for field, value in flat.items():
+        name, *labels = field.split("|")
+        if name != "late_sum":
+            named.setdefault(name, Counter())[tuple(labels)] = int(value)
+
+    def of(name: str) -> Mapping[tuple[str, ...], int]:
+        return named.get(name, {})
+
+    return Counters(
+        received=of("received"),
+        created=of("created"),
+        current=of("current"),
+        pages=of("pages"),
+        attempts=of("attempts"),
+        retries=of("retries"),
+        late={float(labels[0]): count for labels, count in of("late").items()},
+        late_sum=float(flat.get("late_sum", 0)),
+        told=of("told"),
+        last_page=None if last is None else float(last),
+    )

@@ -1,0 +1,121 @@
+"""What somebody looks for among the incidents, and where it is found: the newest first, page by page."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime
+
+from app.alert import Severity
+from app.incident import Incident, State
+from app.store.connection import Connection
+from app.store.record import ALL, BY_STATE, INCIDENT, RECORD
+
+# Records read at a time, and looked through for one page: a search for what is rare goes on by its cursor.
+PAGE_READ = 200
+LOOKED_THROUGH = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Which incidents are wanted; what is empty or None is not asked for."""
+
+    states: frozenset[State] = frozenset()
+    severities: frozenset[Severity] = frozenset()
+    service: str = ""
+    source: str = ""
+    words: str = ""
+    """All of them must be in ID, title, description, service, source or labels, in any case."""
+    since: datetime | None = None
+    """Created at this time or later, UTC."""
+    until: datetime | None = None
+    """Created before this time, UTC."""
+
+    def wants(self, incident: Incident) -> bool:
+        """Whether this incident is one of them."""
+        return (
+            (not self.states or incident.state in self.states)
+            and (not self.severities or incident.severity in self.severities)
+            and (not self.service or self.service.casefold() == (incident.service or "").casefold())
+            and (not self.source or self.source.casefold() == incident.source.casefold())
+            and (self.since is None or incident.created_at >= self.since)
+            and (self.until is None or incident.created_at < self.until)
+            and (not self.words or self._has_words(incident))
+        )
+
+    def _has_words(self, incident: Incident) -> bool:
+        labels = " ".join(f"{name}={value}" for name, value in incident.labels.items())
+        text = " ".join(
+            (
+                incident.id,
+                incident.title,
+                incident.description,
+                incident.service or "",
+                incident.source,
+                labels,
+            )
+        ).casefold()
+        return all(word in text for word in self.words.casefold().split())
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A stretch of a list, newest first; `cursor` leads to the next one, None at the end."""
+
+    incidents: list[Incident]
+    cursor: str | None
+
+
+def page(connection: Connection, search: Search, limit: int, cursor: str | None) -> Page:
+    """The newest incidents that are wanted, `limit` at the most.
+
+    A page may be shorter than that and still have a cursor: so many were looked through without finding more.
+    Raises `ValueError` for a cursor that is none of ours, and `Unavailable`.
+    """
+    place = _start(search, cursor)
+    found: list[Incident] = []
+    for _ in range(LOOKED_THROUGH // PAGE_READ):
+        places = _places(connection, search, place)
+        docs = connection.calls([("HGET", INCIDENT + i, "doc") for _, i in places.unseen])
+        for seen, doc in zip(places.unseen, docs, strict=True):
+            incident = None if doc is None else RECORD.validate_json(doc)
+            if incident is not None and search.wants(incident):
+                if len(found) == limit:
+                    return Page(found, _cursor(place))
+                found.append(incident)
+            place = seen
+        if places.end:
+            return Page(found, None)
+    return Page(found, _cursor(place))
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    unseen: list[tuple[float, str]]
+    """Time and ID."""
+    end: bool
+
+
+def _places(connection: Connection, search: Search, after: tuple[float, str]) -> _Stretch:
+    state = next(iter(search.states)) if len(search.states) == 1 else None
+    key = ALL if state is None else BY_STATE + state
+    oldest = "-inf" if search.since is None else search.since.timestamp()
+    # From the last one's time on, itself included: others may have come at the same moment.
+    rows = connection.call("ZREVRANGEBYSCORE", key, after[0], oldest, "WITHSCORES", "LIMIT", 0, PAGE_READ)
+    places = [(float(score), i) for i, score in zip(rows[::2], rows[1::2], strict=True)]
+    unseen = [place for place in places if place < after]
+    return _Stretch(unseen, end=len(places) < PAGE_READ or not unseen)
+
+
+def _start(search: Search, cursor: str | None) -> tuple[float, str]:
+    """Time and ID of the last incident of the page before; without one, what comes before the newest."""
+    if cursor is None:
+        return math.inf if search.until is None else search.until.timestamp(), ""
+    score, _, incident_id = cursor.partition(":")
+    if not math.isfinite(float(score)):
+        raise ValueError("A time is a finite number.")
+    return float(score), incident_id
+
+
+def _cursor(place: tuple[float, str]) -> str:
+    return f"{place[0]!r}:{place[1]}"
