@@ -72,7 +72,7 @@ def build(config: Config, *, patience: float = 10.0, timeout: float = 3.0) -> Ga
         store=store,
         wakeup=Wakeup(url),
         provider=provider_for(config),
-        channels=Channels(config, {}),
+        channels=Channels(config.channels, {}),
         links=Links(config.link_key, config.public_base),
         clock=store.now,
     )

@@ -73,6 +73,7 @@ class Incident:
     acknowledged_at: datetime | None = None
     acknowledged_by: str | None = None
     escalated_at: datetime | None = None
+    failed_at: datetime | None = None
     resolved_at: datetime | None = None
     attempts: int = 0
     last_error: str | None = None
@@ -81,6 +82,7 @@ class Incident:
 
     channels: tuple[str, ...] | None = None
     """The targets of notices that a request named (see `app/notice.py`); None: the default channels."""
+    mail_subject: str | None = None
 
     owes: Kind | None = None
     """The event that the provider has yet to take."""
@@ -100,13 +102,7 @@ class Incident:
 
     @staticmethod
     def opened(
-        incident_id: str,
-        alert: Alert,
-        now: datetime,
-        *,
-        due_at: datetime | None,
-        alert_source: str,
-        channels: tuple[str, ...] | None = None,
+        incident_id: str, alert: Alert, now: datetime, *, due_at: datetime | None, alert_source: str
     ) -> Incident:
         """A new problem; it pages at `due_at` unless somebody acknowledges, or never when that is None."""
         incident = Incident(
@@ -123,7 +119,6 @@ class Incident:
             labels=alert.labels,
             identity=alert.identity,
             alert_source=alert_source,
-            channels=channels,
         )
         return incident.noted(now, "received", f"from {alert.source}")._awaiting(now, due_at, alert_source)
 
@@ -215,7 +210,14 @@ class Incident:
             raise NotAllowed(f"The page went out at {rfc3339(self.escalated_at)} already.")
         if self._in_flight(now):
             raise NotAllowed("The page is being sent right now.")
-        pending = replace(self, state=State.PENDING, due_at=now, acknowledged_at=None, acknowledged_by=None)
+        pending = replace(
+            self,
+            state=State.PENDING,
+            due_at=now,
+            acknowledged_at=None,
+            acknowledged_by=None,
+            failed_at=None,
+        )
         return pending._owing("firing", since=now, at=now).noted(now, "page_now", f"by {by}")
 
     # -- what a worker does --------------------------------------------------------------------------
@@ -306,7 +308,9 @@ class Incident:
             ended = ended._owing_nothing().noted(now, "gave_up", detail)
         else:
             ended = replace(ended, next_attempt_at=again_at)
-        return replace(ended, state=State.FAILED) if paging and failed else ended
+        if paging and failed:
+            return replace(ended, state=State.FAILED, failed_at=self.failed_at or now)
+        return ended
 
     # -- what all of them need -----------------------------------------------------------------------
 

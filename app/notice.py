@@ -52,7 +52,7 @@ def news(before: Incident | None, after: Incident) -> Iterator[News]:
         yield "acknowledged"
     if after.escalated_at is not None and (before is None or before.escalated_at is None):
         yield "escalated"
-    if after.state is State.FAILED and (before is None or before.state is not State.FAILED):
+    if after.failed_at is not None and (before is None or before.failed_at is None):
         yield "failed"
     if after.state is State.RESOLVED and before is not None and before.state is not State.RESOLVED:
         yield "resolved"

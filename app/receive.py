@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -38,6 +38,9 @@ class Options:
     oncall_enable: bool | None = None
     wait_minutes: float | None = None
     alert_source: str | None = None
+    channels: tuple[str, ...] | None = None
+    """Targets of notices (see `app/notice.py`)."""
+    mail_subject: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +61,13 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """When the incidents of one request page, and through which alert source."""
+    """When the incidents of one request page, through which alert source, and who is told."""
 
     wait: timedelta | None
     """None: never."""
     alert_source: str
+    channels: tuple[str, ...] | None = None
+    mail_subject: str | None = None
 
     def due_at(self, now: datetime) -> datetime | None:
         return None if self.wait is None else now + self.wait
@@ -74,7 +79,7 @@ def receive(gateway: Gateway, messages: Sequence[Message], options: Options) -> 
     With Redis away, alerts that would have been escalated go to the provider at once, if that is configured.
     Raises `UnknownAlertSource`, `NotReady`, and `Unavailable` when nothing could be done.
     """
-    plan = _plan(gateway, options)
+    plan = replace(_plan(gateway, options), channels=options.channels, mail_subject=options.mail_subject)
     try:
         with gateway.store.patience(PATIENCE):
             received = _store(gateway, messages, plan)
@@ -136,6 +141,7 @@ def _apply(draft: Draft, message: Message, fresh_id: str, now: datetime, plan: P
     if alert.effect is Effect.FIRING:
         if incident is None:
             incident = Incident.opened(fresh_id, alert, now, due_at=due_at, alert_source=plan.alert_source)
+            incident = replace(incident, channels=plan.channels, mail_subject=plan.mail_subject)
             return Received("created", draft.put(incident, message.payload))
         incident = incident.repeated(alert, now, due_at=due_at, alert_source=plan.alert_source)
         return Received("updated", draft.put(incident, message.payload))

@@ -68,6 +68,7 @@ def _tell_of_one(gateway: Gateway, claimed: Claimed, now: datetime) -> None:
         incident=incident,
         now=now,
         ack_url=gateway.links.url(incident.id, now) if incident.can_be_acknowledged else None,
+        subject=incident.mail_subject,
         reference=gateway.store.notices.reference(notice),
     )
     told = channel.send(message, address)

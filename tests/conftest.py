@@ -66,7 +66,7 @@ def gateway(redis_url: str, clock: Clock, provider: RecordingProvider) -> Gatewa
         store=Store(redis_url),
         wakeup=Wakeup(redis_url),
         provider=provider,
-        channels=Channels(config, {}),
+        channels=Channels(config.channels, {}),
         links=Links(config.link_key, config.public_base),
         clock=clock,
     )

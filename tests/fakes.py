@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from app.channels import Message, Summary, Told
 from app.providers import Budget, Event, Outcome
 
 EPOCH = datetime(2026, 3, 4, 3, 0, tzinfo=UTC)
@@ -75,3 +76,30 @@ class RecordingProvider:
     def told(self) -> list[tuple[str, str]]:
         """(kind, incident ID) of every event, in order."""
         return [(event.kind, event.incident.id) for event in self.events]
+
+
+class RecordingChannel:
+    """Answers what it is told to, and remembers what it was to tell."""
+
+    def __init__(self) -> None:
+        self.messages: list[tuple[Message, str | None]] = []
+        self.summaries: list[Summary] = []
+        self.answers: list[Told] = []
+        self.meanwhile: Callable[[], object] = lambda: None
+        """What happens elsewhere while something is being told."""
+
+    def send(self, message: Message, address: str | None) -> Told:
+        self.messages.append((message, address))
+        return self._answer()
+
+    def summarise(self, summary: Summary, address: str | None) -> Told:
+        self.summaries.append(summary)
+        return self._answer()
+
+    def _answer(self) -> Told:
+        self.meanwhile()
+        return self.answers.pop(0) if self.answers else Told(ok=True)
+
+    def told(self) -> list[tuple[str, str]]:
+        """(news, incident ID) of every message, in order."""
+        return [(message.news, message.incident.id) for message, _ in self.messages]

@@ -166,7 +166,9 @@ class World(RuleBasedStateMachine):
         self.wakeup = RecordingWakeup()
         config = config_for(url)
         links = Links(config.link_key, config.public_base)
-        self.gateway = Gateway(config, Store(url), self.wakeup, self, Channels(config, {}), links, self.clock)
+        self.gateway = Gateway(
+            config, Store(url), self.wakeup, self, Channels(config.channels, {}), links, self.clock
+        )
         self.sweep = InlineSweep(self.gateway, self._work)
         self.fates: dict[str, Fate] = {}
         self.identities: dict[str, str] = {}

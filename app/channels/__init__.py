@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from app.channels.channel import Channel, Message, Summary, Told
 from app.incident import Incident
 from app.notice import News, news
-from config import ChannelSettings, Config
+from config import ChannelSettings
 
 __all__ = ["Channel", "Channels", "Message", "Summary", "Told", "UnknownChannel"]
 
@@ -19,8 +19,8 @@ class UnknownChannel(ValueError):
 class Channels:
     """The channels of this configuration."""
 
-    def __init__(self, config: Config, made: Mapping[str, Channel]) -> None:
-        self._settings: Mapping[str, ChannelSettings] = {one.name: one for one in config.channels}
+    def __init__(self, settings: Iterable[ChannelSettings], made: Mapping[str, Channel]) -> None:
+        self._settings = {one.name: one for one in settings}
         self._made = made
 
     def targets(self, before: Incident | None, after: Incident) -> Iterator[tuple[str, News]]:

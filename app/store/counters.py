@@ -90,7 +90,7 @@ def _happened(before: Incident | None, after: Incident) -> Iterator[tuple[str, t
         yield "retries", (after.last_reason or "unknown", after.alert_source)
     if _paged(before, after):
         yield "pages", ("delivered", after.alert_source)
-    elif after.state != before.state and after.state == "failed":
+    elif after.failed_at is not None and before.failed_at is None:
         outcome = "gave_up" if after.owes is None else "failed"
         yield "pages", (outcome, after.alert_source)
 
