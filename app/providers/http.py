@@ -178,9 +178,9 @@ class Http:
         request = requests.Request("POST", url, headers, data=body, auth=auth)
         return self._ask(request, deadline)
 
-    def get(self, url: str, *, deadline: float) -> Answer | NoAnswer:
-        """Fetch without credentials; ends as `post` does."""
-        return self._ask(requests.Request("GET", url, auth=_nobody), deadline)
+    def get(self, url: str, *, deadline: float, auth: Bearer | None = None) -> Answer | NoAnswer:
+        """Fetch, without credentials unless they are given; ends as `post` does."""
+        return self._ask(requests.Request("GET", url, auth=auth or _nobody), deadline)
 
     def _ask(self, request: requests.Request, deadline: float) -> Answer | NoAnswer:
         call = _Call(deadline)

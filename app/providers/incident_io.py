@@ -34,6 +34,8 @@ VALUE = 500
 LABEL_NAME = 100
 LABELS = 50
 LINK = 2_000
+TOLD = 10
+"""Lines about channels in a description."""
 
 
 class IncidentIo:
@@ -163,6 +165,7 @@ def _facts(event: Event) -> Iterator[str]:
     yield f"Since: {_utc(incident.started_at or incident.created_at)}"
     if incident.occurrences > 1:
         yield f"Occurrences: {incident.occurrences}"
+    yield from _told(incident)
     if event.kind == "resolved":
         yield f"Resolved: {_resolution(incident)}"
     if event.page_url is None:
@@ -170,6 +173,15 @@ def _facts(event: Event) -> Iterator[str]:
     else:
         invitation = "Acknowledge or read more" if event.kind == "firing" else "Read more"
         yield f"[{invitation}]({event.page_url})"
+
+
+def _told(incident: Incident) -> Iterator[str]:
+    """Which channels were told, so that whoever is paged knows who may know already."""
+    heads = {"told": "Told", "not_told": "Could not tell"}
+    entries = [entry for entry in incident.timeline if entry.event in heads]
+    for entry in entries[:TOLD]:
+        clock = entry.at.astimezone(UTC).strftime("%H:%M:%S")
+        yield f"{heads[entry.event]} {one_line(entry.detail, VALUE)} (at {clock})"
 
 
 def _resolution(incident: Incident) -> str:

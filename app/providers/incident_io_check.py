@@ -9,14 +9,11 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Literal
 
-import requests
-
 from app import __version__
-from app.providers.http import CONNECT_SECONDS, Bearer
+from app.providers.http import Bearer, Http, NoAnswer
 from config import AlertSource, Config
 
-ANSWER_SECONDS = 5.0
-
+WHOLE_SECONDS = 8.0
 
 Level = Literal["ok", "warning", "error"]
 
@@ -35,17 +32,17 @@ class Reached:
 
 def ask(config: Config) -> Iterator[Reached]:
     """Ask once with each API key; after a question that gets no answer there is no other one."""
+    http, url = Http(f"versus-incident/{__version__}"), f"{config.oncall.incident_io.base_url}/v1/identity"
     for sources in _by_key(config):
         names = tuple(source.name for source in sources)
         began, sent_at = time.monotonic(), datetime.now(UTC)
-        try:
-            status, date = _identity(config.oncall.incident_io.base_url, Bearer(sources[0].api_key))
-        except (requests.RequestException, OSError, ValueError, TypeError) as error:
-            # Besides their own, these libraries let out what Python raises, as TypeError for a bad proxy.
-            yield Reached(names, "error", _no_answer(error))
+        answer = http.get(url, deadline=began + WHOLE_SECONDS, auth=Bearer(sources[0].api_key))
+        if isinstance(answer, NoAnswer):
+            yield Reached(names, "error", _no_answer(answer))
             return
         took = timedelta(seconds=time.monotonic() - began)
-        yield Reached(names, *_verdict(status, took), clock_ahead=_ahead(date, sent_at + took / 2))
+        date = answer.headers.get("Date", "")
+        yield Reached(names, *_verdict(answer.status, took), clock_ahead=_ahead(date, sent_at + took / 2))
 
 
 def _by_key(config: Config) -> list[list[AlertSource]]:
@@ -53,19 +50,6 @@ def _by_key(config: Config) -> list[list[AlertSource]]:
     for source in config.oncall.incident_io.alert_sources.values():
         groups.setdefault(source.api_key.get_secret_value(), []).append(source)
     return list(groups.values())
-
-
-def _identity(base_url: str, bearer: Bearer) -> tuple[int, str]:
-    """Status and date of the answer; there is nothing else to know in it."""
-    with requests.get(
-        f"{base_url}/v1/identity",
-        headers={"User-Agent": f"versus-incident/{__version__}"},
-        auth=bearer,
-        timeout=(CONNECT_SECONDS, ANSWER_SECONDS),
-        allow_redirects=False,
-        stream=True,
-    ) as answer:
-        return answer.status_code, answer.headers.get("Date", "")
 
 
 def _verdict(status: int, took: timedelta) -> tuple[Level, str]:
@@ -82,10 +66,10 @@ def _verdict(status: int, took: timedelta) -> tuple[Level, str]:
     return "error", f"{answers}, with {status}: INCIDENTIO_BASE_URL must be the address of its API itself."
 
 
-def _no_answer(error: BaseException) -> str:
-    what, cause = f"gives no answer: {_cause(error)}", "INCIDENTIO_BASE_URL, HTTPS_PROXY and the network"
-    if isinstance(error, requests.exceptions.SSLError):
-        what = f"can't be trusted: {_cause(error)}"
+def _no_answer(answer: NoAnswer) -> str:
+    what, cause = f"gives no answer: {answer.detail}", "INCIDENTIO_BASE_URL, HTTPS_PROXY and the network"
+    if answer.reason == "tls":
+        what = f"can't be trusted: {answer.detail}"
         cause = "what stands between this host and incident.io, and REQUESTS_CA_BUNDLE"
     return f"{what}. Check {cause}."
 
@@ -97,12 +81,3 @@ def _ahead(date: str, now: datetime) -> timedelta | None:
         return None
     # The header has whole seconds, cut off: half a second more is right on average.
     return told.replace(tzinfo=told.tzinfo or UTC) + timedelta(seconds=0.5) - now
-
-
-def _cause(error: BaseException) -> str:
-    """What the system or TLS said; not the library's texts, which may quote a proxy's password."""
-    while inner := error.__cause__ or error.__context__:
-        error = inner
-    if isinstance(error, OSError) and not isinstance(error, requests.RequestException):
-        return str(error.strerror or error)
-    return type(error).__name__

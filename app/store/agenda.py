@@ -34,7 +34,7 @@ HEARTBEAT_MILLISECONDS = 29_500
 
 # How long an announced incident may be late before the sweep minds; how long before it is due the sweep
 # announces one for which no message was published.
-GRACE = timedelta(seconds=0.5)
+GRACE = timedelta(seconds=scripts.GRACE_SECONDS)
 AHEAD = timedelta(seconds=10)
 
 # Looks at the same incident grow apart to so many seconds.

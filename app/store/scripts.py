@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 # The next look comes after 2 s, 4 s, 8 s, …: as far away as the incident is late, up to the last ARGV. What
-# is announced ahead is looked at again soon after it was due: whoever was told may have died.
-NEXT_LOOK = """
+# is announced ahead is looked at again so soon after it was due: whoever was told may have died.
+GRACE_SECONDS = 0.5
+
+NEXT_LOOK = f"""
 local function next_look(now, due)
   if due > now then
-    return due + 0.5
+    return due + {GRACE_SECONDS}
   end
   return now + math.min(tonumber(ARGV[#ARGV]), math.max(2, now - due))
 end

@@ -287,6 +287,18 @@ def test_the_description_says_what_a_person_needs_at_night() -> None:
     )
 
 
+def test_the_description_says_who_was_told_in_the_channels() -> None:
+    event = an_event()
+    incident = event.incident.noted(NOON, "told", "ops of the new incident")
+    incident = incident.noted(NOON, "not_told", "mail of the new incident: no answer, will try again")
+    description = fields(Event("firing", incident, PAGE_URL))["description"]
+    assert f"- Told ops of the new incident (at {NOON:%H:%M:%S})\n" in description
+    assert "- Could not tell mail of the new incident: no answer, will try again (at " in description
+    for _ in range(50):
+        incident = incident.noted(NOON, "told", "ops that it became more severe")
+    assert fields(Event("firing", incident, PAGE_URL))["description"].count("- Told") == 9
+
+
 def test_a_small_incident_has_a_small_description() -> None:
     assert fields(an_event())["description"] == (
         "**Disk almost full**\n\n- Source: alertmanager\n- Since: 2026-11-23 12:00:00 UTC\n"
