@@ -7,7 +7,7 @@ every number under `<name>|<label>|…`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from app.incident import Incident
@@ -46,35 +46,36 @@ class Counters:
     """When the last page was delivered, Unix time."""
 
 
-def index(before: Incident | None, after: Incident) -> Iterator[Command]:
-    """The commands that count a change; part of the step that writes the incident."""
-    for name, labels in _happened(before, after):
-        yield _count(1, name, *labels)
-    if before is None or before.state is not after.state:
-        yield _count(1, "current", after.source, after.state)
-        if before is not None:
-            yield _count(-1, "current", before.source, before.state)
-    if _paged(before, after) and after.escalated_at is not None:
-        late = max(0.0, (after.escalated_at - (after.due_at or after.escalated_at)).total_seconds())
-        for bound in (*(b for b in BUCKETS if late <= b), "inf"):
-            yield _count(1, "late", str(bound))
+def index(changes: Iterable[tuple[Incident | None, Incident]]) -> Iterator[Command]:
+    """The commands that count these changes; part of the step that writes the incidents."""
+    counts: Counter[str] = Counter()
+    late = 0.0
+    for before, after in changes:
+        for name, labels in _happened(before, after):
+            counts[_field(name, *labels)] += 1
+        if before is not None and before.state is not after.state:
+            counts[_field("current", before.source, before.state)] -= 1
+        if _paged(before, after) and after.escalated_at is not None:
+            late += max(0.0, (after.escalated_at - (after.due_at or after.escalated_at)).total_seconds())
+            yield "SET", LAST_PAGE, after.escalated_at.timestamp()
+    yield from (("HINCRBY", COUNTS, field, by) for field, by in counts.items() if by)
+    if late:
         yield "HINCRBYFLOAT", COUNTS, "late_sum", late
-        yield "SET", LAST_PAGE, after.escalated_at.timestamp()
 
 
 def gone(incident: Incident) -> Command:
     """The command that stops counting an incident which is removed."""
-    return _count(-1, "current", incident.source, incident.state)
+    return "HINCRBY", COUNTS, _field("current", incident.source, incident.state), -1
 
 
 def told(target: str, outcome: str) -> Command:
     """The command that counts how telling a target ended."""
-    return _count(1, "told", target.partition(">")[0], outcome)
+    return "HINCRBY", COUNTS, _field("told", target.partition(">")[0], outcome), 1
 
 
-def _count(by: int, name: str, *labels: str) -> Command:
+def _field(name: str, *labels: str) -> str:
     # A source is a stranger's word.
-    return "HINCRBY", COUNTS, "|".join((name, *(label.replace("|", "/") for label in labels))), by
+    return "|".join((name, *(label.replace("|", "/") for label in labels)))
 
 
 def _happened(before: Incident | None, after: Incident) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -82,21 +83,24 @@ def _happened(before: Incident | None, after: Incident) -> Iterator[tuple[str, t
         yield "created", (after.source,)
     if before is None or after.occurrences > before.occurrences:
         yield "received", (after.source,)
+    if before is None or after.state is not before.state:
+        yield "current", (after.source, after.state)
     if before is None:
         return
     if after.attempts > before.attempts:
         yield "attempts", (after.alert_source,)
     if after.failures > before.failures:
         yield "retries", (after.last_reason or "unknown", after.alert_source)
-    if _paged(before, after):
+    if _paged(before, after) and after.escalated_at is not None:
         yield "pages", ("delivered", after.alert_source)
+        late = (after.escalated_at - (after.due_at or after.escalated_at)).total_seconds()
+        yield from (("late", (str(bound),)) for bound in (*BUCKETS, "inf") if late <= float(bound))
     elif after.failed_at is not None and before.failed_at is None:
-        outcome = "gave_up" if after.owes is None else "failed"
-        yield "pages", (outcome, after.alert_source)
+        yield "pages", ("gave_up" if after.owes is None else "failed", after.alert_source)
 
 
 def _paged(before: Incident | None, after: Incident) -> bool:
-    return after.escalated_at is not None and (before is None or before.escalated_at is None)
+    return before is not None and before.escalated_at is None and after.escalated_at is not None
 
 
 def read(connection: Connection) -> Counters:

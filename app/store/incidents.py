@@ -12,17 +12,15 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from app.incident import Incident, State
-from app.notice import News, Notice
 from app.store import agenda, counters, notices, search
 from app.store.connection import Command, Connection, Unavailable
+from app.store.notices import Targets
 from app.store.record import ALL, BY_STATE, IDENTITIES, INCIDENT, RECORD, VERSION
 
 # Somebody else wrote first this many times in a row: something is badly wrong.
 MOST_CONFLICTS = 100
 
 T = TypeVar("T")
-Targets = Callable[[Incident | None, Incident], Iterable[tuple[str, News]]]
-"""Whom to tell what, of an incident as it was and as it shall be."""
 
 # Writes if nothing that was read has changed. ARGV: the new token, the number of checks, (hash, field,
 # expected) for each, then for each command its length and its words. A commit that already happened, whose
@@ -123,14 +121,13 @@ class Draft:
         self, token: str, announced: Callable[[Incident], bool], targets: Targets
     ) -> Iterable[Command]:
         """What writes every incident and its indexes."""
-        for incident in self.put_incidents.values():
-            before = self._before.get(incident.id)
+        changes = [(self._before.get(i), incident) for i, incident in self.put_incidents.items()]
+        for before, incident in changes:
             yield _write(incident, token, self.put_payloads.get(incident.id))
             yield from _listed(before, incident)
             yield from agenda.index(before, incident, announced=announced(incident))
-            owed = [Notice(target, piece, incident.id) for target, piece in targets(before, incident)]
-            yield from notices.index(owed, incident)
-            yield from counters.index(before, incident)
+        yield from notices.index(changes, targets)
+        yield from counters.index(changes)
         yield "INCR", VERSION
 
     def unannounced(self) -> Iterable[Incident]:

@@ -9,12 +9,12 @@ put off, and by whose token. `told:<target>:<news>`: when it was told such news 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from app.incident import Incident
-from app.notice import SUMMARY, Notice
+from app.notice import SUMMARY, News, Notice
 from app.store import counters
 from app.store.connection import PREFIX, Command, Connection
 from app.store.record import INCIDENT
@@ -115,16 +115,23 @@ class Claimed:
     """When it was first tried, UTC."""
 
 
-def index(owed: Iterable[Notice], after: Incident) -> Iterator[Command]:
-    """The commands that store notices; part of the step that writes the incident."""
-    rang = False
-    for notice in owed:
-        # The same news again, while the first is under way, is told once more.
-        yield "HDEL", TRIED + notice.target, notice.member
-        yield "ZADD", NOTICES + notice.target, after.changed_at.timestamp(), notice.member
-        yield "SADD", TARGETS, notice.target
-        rang = True
-    if rang:
+Targets = Callable[[Incident | None, Incident], Iterable[tuple[str, News]]]
+"""Whom to tell what, of an incident as it was and as it is now."""
+
+
+def index(changes: Iterable[tuple[Incident | None, Incident]], targets: Targets) -> Iterator[Command]:
+    """The commands that store what these changes make news; part of the step that writes the incidents."""
+    told: set[str] = set()
+    for before, after in changes:
+        for target, news in targets(before, after):
+            notice = Notice(target, news, after.id)
+            if before is not None:
+                # The same news again, while the first is under way, is told once more.
+                yield "HDEL", TRIED + target, notice.member
+            yield "ZADD", NOTICES + target, after.changed_at.timestamp(), notice.member
+            told.add(target)
+    if told:
+        yield "SADD", TARGETS, *sorted(told)
         yield "LPUSH", BELL, 1
         yield "LTRIM", BELL, 0, BELL_RINGS - 1
 

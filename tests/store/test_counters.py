@@ -1,0 +1,99 @@
+"""What is counted in the step that writes an incident."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from app.alert import Alert
+from app.incident import Incident
+from app.store import Store
+from app.store.counters import BUCKETS
+
+NOW = datetime(2026, 3, 4, 3, 0, tzinfo=UTC)
+LEASE = timedelta(seconds=15)
+
+
+def put(store: Store, incident: Incident) -> Incident:
+    draft = store.incidents.draft([incident.id])
+    return store.incidents.change(draft, lambda draft: draft.put(incident), lambda *_: False, lambda *_: ())[
+        0
+    ]
+
+
+def opened(store: Store, incident_id: str, source: str = "grafana") -> Incident:
+    alert = Alert(title="Disk full", source=source)
+    return put(store, Incident.opened(incident_id, alert, NOW, due_at=NOW, alert_source="infra"))
+
+
+def refused(incident: Incident, at: datetime, *, failed: bool, again: bool = True) -> Incident:
+    return incident.claimed("t", at, LEASE).refused(
+        "t",
+        at,
+        "It said 401.",
+        reason="unauthorized",
+        again_at=at + LEASE if again else None,
+        failed=failed,
+        uncertain=False,
+    )
+
+
+def test_incidents_are_counted_by_source_and_state(store: Store) -> None:
+    first = opened(store, "a")
+    opened(store, "b")
+    opened(store, "c", source="a|b")
+    put(store, first.repeated(Alert(title="Disk full", source="grafana"), NOW, due_at=NOW, alert_source="x"))
+    put(store, first.resolved("somebody", NOW))
+    counters = store.counters()
+    assert counters.created == {("grafana",): 2, ("a/b",): 1}
+    assert counters.received[("grafana",)] == 3
+    current = {labels: count for labels, count in counters.current.items() if count}
+    assert current == {
+        ("grafana", "pending"): 1,
+        ("grafana", "resolved"): 1,
+        ("a/b", "pending"): 1,
+    }
+
+
+def test_a_page_is_counted_once_with_how_late_it_was(store: Store) -> None:
+    incident = opened(store, "a")
+    at = NOW + timedelta(seconds=2)
+    claimed = put(store, incident.claimed("t", at, LEASE))
+    delivered = put(store, claimed.delivered("t", at, "202"))
+    put(store, delivered.acknowledged("somebody", at))
+    counters = store.counters()
+    assert counters.pages == {("delivered", "infra"): 1}
+    assert counters.attempts == {("infra",): 1}
+    assert (counters.late_sum, counters.last_page) == (2.0, at.timestamp())
+    assert counters.late == {bound: 1 for bound in (*BUCKETS, float("inf")) if bound >= 2}
+
+
+def test_attempts_in_vain_are_counted_by_reason_and_a_failure_once(store: Store) -> None:
+    incident = opened(store, "a")
+    for minute in (0, 5, 10):
+        claimed = put(store, incident.claimed("t", NOW + timedelta(minutes=minute), LEASE))
+        incident = put(
+            store,
+            claimed.refused(
+                "t",
+                NOW + timedelta(minutes=minute),
+                "It said 401.",
+                reason="unauthorized",
+                again_at=NOW + timedelta(minutes=minute + 5),
+                failed=True,
+                uncertain=False,
+            ),
+        )
+    counters = store.counters()
+    assert counters.retries == {("unauthorized", "infra"): 3}
+    assert counters.pages == {("failed", "infra"): 1}
+
+
+def test_who_gives_up_says_so(store: Store) -> None:
+    incident = opened(store, "a")
+    put(store, refused(incident, NOW, failed=True, again=False))
+    assert store.counters().pages == {("gave_up", "infra"): 1}
+
+
+def test_nothing_counted_is_nothing(store: Store) -> None:
+    counters = store.counters()
+    assert (counters.created, counters.late, counters.last_page) == ({}, {}, None)
