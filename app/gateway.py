@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from app.channels import Channels
+from app.channels.make import make
 from app.incident import Incident
 from app.links import Links
 from app.providers import Provider, provider_for
@@ -72,7 +73,7 @@ def build(config: Config, *, patience: float = 10.0, timeout: float = 3.0) -> Ga
         store=store,
         wakeup=Wakeup(url),
         provider=provider_for(config),
-        channels=Channels(config.channels, {}),
+        channels=make(config),
         links=Links(config.link_key, config.public_base),
         clock=store.now,
     )

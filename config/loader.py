@@ -14,15 +14,20 @@ from dotenv import load_dotenv
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from config.block import Block
+from config.channels import Listed
 from config.document import ConfigError, read_document
 from config.schema import (
     ALTERNATES,
+    CHANNELS,
     DEFAULT_SOURCE,
     GO_PROVIDERS,
+    LISTS,
+    NAMED,
     PROVIDER,
     SETTINGS,
+    TEXTS,
     Alternate,
-    Block,
     Config,
     inner_block,
 )
@@ -33,7 +38,9 @@ ALTERNATE_VARIABLE = "INCIDENTIO_OTHER_ALERT_SOURCE_CONFIG_ID_"
 
 # Keys of the Go edition inside and beside blocks that this edition has too.
 GO_KEYS = {("oncall", name) for name in GO_PROVIDERS} | {("redis", "insecure_skip_verify")}
-GO_BLOCKS = {"agent", "alert", "proxy", "queue", "storage"}
+GO_KEYS |= {("alert", name) for name in ("debug_body", "viber", "googlechat")}
+GO_CHANNEL_KEYS = {"template_path", "use_proxy", "message_properties", "other_power_url"}
+GO_BLOCKS = {"agent", "proxy", "queue", "storage"}
 
 # `$${` is a literal `${`; a `${` that begins no reference is a mistake.
 _REFERENCE = re.compile(
@@ -97,6 +104,7 @@ class _Loading:
     ignored: list[str] = field(default_factory=list)
     literal_keys: list[str] = field(default_factory=list)
     empty_alternates: list[str] = field(default_factory=list)
+    empty_channels: list[str] = field(default_factory=list)
 
     def config(self) -> Config:
         values = self._block(Config, read_document(self.file), ())
@@ -126,9 +134,30 @@ class _Loading:
             elif key == ALTERNATES:
                 if self._is_mapping(key, value):
                     values[name] = self._alternates(value)
-            elif text := self._text(key, value):
+            elif key == CHANNELS:
+                values[name] = self._channels(value)
+            elif key in TEXTS:
+                if self._is_mapping(key, value):
+                    values[name] = {
+                        str(n): self._text((*key, str(n)), text) for n, text in value.items() if text
+                    }
+            elif text := self._text(key, _joined(key, value)):
                 values[name] = text
         return values
+
+    def _channels(self, value: object) -> dict[str, Any]:
+        if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+            self._problem(CHANNELS, _must_be(CHANNELS) + ", each with a name and a url")
+            return {}
+        channels = {
+            str(place): self._block(Listed, one, (*CHANNELS, str(place))) for place, one in enumerate(value)
+        }
+        self.empty_channels = [
+            str(one.get("name", f"number {int(place) + 1}"))
+            for place, one in channels.items()
+            if "url" not in one
+        ]
+        return channels
 
     def _is_mapping(self, key: Key, value: object) -> bool:
         if isinstance(value, dict):
@@ -155,7 +184,8 @@ class _Loading:
         return text if text.strip() else ""
 
     def _unknown(self, key: Key, known: list[str]) -> None:
-        if key in GO_KEYS or (len(key) == 1 and key[0] in GO_BLOCKS):
+        of_a_channel = key[0] == "alert" and key[-1] in GO_CHANNEL_KEYS
+        if key in GO_KEYS or of_a_channel or (len(key) == 1 and key[0] in GO_BLOCKS):
             self.ignored.append(".".join(key))
             return
         likely = _likely(key)
@@ -231,7 +261,8 @@ class _Loading:
         reason = mistake.get("ctx", {}).get("error")
         detail = str(reason) if isinstance(reason, Wrong) else ""
         self._problem(key, _must_be(key) + (f" ({detail})" if detail else ""))
-        *path, last = key[: len(ALTERNATES) + 1]
+        # Of what is named, the whole entry: it may be nothing without this key.
+        *path, last = next((key[: len(named) + 1] for named in NAMED if key[: len(named)] == named), key)
         for part in path:
             values = values[part]
         values.pop(last, None)
@@ -254,10 +285,16 @@ class _Loading:
         if self.ignored:
             names = ", ".join(self.ignored)
             yield f"{self.file} has settings that this edition does not have; they are ignored: {names}."
-        if oncall.wanted and config.public_host is None:
+        if (oncall.wanted or config.channels) and config.public_host is None:
+            what = "on-call is on: links in pages" if oncall.wanted else "channels are on: links in messages"
             yield (
-                f"public_host is missing in {self.file} while on-call is on: links in pages lead to "
+                f"public_host is missing in {self.file} while {what} lead to "
                 f"{config.public_base}, so set it to the address that people reach this service at."
+            )
+        if self.empty_channels:
+            yield (
+                f"alert.channels in {self.file} has channels without a url, which are treated as not "
+                f"configured: {', '.join(self.empty_channels)}."
             )
         if self.empty_alternates and (oncall.wanted or oncall.ready):
             yield (
@@ -272,10 +309,16 @@ class _Loading:
 
 
 def _rule_path(key: Key) -> Key:
-    inside = len(ALTERNATES)
-    if key[:inside] != ALTERNATES or len(key) == inside:
-        return key
-    return (*ALTERNATES, "<name>", *key[inside + 1 :])
+    for path in NAMED:
+        if key[: len(path)] == path and len(key) > len(path):
+            return (*path, "<name>", *key[len(path) + 1 :])
+    return key[:-1] if key[:-1] in TEXTS else key
+
+
+def _joined(key: Key, value: object) -> object:
+    """A list of texts as one text, as a variable would hold it."""
+    texts = isinstance(value, list) and all(isinstance(one, str) for one in value)
+    return ",".join(value) if texts and _rule_path(key) in LISTS and isinstance(value, list) else value
 
 
 def _shown(key: Key) -> Key:

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import Field, SecretStr
 
-from config.channels import ChannelSettings
+from config.block import Block
+from config.channels import Alert, ChannelSettings, Listed
 from config.values import (
     ApiKey,
     ConfigId,
@@ -49,39 +50,6 @@ class AlertSource:
     name: str
     id: str
     api_key: SecretStr
-
-
-class Block(BaseModel):
-    """A mapping of the configuration file. Its values can't be changed."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    def describe(self) -> dict[str, Any]:
-        """Every setting with the value that is in force; `<secret>` stands for a secret."""
-        fields = type(self).model_fields
-        return {name: _described(getattr(self, name)) for name in fields if not fields[name].exclude}
-
-    def secrets(self) -> list[str]:
-        """Every secret value in it, none of them empty."""
-        found: list[str] = []
-        for name in type(self).model_fields:
-            value = getattr(self, name)
-            for inner in value.values() if isinstance(value, Mapping) else (value,):
-                if isinstance(inner, SecretStr):
-                    found.append(inner.get_secret_value())
-                elif isinstance(inner, Block):
-                    found += inner.secrets()
-        return list(dict.fromkeys(filter(None, found)))
-
-
-def _described(value: object) -> object:
-    if isinstance(value, SecretStr):
-        return "<secret>"
-    if isinstance(value, Block):
-        return value.describe()
-    if isinstance(value, Mapping):
-        return {name: _described(inner) for name, inner in value.items()}
-    return value
 
 
 class Alternate(Block):
@@ -255,6 +223,7 @@ class Config(Block):
     intake_secret: Annotated[PassPhrase | None, Setting(_PHRASE)] = None
     intake_signatures: Annotated[IntakeSignatures, Setting("a mapping of settings")] = IntakeSignatures()
     oncall: Annotated[OnCall, Setting("a mapping of settings")] = OnCall()
+    alert: Annotated[Alert, Setting("a mapping of settings")] = Alert()
     redis: Annotated[Redis, Setting("a mapping of settings")] = Redis()
     warnings: tuple[str, ...] = Field(default=(), exclude=True)
     """What works, but probably not as meant; sentences for people. No setting."""
@@ -267,7 +236,11 @@ class Config(Block):
     @property
     def channels(self) -> tuple[ChannelSettings, ...]:
         """Every channel that is configured."""
-        return ()
+        return tuple(self.alert.made())
+
+    def secrets(self) -> list[str]:
+        """As in any block, and the tokens in channels' addresses."""
+        return list(dict.fromkeys([*super().secrets(), *(s for one in self.channels for s in one.secrets())]))
 
     @property
     def link_key(self) -> bytes:
@@ -278,6 +251,7 @@ class Config(Block):
 
     def unmet(self) -> Iterator[tuple[str, str]]:
         """What settings ask of each other and is not so: a dotted key, and the rest of the sentence."""
+        yield from self.alert.unmet()
         if not self.oncall.wanted:
             return
         if self.oncall.provider != PROVIDER:
@@ -315,7 +289,14 @@ def inner_block(block: type[Block], name: str) -> type[Block] | None:
 
 
 ALTERNATES = ("oncall", "incident_io", "other_alert_source_config_ids")
-SETTINGS: dict[tuple[str, ...], Setting] = dict(_settings(Config)) | dict(
-    _settings(Alternate, (*ALTERNATES, "<name>"))
-)
-"""Every key, as a path. The alternates' keys stand under `<name>`."""
+CHANNELS = ("alert", "channels")
+TEXTS = {("alert", "msteams", "other_power_urls"), ("alert", "lark", "other_webhook_urls")}
+"""Mappings of names to texts."""
+LISTS = {(*CHANNELS, "<name>", "events")}
+"""Lists of texts."""
+NAMED: dict[tuple[str, ...], type[Block]] = {ALTERNATES: Alternate, CHANNELS: Listed}
+"""Mappings and lists whose entries are blocks."""
+SETTINGS: dict[tuple[str, ...], Setting] = dict(_settings(Config))
+"""Every key, as a path. The keys of what is named or listed stand under `<name>`."""
+for _path, _block in NAMED.items():
+    SETTINGS |= dict(_settings(_block, (*_path, "<name>")))

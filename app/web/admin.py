@@ -14,7 +14,8 @@ from app.store import KEPT, Search
 from app.text import one_line
 from app.web import present
 from app.web.guard import check_admin
-from app.web.incidents import BadParameter, Intake
+from app.web.incidents import Intake
+from app.web.options import BadParameter
 
 LONGEST_LIST = 500
 LONGEST_BY = 100

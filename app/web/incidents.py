@@ -15,7 +15,7 @@ from werkzeug.datastructures import Headers, MultiDict
 
 from app import senders
 from app.gateway import Gateway
-from app.receive import Message, Options, Received, receive
+from app.receive import Message, Received, receive
 from app.senders import redact
 from app.senders.sns import CONFIRMATION, is_message
 from app.sns import Sns
@@ -25,11 +25,11 @@ from app.telemetry import log, redactor
 from app.web import present
 from app.web.body import MAX_BODY, BadBody, Body, TooLarge, packed, read_body, unpacked
 from app.web.guard import Entrance
+from app.web.options import options_of
 
 # What is read and thrown away of a body that is too large, bytes: a sender that is cut off while it still
 # sends never sees the 413.
 DRAINED = 16 * MAX_BODY
-LONGEST_WAIT_MINUTES = 10_080
 
 STATUS = {
     "created": ("Incident created", 201),
@@ -46,13 +46,8 @@ SECRET_NAME = re.compile(r"auth|cookie|token|secret|key|sig|pass", re.IGNORECASE
 SECRET_IN_URL = re.compile(
     r"([?&][^=&\s]*(?:auth|token|secret|key|sig|pass)[^=&\s]*=)[^&\s#]*", re.IGNORECASE
 )
-NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?|\.[0-9]{1,9}")
 
 Answer = tuple[dict[str, Any], int]
-
-
-class BadParameter(Exception):
-    """A query parameter that is not what it must be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +95,7 @@ class Intake:
         return answer
 
     def _take(self, sent: Sent, *, admitted: bool) -> Answer:
-        options = _options(sent.args)
+        options = options_of(sent.args, self._gateway.channels)
         body = read_body(
             sent.raw,
             content_type=sent.headers.get("Content-Type", ""),
@@ -183,43 +178,6 @@ def _read_whole() -> bytes:
 def _messages(body: Body, sent: Headers) -> list[Message]:
     headers = dict(sent)
     return [Message(senders.read(one, headers), redact.payload(one)) for one in body.elements]
-
-
-def _options(args: MultiDict[str, str]) -> Options:
-    return Options(
-        oncall_enable=_boolean(args, "oncall_enable"),
-        wait_minutes=_minutes(args, "oncall_wait_minutes"),
-        alert_source=_single(args, "incidentio_other_alert_source"),
-    )
-
-
-def _single(args: MultiDict[str, str], name: str) -> str | None:
-    values = set(args.getlist(name))
-    if len(values) > 1:
-        raise BadParameter(f"The parameter {name} was given {len(values)} different values: give one.")
-    return values.pop() if values else None
-
-
-def _boolean(args: MultiDict[str, str], name: str) -> bool | None:
-    value = _single(args, name)
-    if value is None:
-        return None
-    if value.lower() not in ("true", "false"):
-        raise BadParameter(f"The parameter {name} is {value[:40]!r}: it must be true or false.")
-    return value.lower() == "true"
-
-
-def _minutes(args: MultiDict[str, str], name: str) -> float | None:
-    value = _single(args, name)
-    if value is None:
-        return None
-    minutes = float(value) if NUMBER.fullmatch(value) else -1.0
-    if not 0 <= minutes <= LONGEST_WAIT_MINUTES:
-        raise BadParameter(
-            f"The parameter {name} is {value[:40]!r}: "
-            f"it must be a number of minutes from 0 to {LONGEST_WAIT_MINUTES}, for example 0.5."
-        )
-    return minutes
 
 
 def _answer(gateway: Gateway, body: Body, received: list[Received]) -> Answer:

@@ -286,22 +286,28 @@ def test_it_loads_a_file_of_the_go_edition() -> None:
         "INCIDENTIO_OTHER_ALERT_SOURCE_CONFIG_ID_INFRA": "source-infra",
         "INCIDENTIO_OTHER_ALERT_SOURCE_CONFIG_ID_APP": "source-app",
         "INCIDENTIO_OTHER_ALERT_SOURCE_CONFIG_ID_DB": "source-db",
+        "SLACK_TOKEN": "xoxb-planted",
+        "SLACK_CHANNEL_ID": "C0123456789",
     }
     config = load_config(GO_EDITION, environ)
+    assert [channel.name for channel in config.channels] == ["slack"]
     assert config.public_host == "https://versus.shop.example"
     assert config.redis.url.get_secret_value() == "redis://redis:6380/0"
     assert (config.oncall.ready, config.oncall.by_default) == (True, False)
     assert list(config.oncall.incident_io.alert_sources) == ["default", "infra", "app", "db"]
     assert config.warnings == (
-        f"{GO_EDITION} has settings that this edition does not have; they are ignored: proxy, alert, queue, "
-        "oncall.aws_incident_manager, oncall.pagerduty, oncall.servicenow, redis.insecure_skip_verify, "
+        f"{GO_EDITION} has settings that this edition does not have; they are ignored: proxy, "
+        "alert.debug_body, alert.slack.template_path, alert.slack.message_properties, "
+        "alert.telegram.use_proxy, queue, "
+        "oncall.aws_incident_manager, oncall.pagerduty, oncall.servicenow, "
+        "redis.insecure_skip_verify, "
         "storage, agent.",
     )
 
 
 def test_it_needs_the_credentials_of_a_go_file_that_is_ready_but_off() -> None:
     with pytest.raises(ConfigError, match="INCIDENTIO_API_KEY"):
-        load_config(GO_EDITION, {})
+        load_config(GO_EDITION, {"SLACK_ENABLE": "false"})
 
 
 def test_it_tolerates_a_provider_of_the_go_edition_while_on_call_is_off(files: Files) -> None:
@@ -312,8 +318,8 @@ def test_it_tolerates_a_provider_of_the_go_edition_while_on_call_is_off(files: F
 
 
 def test_it_names_unknown_blocks_in_the_one_warning(files: Files) -> None:
-    (warning,) = files.load("x-anchors: {a: 1}\nalert: {slack: {}}\n").warnings
-    assert "x-anchors, alert" in warning
+    (warning,) = files.load("x-anchors: {a: 1}\nqueue: {sns: {}}\n").warnings
+    assert "x-anchors, queue" in warning
 
 
 @pytest.mark.parametrize(

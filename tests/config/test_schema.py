@@ -18,7 +18,8 @@ from redis import Redis
 
 from app.incident import Incident
 from config import AlertSource, Config, ConfigError, UnknownAlertSource, load_config
-from config.schema import SETTINGS, Alternate, Block, inner_block
+from config.block import Block
+from config.schema import NAMED, SETTINGS, inner_block
 from config.values import SAMPLE_INCIDENT, passwords_in, redis_url
 
 ROOT = Path(__file__).parents[2]
@@ -338,7 +339,8 @@ def documented() -> dict[str, tuple[str, str]]:
 def in_the_schema() -> dict[str, tuple[str, str]]:
     rows = {}
     for key, setting in SETTINGS.items():
-        block: type[Block] = Alternate if "<name>" in key else Config
+        named = (inner for path, inner in NAMED.items() if key[: len(path) + 1] == (*path, "<name>"))
+        block: type[Block] = next(named, Config)
         for part in key[:-1] if block is Config else ():
             block = inner_block(block, part) or block
         if inner_block(block, key[-1]):
@@ -350,6 +352,7 @@ def in_the_schema() -> dict[str, tuple[str, str]]:
             else field.default
         )
         shown = f"{default:g}" if isinstance(default, float) else str(default)
+        shown = ", ".join(default) if isinstance(default, tuple) else shown
         wins = " (wins)" if setting.variable_wins else ""
         variable = f"`{setting.variable}`{wins}" if setting.variable else ""
         rows[".".join(key)] = (variable, shown.lower() if isinstance(default, bool) else shown)

@@ -122,7 +122,7 @@ class Watched(Http):
 
     seconds = 0.0
 
-    def post(self, url: str, body: bytes, *, auth: Bearer, deadline: float) -> Answer | NoAnswer:
+    def post(self, url: str, body: bytes, *, auth: Bearer | None, deadline: float) -> Answer | NoAnswer:
         self.seconds = deadline - time.monotonic()
         return super().post(url, body, auth=auth, deadline=deadline)
 

@@ -1,0 +1,133 @@
+"""Channels that Apprise knows: mail, Telegram, Teams, ntfy and a hundred more."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlencode
+
+from apprise import Apprise
+
+from app.channels import words
+from app.channels.channel import Message, Summary, Told
+from app.channels.words import Form, Words
+from app.telemetry import redactor
+from app.text import one_line
+from config import ChannelSettings
+
+CONNECT_SECONDS = 4.0
+READ_SECONDS = 8.0
+
+REASON = 200
+
+# Services that understand Markdown though Apprise sends them plain text unless told.
+MARKDOWN = ("mmost", "mmosts", "discord")
+
+KINDS = {"created": "warning", "severity_raised": "warning", "failed": "failure", "resolved": "success"}
+
+
+class _Reasons(logging.Handler):
+    """What Apprise says in a thread of why it failed; its answer is yes or no."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._said = threading.local()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        said: list[str] | None = getattr(self._said, "lines", None)
+        if said is not None:
+            said.append(record.getMessage())
+
+    @contextmanager
+    def heard(self) -> Iterator[list[str]]:
+        lines: list[str] = []
+        self._said.lines = lines
+        try:
+            yield lines
+        finally:
+            self._said.lines = None
+
+
+_reasons = _Reasons()
+_logger = logging.getLogger("apprise")
+_logger.addHandler(_reasons)
+# What it says is told in one line of ours, without what it quotes.
+_logger.propagate = False
+
+
+class AppriseChannel:
+    """One channel behind an Apprise URL. It may be slow, but not for longer than its time-outs."""
+
+    def __init__(self, settings: ChannelSettings) -> None:
+        self._url = settings.url.get_secret_value()
+        self._service = settings.service
+        self._template = settings.template
+        self._redact = redactor(list(settings.secrets()))
+        self.form: Form = self._form(self._plugin(None))
+
+    def send(self, message: Message, address: str | None) -> Told:
+        """Tell of one incident."""
+        return self._notify(self._words(message), KINDS.get(message.news, "info"), address)
+
+    def summarise(self, summary: Summary, address: str | None) -> Told:
+        """Tell of many in one message."""
+        return self._notify(self._words(summary), "warning", address)
+
+    def shown(self, message: Message | Summary) -> dict[str, Any]:
+        """What it would send: title, body, and their form."""
+        said = self._words(message)
+        return {"form": self.form, "title": said.title, "body": said.body}
+
+    def _words(self, message: Message | Summary) -> Words:
+        if isinstance(message, Summary):
+            return words.summary(message, self.form)
+        return words.message(message, self.form, self._template)
+
+    def _notify(self, said: Words, kind: str, address: str | None) -> Told:
+        with _reasons.heard() as heard:
+            try:
+                plugin = self._plugin(address)
+                done = plugin is not None and plugin.notify(
+                    title=said.title, body=said.body, notify_type=kind, body_format=self.form
+                )
+            except Exception as error:
+                # A plugin may meet what its author did not think of.
+                done, heard[:] = False, [type(error).__name__]
+        return Told(ok=True) if done else Told(ok=False, detail=self._reason(heard))
+
+    def _plugin(self, address: str | None) -> Any:
+        plugin = Apprise.instantiate(_addressed(self._url, self._service, address), suppress_exceptions=True)
+        if plugin is not None:
+            plugin.socket_connect_timeout = CONNECT_SECONDS
+            plugin.socket_read_timeout = READ_SECONDS
+        return plugin
+
+    def _form(self, plugin: Any) -> Form:
+        if self._url.partition("://")[0].lower() in MARKDOWN:
+            return "markdown"
+        known = plugin.notify_format
+        first = str((known[0] if isinstance(known, tuple) else known).value)
+        return "html" if first == "html" else "markdown" if first == "markdown" else "text"
+
+    def _reason(self, heard: list[str]) -> str:
+        text = " ".join(heard)
+        if found := re.search(r"error=(\d{3})|HTTP (\d{3})", text):
+            return f"HTTP {found[1] or found[2]}"
+        if "Connection" in text or "connection" in text or "refused" in text:
+            return "connection refused or lost"
+        return one_line(self._redact(text), REASON) or "it gave no reason"
+
+
+def _addressed(url: str, service: str, address: str | None) -> str:
+    """The URL with another recipient."""
+    if address is None:
+        return url
+    if service == "telegram":
+        return re.sub(r"^(\w+://[^/]+).*$", rf"\g<1>/{quote(address, safe='')}/", url)
+    base, _, query = url.partition("?")
+    options = [(name, value) for name, value in parse_qsl(query) if name != "to"]
+    return f"{base}?{urlencode([*options, ('to', address)])}"

@@ -1,0 +1,165 @@
+"""Slack through its own API: a message with a button, which changes as the incident does."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.error import URLError
+
+from pydantic import SecretStr
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError, SlackClientError
+
+from app.channels import words
+from app.channels.channel import Message, Summary, Told
+from app.incident import State
+from app.text import cut, lines
+
+TIMEOUT_SECONDS = 10
+ACKNOWLEDGE = "acknowledge"
+"""The `action_id` of the button; `app/web/slack.py` answers it."""
+
+# Slack's own limits, in characters (docs.slack.dev, Block Kit); a header is plain text.
+HEADER = 150
+SECTION = 2_900
+
+# News that changes the first message, and is also told in its thread, where it notifies.
+IN_THREAD = ("severity_raised", "escalated", "failed", "resolved")
+
+COLOURS = {"critical": "#b3201b", "high": "#d9480f", "medium": "#b7791f", "low": "#1a4fb4", "info": "#565d69"}
+GREEN = "#146c3c"
+
+# What another try can't mend; an operator may, within the hour.
+GONE = ("message_not_found", "cant_update_message", "edit_window_closed")
+
+
+class SlackChannel:
+    """A channel of Slack's. `interactive`: clicks come back to us; otherwise the button is a link."""
+
+    def __init__(self, token: SecretStr, channel: str, base_url: str, *, interactive: bool) -> None:
+        self._client = WebClient(
+            token=token.get_secret_value(),
+            base_url=base_url.rstrip("/") + "/",
+            timeout=TIMEOUT_SECONDS,
+            # Whether to try again is decided where it is remembered.
+            retry_handlers=[],
+        )
+        self._channel = channel
+        self._interactive = interactive
+
+    def send(self, message: Message, address: str | None) -> Told:
+        """Tell of one incident: a new message, or a change of the first one and a word in its thread."""
+        try:
+            if message.reference is None:
+                return self._post(message, address or self._channel)
+            return self._update(message, message.reference)
+        except (SlackClientError, URLError, OSError, ValueError) as error:
+            return _failed(error)
+
+    def summarise(self, summary: Summary, address: str | None) -> Told:
+        """Tell of many in one message."""
+        try:
+            self._client.chat_postMessage(channel=address or self._channel, **self.shown(summary))
+        except (SlackClientError, URLError, OSError, ValueError) as error:
+            return _failed(error)
+        return Told(ok=True)
+
+    def _post(self, message: Message, channel: str) -> Told:
+        answer = self._client.chat_postMessage(channel=channel, **self.shown(message))
+        # A channel may have been given by its name; only its ID can be used to change the message.
+        return Told(ok=True, reference=f"{answer['channel']}:{answer['ts']}")
+
+    def _update(self, message: Message, reference: str) -> Told:
+        channel, _, ts = reference.partition(":")
+        try:
+            self._client.chat_update(channel=channel, ts=ts, **self.shown(message))
+        except SlackApiError as error:
+            if error.response["error"] in GONE:
+                return self._post(message, channel)
+            raise
+        if message.news in IN_THREAD:
+            self._client.chat_postMessage(
+                channel=channel,
+                thread_ts=ts,
+                text=escaped(f"{words.headline(message)}. {words.what_now(message)}"),
+                # Loud: everybody in the channel shall see it.
+                reply_broadcast=message.news == "failed",
+            )
+        return Told(ok=True, reference=reference)
+
+    def shown(self, message: Message | Summary) -> dict[str, Any]:
+        """What it would send, besides where to."""
+        if isinstance(message, Summary):
+            return {"text": words.summary_headline(message), "blocks": _summary_blocks(message)}
+        incident = message.incident
+        done = incident.state in (State.ACKNOWLEDGED, State.RESOLVED)
+        colour = GREEN if done else COLOURS[incident.severity or "medium"]
+        return {
+            "text": escaped(words.headline(message)),
+            "attachments": [{"color": colour, "blocks": self._blocks(message)}],
+        }
+
+    def _blocks(self, message: Message) -> list[dict[str, Any]]:
+        incident = message.incident
+        blocks: list[dict[str, Any]] = [
+            {"type": "header", "text": _plain(words.title(incident), HEADER)},
+            {"type": "section", "text": _marked(f"*{escaped(words.what_now(message))}*")},
+            {
+                "type": "section",
+                "fields": [_marked(f"*{name}*\n{escaped(value)}") for name, value in words.facts(incident)],
+            },
+        ]
+        if incident.description.strip():
+            said = words.harmless(lines(incident.description, words.WORDS))
+            blocks.append({"type": "section", "text": _marked(escaped(said))})
+        if button := self._button(message):
+            blocks.append({"type": "actions", "elements": [button]})
+        return blocks
+
+    def _button(self, message: Message) -> dict[str, Any] | None:
+        if message.ack_url is None:
+            return None
+        button = {"type": "button", "style": "primary", "text": _plain("Acknowledge", 75)}
+        if self._interactive:
+            return {**button, "action_id": ACKNOWLEDGE, "value": message.incident.id}
+        return {**button, "action_id": "open_link", "url": message.ack_url}
+
+
+def escaped(text: str) -> str:
+    """Text that Slack shows as it is: nobody is called, and nothing is a link that we did not make."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _plain(text: str, most: int) -> dict[str, Any]:
+    return {"type": "plain_text", "text": cut(text, most), "emoji": False}
+
+
+def _marked(text: str) -> dict[str, Any]:
+    # `verbatim`: names of channels and people in a stranger's text are no links.
+    return {"type": "mrkdwn", "text": cut(text, SECTION), "verbatim": True}
+
+
+def _summary_blocks(summary: Summary) -> list[dict[str, Any]]:
+    named = "\n".join(
+        f"• {one.severity or 'unknown severity'}: {escaped(words.title(one))} ({words.COUNTED[news]})"
+        for news, one in summary.incidents
+    )
+    more = summary.total - len(summary.incidents)
+    named += f"\n• and {more} more" if more > 0 else ""
+    button = {"type": "button", "text": _plain("All of them", 75), "action_id": "open_link"}
+    return [
+        {"type": "header", "text": _plain(words.summary_headline(summary), HEADER)},
+        {"type": "section", "text": _marked(named or "They are gone by now.")},
+        {"type": "actions", "elements": [{**button, "url": summary.dashboard_url}]},
+    ]
+
+
+def _failed(error: Exception) -> Told:
+    if isinstance(error, SlackApiError):
+        after = error.response.headers.get("Retry-After", "")
+        reason = str(error.response.get("error") or f"HTTP {error.response.status_code}")
+        return Told(ok=False, detail=reason[:80], not_before=float(after) if after.isdigit() else None)
+    reached = error.reason if isinstance(error, URLError) else error
+    if isinstance(reached, TimeoutError):
+        return Told(ok=False, detail="no answer in time")
+    said = getattr(reached, "strerror", None) or type(error).__name__
+    return Told(ok=False, detail=str(said)[:80])

@@ -1,0 +1,58 @@
+"""What a channel's messages look like, before one is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from app.alert import Alert
+from app.channels import Message, Summary
+from app.gateway import Gateway
+from app.incident import Incident
+from app.notice import News
+
+NOON = datetime(2026, 3, 4, 3, 0, tzinfo=UTC)
+SAMPLE = Alert(
+    title="Disk almost full on db-1",
+    source="alertmanager",
+    description="/var is 92 % full and grows by 1 % an hour.",
+    severity="high",
+    service="checkout",
+    source_url="https://alerts.example.com/1",
+)
+SAMPLE_ID = "3f0c4a52-8a59-4e0e-9d1f-6f4c2d7a9b10"
+
+
+def messages(gateway: Gateway, alert: Alert) -> Iterator[Message]:
+    """A message for each piece of news of an incident that this alert opens."""
+    due = NOON + timedelta(minutes=3)
+    opened = Incident.opened(SAMPLE_ID, alert, NOON, due_at=due, alert_source="default")
+    paged = opened.claimed("t", due, timedelta(seconds=15)).delivered("t", due, "202")
+    failed = opened.claimed("t", due, timedelta(seconds=15)).refused(
+        "t",
+        due,
+        "incident.io answered 401: the API key is wrong.",
+        reason="unauthorized",
+        again_at=due + timedelta(minutes=5),
+        failed=True,
+        uncertain=False,
+    )
+    lives: list[tuple[News, Incident]] = [
+        ("created", opened),
+        ("severity_raised", replace(opened, severity="critical")),
+        ("acknowledged", opened.acknowledged("Dana in Slack", NOON + timedelta(minutes=1))),
+        ("escalated", paged),
+        ("failed", failed),
+        ("resolved", paged.resolved(alert.source, due + timedelta(minutes=9))),
+    ]
+    for news, incident in lives:
+        now = incident.changed_at
+        link = gateway.links.url(incident.id, now) if incident.can_be_acknowledged else None
+        yield Message(news, incident, now, link)
+
+
+def summary(gateway: Gateway, alert: Alert) -> Summary:
+    """The message of a storm of such alerts."""
+    incident = next(messages(gateway, alert)).incident
+    return Summary([("created", incident)] * 3, 57, [("created", 57)], NOON, f"{gateway.config.public_base}/")

@@ -1,0 +1,107 @@
+"""The parameters of a webhook: what they must be, and what they ask for."""
+
+from __future__ import annotations
+
+import re
+
+from werkzeug.datastructures import MultiDict
+
+from app.alert import LINE_LIMIT
+from app.channels import Channels
+from app.receive import Options
+from app.text import one_line
+
+LONGEST_WAIT_MINUTES = 10_080
+NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?|\.[0-9]{1,9}")
+
+_MAIL = r"[^\s,;<>@?&#/]{1,64}@[\w.-]{1,255}"
+ADDRESSES = {
+    "slack_channel_id": ("slack", re.compile(r"[A-Z0-9]{2,20}|#[\w-]{1,80}")),
+    "telegram_chat_id": ("telegram", re.compile(r"-?[0-9]{1,20}|@\w{1,64}")),
+    "email_to": ("email", re.compile(rf"{_MAIL}(,{_MAIL}){{0,19}}")),
+}
+WRONG_ADDRESS = {
+    "slack": "it must be the ID of a channel, such as C0123456789",
+    "telegram": "it must be the ID of a chat, such as -1001234567890",
+    "email": "it must be mail addresses, separated by commas, 20 at the most",
+}
+ALTERNATES = {"msteams_other_power_url": "msteams", "lark_other_webhook_url": "lark"}
+"""Parameters that name one of several addresses, and whose they are."""
+
+
+class BadParameter(Exception):
+    """A query parameter that is not what it must be."""
+
+
+def options_of(args: MultiDict[str, str], channels: Channels) -> Options:
+    """What the parameters ask for. Raises `BadParameter` and `UnknownChannel`."""
+    return Options(
+        oncall_enable=_boolean(args, "oncall_enable"),
+        wait_minutes=_minutes(args, "oncall_wait_minutes"),
+        alert_source=single(args, "incidentio_other_alert_source"),
+        channels=_targets(args, channels),
+        mail_subject=_subject(args),
+    )
+
+
+def _targets(args: MultiDict[str, str], channels: Channels) -> tuple[str, ...] | None:
+    """The named channels, or the default ones, with the addresses that are asked for instead of theirs."""
+    named = single(args, "channels")
+    wanted = list(channels.default if named is None else channels.asked(named.split(",")))
+    changed = named is not None
+    for parameter, (service, right) in ADDRESSES.items():
+        if address := single(args, parameter):
+            if not right.fullmatch(address):
+                wrong = f"The parameter {parameter} is {address[:40]!r}"
+                raise BadParameter(f"{wrong}: {WRONG_ADDRESS[service]}.")
+            _replace(wanted, channels.addressed(service, address))
+            changed = True
+    for parameter, service in ALTERNATES.items():
+        if name := single(args, parameter):
+            [target] = channels.asked([f"{service}-{name}"])
+            _replace(wanted, target, service)
+            changed = True
+    return tuple(wanted) if changed else None
+
+
+def _replace(wanted: list[str], target: str, name: str | None = None) -> None:
+    """Put the target in the place of its channel, or at the end."""
+    name = name or target.partition(">")[0]
+    if name in wanted:
+        wanted[wanted.index(name)] = target
+    else:
+        wanted.append(target)
+
+
+def _subject(args: MultiDict[str, str]) -> str | None:
+    return one_line(single(args, "email_subject") or "", LINE_LIMIT) or None
+
+
+def single(args: MultiDict[str, str], name: str) -> str | None:
+    """The one value of a parameter. Raises `BadParameter` when there are several."""
+    values = set(args.getlist(name))
+    if len(values) > 1:
+        raise BadParameter(f"The parameter {name} was given {len(values)} different values: give one.")
+    return values.pop() if values else None
+
+
+def _boolean(args: MultiDict[str, str], name: str) -> bool | None:
+    value = single(args, name)
+    if value is None:
+        return None
+    if value.lower() not in ("true", "false"):
+        raise BadParameter(f"The parameter {name} is {value[:40]!r}: it must be true or false.")
+    return value.lower() == "true"
+
+
+def _minutes(args: MultiDict[str, str], name: str) -> float | None:
+    value = single(args, name)
+    if value is None:
+        return None
+    minutes = float(value) if NUMBER.fullmatch(value) else -1.0
+    if not 0 <= minutes <= LONGEST_WAIT_MINUTES:
+        raise BadParameter(
+            f"The parameter {name} is {value[:40]!r}: "
+            f"it must be a number of minutes from 0 to {LONGEST_WAIT_MINUTES}, for example 0.5."
+        )
+    return minutes

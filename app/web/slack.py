@@ -1,0 +1,91 @@
+"""Clicks on the button of a message in Slack: `POST /api/slack/interactions`."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+from urllib.parse import parse_qs
+
+from flask import Blueprint, request
+from pydantic import SecretStr
+from slack_sdk.signature import SignatureVerifier
+
+from app import __version__, actions
+from app.channels.slack import ACKNOWLEDGE
+from app.gateway import Gateway
+from app.incident import NotAllowed
+from app.providers.http import Http
+from app.store import Unknown
+from app.telemetry import log
+from app.text import one_line
+from app.web.guard import Unauthorized
+
+LARGEST = 256 * 1024
+LONGEST_NAME = 80
+# Slack waits three seconds for us, so we wait less for Slack.
+ANSWER_SECONDS = 2.0
+SLACK_HOOKS = "https://hooks.slack.com/"
+
+
+class BadSlackSignature(Unauthorized):
+    """The click was not signed with our signing secret, or longer than five minutes ago."""
+
+
+def blueprint(gateway: Gateway, signing_secret: SecretStr) -> Blueprint:
+    """The address to give to Slack as the Request URL of Interactivity."""
+    slack = Blueprint("slack", __name__)
+    verifier = SignatureVerifier(signing_secret.get_secret_value())
+    http = Http(f"versus-incident/{__version__}")
+    hooks = (SLACK_HOOKS, gateway.config.alert.slack.base_url)
+
+    @slack.post("/api/slack/interactions")
+    def interact() -> dict[str, str]:
+        body = request.stream.read(LARGEST)
+        # It refuses what is older than five minutes as well.
+        if not verifier.is_valid_request(body, dict(request.headers)):
+            raise BadSlackSignature(
+                "This is not signed as Slack signs: with our signing secret, no more than five minutes ago."
+            )
+        click = _click(body)
+        problem = _acknowledge(gateway, click)
+        if problem and (url := click.get("response_url", "")).startswith(hooks):
+            # What worked is told by the message itself, which a worker changes.
+            answer = {"response_type": "ephemeral", "replace_original": False, "text": problem}
+            content = json.dumps(answer).encode()
+            http.post(url, content, auth=None, deadline=time.monotonic() + ANSWER_SECONDS)
+        return {"status": "ok"}
+
+    return slack
+
+
+def _click(body: bytes) -> dict[str, Any]:
+    fields = parse_qs(body.decode("utf-8", "replace"))
+    try:
+        click = json.loads(fields.get("payload", [""])[0])
+    except ValueError:
+        click = None
+    return click if isinstance(click, dict) else {}
+
+
+def _acknowledge(gateway: Gateway, click: dict[str, Any]) -> str | None:
+    """What went wrong, in words for the person who clicked."""
+    done = click.get("actions")
+    wanted = [one for one in done if isinstance(one, dict)] if isinstance(done, list) else []
+    ours = [one for one in wanted if one.get("action_id") == ACKNOWLEDGE]
+    if not ours:
+        # A link button tells of its click as well.
+        log.info("slack_click_ignored", kind=one_line(str(click.get("type")), LONGEST_NAME))
+        return None
+    try:
+        actions.acknowledge(gateway, str(ours[0].get("value")), f"{_who(click)} in Slack")
+    except (NotAllowed, Unknown) as error:
+        return str(error)
+    return None
+
+
+def _who(click: dict[str, Any]) -> str:
+    user = click.get("user")
+    names = [user.get(key) for key in ("name", "username", "id")] if isinstance(user, dict) else []
+    name = next((name for name in names if isinstance(name, str) and name), "somebody")
+    return one_line(name, LONGEST_NAME)

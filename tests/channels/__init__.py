@@ -1,0 +1,1 @@
+"""Channels: what they say and how they say it."""
