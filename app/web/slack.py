@@ -37,7 +37,7 @@ def blueprint(gateway: Gateway, signing_secret: SecretStr) -> Blueprint:
     slack = Blueprint("slack", __name__)
     verifier = SignatureVerifier(signing_secret.get_secret_value())
     http = Http(f"versus-incident/{__version__}")
-    hooks = (SLACK_HOOKS, gateway.config.alert.slack.base_url)
+    hooks = (SLACK_HOOKS, f"{gateway.config.alert.slack.base_url}/")
 
     @slack.post("/api/slack/interactions")
     def interact() -> dict[str, str]:

@@ -1,0 +1,154 @@
+"""Slack through its own API, against a stand-in that refuses what Slack's documentation does not allow."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from pydantic import SecretStr
+
+from app import preview
+from app.channels import Message, Summary
+from app.channels.slack import SlackChannel
+from app.notice import News
+from tests.channels.conftest import NASTY, a_message
+from tests.channels.slack_rules import CHANNEL, TOKEN, SlackRules, buttons
+from tests.channels.standin import Answer, StandIn
+
+
+@pytest.fixture
+def rules() -> SlackRules:
+    return SlackRules()
+
+
+@pytest.fixture
+def api(rules: SlackRules) -> Iterator[StandIn]:
+    with StandIn(rules).serving() as stand_in:
+        yield stand_in
+
+
+def slack(api: StandIn, *, interactive: bool = True, channel: str = CHANNEL) -> SlackChannel:
+    return SlackChannel(SecretStr(TOKEN), channel, f"{api.base}/api", interactive=interactive)
+
+
+def later(news: News, reference: str | None) -> Message:
+    """What is told of the sample incident after its first message."""
+    incident = a_message().incident
+    now = preview.NOON + timedelta(minutes=1)
+    if news == "acknowledged":
+        incident = incident.acknowledged("Dana in Slack", now)
+    elif news == "resolved":
+        incident = incident.resolved("grafana", now)
+    elif news == "escalated":
+        incident = replace(incident, escalated_at=now)
+    link = "https://v/" if incident.can_be_acknowledged else None
+    return Message(news, incident, now, link, None, reference)
+
+
+def test_a_new_incident_has_a_button_whose_click_comes_back(api: StandIn, rules: SlackRules) -> None:
+    told = slack(api).send(a_message(), None)
+    assert told.ok
+    [((channel, ts), sent)] = rules.messages.items()
+    assert told.reference == f"{channel}:{ts}"
+    [button] = buttons(sent)
+    assert (button["action_id"], button["value"]) == ("acknowledge", "i-1")
+    assert "url" not in button
+    assert "Pages at 2026-03-04 03:03:00 UTC unless" in json.dumps(sent)
+
+
+def test_without_a_signing_secret_the_button_is_a_link(api: StandIn, rules: SlackRules) -> None:
+    message = a_message()
+    assert slack(api, interactive=False).send(message, None).ok
+    [button] = buttons(next(iter(rules.messages.values())))
+    assert button["url"] == message.ack_url
+
+
+def test_a_channel_given_by_its_name_is_changed_by_its_id(api: StandIn, rules: SlackRules) -> None:
+    told = slack(api, channel="#ops").send(a_message(), None)
+    assert told.reference is not None
+    assert told.reference.startswith(CHANNEL)
+
+
+def test_an_acknowledgement_changes_the_message_in_place(api: StandIn, rules: SlackRules) -> None:
+    reference = slack(api).send(a_message(), None).reference
+    told = slack(api).send(later("acknowledged", reference), None)
+    assert (told.ok, told.reference) == (True, reference)
+    [sent] = rules.messages.values()
+    assert buttons(sent) == []
+    assert "Acknowledged by Dana in Slack at 2026-03-04 03:01:00 UTC." in json.dumps(sent)
+    assert rules.replies == []
+
+
+@pytest.mark.parametrize("news", ["severity_raised", "escalated", "failed", "resolved"])
+def test_what_must_be_noticed_is_also_said_in_the_thread(api: StandIn, rules: SlackRules, news: News) -> None:
+    reference = slack(api).send(a_message(), None).reference
+    assert slack(api).send(later(news, reference), None).ok
+    [reply] = rules.replies
+    loud = str(reply.get("reply_broadcast", False)).lower() in ("true", "1")
+    assert loud == (news == "failed")
+    assert len(rules.messages) == 1
+
+
+def test_a_message_that_is_gone_is_posted_anew(api: StandIn, rules: SlackRules) -> None:
+    told = slack(api).send(later("acknowledged", f"{CHANNEL}:1.1"), None)
+    assert told.ok
+    assert told.reference in {f"{channel}:{ts}" for channel, ts in rules.messages}
+
+
+def test_another_channel_for_one_request(api: StandIn, rules: SlackRules) -> None:
+    assert slack(api).send(a_message(), "C999").ok
+    assert [channel for channel, _ in rules.messages] == ["C999"]
+
+
+def test_a_strangers_text_calls_nobody_and_links_nowhere(api: StandIn, rules: SlackRules) -> None:
+    huge = NASTY * 200
+    message = a_message(title=huge, description=huge, service=huge, source=huge)
+    assert slack(api).send(message, None).ok
+    text = json.dumps(next(iter(rules.messages.values())), ensure_ascii=False)
+    for call in ("<!channel", "@everyone"):
+        assert call not in text
+
+
+def test_a_summary_is_one_message_with_a_link_to_all(api: StandIn, rules: SlackRules) -> None:
+    incident = a_message(title=NASTY).incident
+    summary = Summary([("created", incident)] * 10, 57, [("created", 57)], preview.NOON, "https://v/")
+    assert slack(api).summarise(summary, None).ok
+    [sent] = rules.messages.values()
+    assert buttons(sent)[0]["url"] == "https://v/"
+    assert "and 47 more" in json.dumps(sent)
+
+
+def test_a_rate_limit_says_when_to_come_again(api: StandIn) -> None:
+    api.answers = [Answer(429, {"ok": False, "error": "ratelimited"}, {"Retry-After": "30"})]
+    told = slack(api).send(a_message(), None)
+    assert (told.ok, told.detail, told.not_before) == (False, "ratelimited", 30.0)
+    assert len(api.got) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "detail"),
+    [
+        (Answer(200, {"ok": False, "error": "channel_not_found"}), "channel_not_found"),
+        (Answer(200, {"ok": False, "error": "invalid_auth"}), "invalid_auth"),
+        (Answer(500, b"oops"), None),
+        (Answer(200, b"<html>"), None),
+    ],
+    ids=str,
+)
+def test_what_slack_refuses_is_told_in_its_word(api: StandIn, answer: Answer, detail: str | None) -> None:
+    api.answers = [answer]
+    told = slack(api).send(a_message(), None)
+    assert not told.ok
+    assert told.again
+    assert told.detail
+    assert detail in (None, told.detail)
+    assert TOKEN not in told.detail
+
+
+def test_nobody_there_is_told_of() -> None:
+    channel = SlackChannel(SecretStr(TOKEN), CHANNEL, "http://127.0.0.1:1/api", interactive=True)
+    told = channel.send(a_message(), None)
+    assert (told.ok, told.detail) == (False, "Connection refused")

@@ -1,0 +1,168 @@
+"""People are told in their channels by real processes: soon, once, and whoever hangs delays nobody."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+import requests
+
+from tests.channels.slack_rules import CHANNEL, TOKEN, SlackRules, buttons
+from tests.channels.standin import StandIn
+from tests.stories.stack import Stack, wait_until
+
+SIGNING_SECRET = "planted-signing-secret"
+
+
+@pytest.fixture
+def service() -> Iterator[StandIn]:
+    with StandIn().serving() as stand_in:
+        yield stand_in
+
+
+@pytest.fixture
+def hanging() -> Iterator[StandIn]:
+    """A service that takes connections and never answers."""
+    with StandIn().serving() as stand_in:
+        stand_in.hangs.set()
+        yield stand_in
+
+
+def channel(name: str, service: StandIn, **about: Any) -> dict[str, Any]:
+    return {"name": name, "url": f"json://127.0.0.1:{service.port}/{name}", **about}
+
+
+def told(service: StandIn) -> list[str]:
+    """The titles of what a service got."""
+    return [got.json["title"] for got in list(service.got)]
+
+
+def test_a_life_is_told_and_the_page_tells_who_knows(tmp_path: Path, service: StandIn) -> None:
+    stack = Stack(tmp_path, config={"alert": {"channels": [channel("ops", service)]}})
+    try:
+        stack.ready()
+        incident = stack.report(1.5)
+        wait_until(lambda: len(service.got) == 1, "the new incident is told")
+        assert incident["ack_url"].partition("?")[0] in service.got[0].json["message"]
+        stack.wait_for_state(incident, "escalated")
+        stack.act(incident, "ack")
+        stack.act(incident, "resolve")
+        wait_until(lambda: len(service.got) == 4, f"all is told; {told(service)}")
+        assert [title.partition(":")[0] for title in sorted(told(service))] == [
+            "Acknowledged",
+            "New incident",
+            "Paged",
+            "Resolved",
+        ]
+        [page] = stack.simulator.events(incident["id"])[:1]
+        assert "- Told ops of the new incident (at " in page.body["description"]
+        events = [e["event"] for e in stack.show(incident)["timeline"]]
+        assert events.count("told") == 4
+    finally:
+        stack.stop()
+
+
+def test_a_channel_that_hangs_delays_no_page_and_no_other_channel(
+    tmp_path: Path, service: StandIn, hanging: StandIn
+) -> None:
+    channels = [channel("ops", service), channel("dead", hanging)]
+    stack = Stack(tmp_path, config={"alert": {"channels": channels}})
+    try:
+        stack.ready()
+        incidents = [stack.report(1) for _ in range(15)]
+        for incident in incidents:
+            stack.wait_for_state(incident, "escalated")
+        wait_until(lambda: sum("New" in t for t in told(service)) == 15, f"ops is told; {told(service)}")
+        # Until the first time-out of the dead channel nothing of this was waited for.
+        notes = [e["event"] for i in incidents for e in stack.show(i)["timeline"]]
+        assert notes.count("told") >= 15
+        wait_until(
+            lambda: any(
+                e["event"] == "not_told" and "dead" in e["detail"] and "will try again" in e["detail"]
+                for i in incidents
+                for e in stack.show(i)["timeline"]
+            ),
+            "the dead channel is on a timeline",
+        )
+    finally:
+        stack.stop()
+
+
+def test_whoever_was_being_told_when_the_worker_died_is_told_by_the_next(
+    tmp_path: Path, service: StandIn, hanging: StandIn
+) -> None:
+    channels = [channel("ops", service), channel("slow", hanging)]
+    stack = Stack(tmp_path, config={"alert": {"channels": channels}})
+    try:
+        stack.ready()
+        incidents = [stack.report(300) for _ in range(8)]
+        wait_until(lambda: len(hanging.got) >= 3, "the worker is in the middle of telling")
+        stack.workers[0].kill()
+        in_flight = len(hanging.got)
+        hanging.hangs.clear()
+        stack.start("worker")
+        wait_until(lambda: len(titles(hanging)) == 8 and len(titles(service)) == 8, "everybody is told", 60)
+        for times in Counter(got.json["message"] for got in hanging.got).values():
+            assert times <= 2
+        assert len(hanging.got) <= 8 + in_flight
+        assert all(times <= 2 for times in Counter(got.json["message"] for got in service.got).values())
+        assert len(incidents) == 8
+    finally:
+        stack.stop()
+
+
+def titles(service: StandIn) -> set[str]:
+    """The different links that a service was sent."""
+    return {got.json["message"].partition("Acknowledge: ")[2].split()[0] for got in list(service.got)}
+
+
+def test_a_click_in_slack_stops_the_page_and_changes_the_message(tmp_path: Path) -> None:
+    rules = SlackRules()
+    with StandIn(rules).serving() as api:
+        slack = {
+            "enable": True,
+            "token": TOKEN,
+            "channel_id": CHANNEL,
+            "signing_secret": SIGNING_SECRET,
+            "base_url": f"{api.base}/api",
+        }
+        stack = Stack(tmp_path, config={"alert": {"slack": slack}})
+        try:
+            stack.ready()
+            incident = stack.report(20)
+            wait_until(lambda: rules.messages, "the message is posted")
+            [button] = buttons(next(iter(rules.messages.values())))
+            assert button["value"] == incident["id"]
+            press(stack, button)
+            stack.wait_for_state(incident, "acknowledged")
+            wait_until(
+                lambda: "Acknowledged by dana in Slack" in json.dumps(list(rules.messages.values())),
+                "changed",
+            )
+            assert buttons(next(iter(rules.messages.values()))) == []
+            assert stack.simulator.events(incident["id"]) == []
+        finally:
+            stack.stop()
+
+
+def press(stack: Stack, button: dict[str, Any]) -> None:
+    """What Slack sends when somebody presses the button."""
+    payload = {"type": "block_actions", "user": {"id": "U1", "name": "dana"}, "actions": [button]}
+    body = urlencode({"payload": json.dumps(payload)})
+    stamp = str(int(time.time()))
+    signed = hmac.new(SIGNING_SECRET.encode(), f"v0:{stamp}:{body}".encode(), hashlib.sha256).hexdigest()
+    headers = {
+        "Content-Type": "application/x-www-form-urlencoded",
+        "X-Slack-Request-Timestamp": stamp,
+        "X-Slack-Signature": f"v0={signed}",
+    }
+    answer = requests.post(f"{stack.base}/api/slack/interactions", data=body, headers=headers, timeout=15)
+    assert answer.status_code == 200

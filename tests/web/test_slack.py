@@ -1,0 +1,133 @@
+"""Clicks in Slack: signed, fresh, and what comes of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Iterator
+from urllib.parse import urlencode
+
+import pytest
+from flask.testing import FlaskClient
+from pydantic import SecretStr
+
+from app import actions
+from app.alert import Alert
+from app.gateway import Gateway
+from app.incident import Incident, State
+from app.receive import Message, Options, receive
+from app.web import create_app
+from config.channels import Slack
+from tests.channels.standin import StandIn
+
+SIGNING_SECRET = "planted-signing-secret"
+
+
+@pytest.fixture
+def hooks() -> Iterator[StandIn]:
+    """Where Slack takes answers to clicks."""
+    with StandIn().serving() as stand_in:
+        yield stand_in
+
+
+@pytest.fixture
+def client(gateway: Gateway, hooks: StandIn) -> FlaskClient:
+    slack = Slack(signing_secret=SecretStr(SIGNING_SECRET), base_url=hooks.base)
+    alert = gateway.config.alert.model_copy(update={"slack": slack})
+    config = gateway.config.model_copy(update={"alert": alert})
+    return create_app(dataclasses.replace(gateway, config=config)).test_client()
+
+
+@pytest.fixture
+def incident(gateway: Gateway) -> Incident:
+    [received] = receive(gateway, [Message(Alert("Disk full", "generic"), "{}")], Options())
+    assert received.incident is not None
+    return received.incident
+
+
+def click(
+    client: FlaskClient,
+    incident_id: str,
+    *,
+    action: str = "acknowledge",
+    age: float = 0,
+    secret: str = SIGNING_SECRET,
+    response_url: str = "",
+) -> int:
+    """What Slack sends when somebody clicks; the status of our answer."""
+    payload = {
+        "type": "block_actions",
+        "user": {"id": "U1", "name": "dana"},
+        "actions": [{"type": "button", "action_id": action, "value": incident_id}],
+        "response_url": response_url,
+    }
+    body = urlencode({"payload": json.dumps(payload)})
+    stamp = str(int(time.time() - age))
+    signature = hmac.new(secret.encode(), f"v0:{stamp}:{body}".encode(), hashlib.sha256).hexdigest()
+    answer = client.post(
+        "/api/slack/interactions",
+        data=body,
+        content_type="application/x-www-form-urlencoded",
+        headers={"X-Slack-Request-Timestamp": stamp, "X-Slack-Signature": f"v0={signature}"},
+    )
+    if answer.status_code != 200:
+        assert list(answer.get_json()) == ["error"]
+    return answer.status_code
+
+
+def test_a_click_acknowledges_in_the_name_of_who_clicked(
+    client: FlaskClient, gateway: Gateway, incident: Incident, hooks: StandIn
+) -> None:
+    assert click(client, incident.id, response_url=f"{hooks.base}/x") == 200
+    assert click(client, incident.id, response_url=f"{hooks.base}/x") == 200
+    now = gateway.store.incidents.need(incident.id)
+    assert (now.state, now.acknowledged_by) == (State.ACKNOWLEDGED, "dana in Slack")
+    assert [entry.event for entry in now.timeline].count("acknowledged") == 1
+    assert hooks.got == []
+
+
+@pytest.mark.parametrize(("age", "secret"), [(0, "wrong"), (301, SIGNING_SECRET), (-400, SIGNING_SECRET)])
+def test_a_click_that_is_forged_or_old_does_nothing(
+    client: FlaskClient, gateway: Gateway, incident: Incident, age: float, secret: str
+) -> None:
+    assert click(client, incident.id, age=age, secret=secret) == 401
+    assert gateway.store.incidents.need(incident.id).state is State.PENDING
+
+
+def test_a_click_without_a_signature_does_nothing(client: FlaskClient) -> None:
+    assert client.post("/api/slack/interactions", data={"payload": "{}"}).status_code == 401
+
+
+def test_who_clicks_too_late_is_told_so(
+    client: FlaskClient, gateway: Gateway, incident: Incident, hooks: StandIn
+) -> None:
+    actions.resolve(gateway, incident.id, "somebody")
+    assert click(client, incident.id, response_url=f"{hooks.base}/x") == 200
+    [got] = hooks.got
+    assert got.json["response_type"] == "ephemeral"
+    assert "resolved already" in got.json["text"]
+
+
+def test_an_unknown_incident_is_told_of(client: FlaskClient, hooks: StandIn) -> None:
+    assert click(client, "no-such-incident", response_url=f"{hooks.base}/x") == 200
+    assert "no such incident" in hooks.got[0].json["text"]
+
+
+def test_no_address_but_slacks_is_ever_called(client: FlaskClient) -> None:
+    with StandIn().serving() as elsewhere:
+        assert click(client, "no-such-incident", response_url=f"{elsewhere.base}/x") == 200
+        assert elsewhere.got == []
+
+
+def test_a_click_on_a_link_is_nothing_to_us(
+    client: FlaskClient, gateway: Gateway, incident: Incident
+) -> None:
+    assert click(client, incident.id, action="open_link") == 200
+    assert gateway.store.incidents.need(incident.id).state is State.PENDING
+
+
+def test_without_a_signing_secret_there_is_no_such_address(gateway: Gateway) -> None:
+    assert create_app(gateway).test_client().post("/api/slack/interactions").status_code == 404
