@@ -6,10 +6,9 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, make_response, render_template, request
 
-from app import actions
+from app import actions, shown
 from app.gateway import Gateway
 from app.incident import Incident
-from app.web import present
 
 # Pages load nothing but our style sheet, run nothing, and send the link to nobody.
 PAGE_HEADERS = {
@@ -75,7 +74,7 @@ def _check(gateway: Gateway, incident_id: str) -> None:
 def _answer(gateway: Gateway, incident: Incident, *, status: str, note: str | None) -> Response:
     now = gateway.clock()
     if not wants_page():
-        return jsonify(status=status, incident=present.incident(gateway, incident, now))
+        return jsonify(status=status, incident=shown.brief(gateway, incident, now))
     action = request.full_path
     return page("acknowledge.html", 200, incident=incident, action=action, now=now, page_note=note)
 

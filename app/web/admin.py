@@ -7,12 +7,11 @@ from typing import Any
 from flask import Blueprint, request
 from pydantic import SecretStr
 
-from app import actions
+from app import actions, shown
 from app.gateway import Gateway
 from app.incident import Incident, State
 from app.store import KEPT, Search
 from app.text import one_line
-from app.web import present
 from app.web.guard import check_admin
 from app.web.incidents import Intake
 from app.web.options import BadParameter
@@ -37,7 +36,7 @@ def blueprint(gateway: Gateway, intake: Intake, secret: SecretStr) -> Blueprint:
             ) from error
         now = gateway.clock()
         return {
-            "incidents": [present.incident(gateway, i, now) for i in page.incidents],
+            "incidents": [shown.brief(gateway, i, now) for i in page.incidents],
             "cursor": page.cursor,
         }
 
@@ -70,7 +69,7 @@ def blueprint(gateway: Gateway, intake: Intake, secret: SecretStr) -> Blueprint:
 
 def _whole(gateway: Gateway, incident: Incident) -> Answer:
     payload = gateway.store.incidents.payload(incident.id)
-    return present.whole(gateway, incident, payload, gateway.clock())
+    return shown.whole(gateway, incident, payload, gateway.clock())
 
 
 def _done(gateway: Gateway, status: str, incident: Incident) -> Answer:

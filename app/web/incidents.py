@@ -13,7 +13,7 @@ from flask import Blueprint, g, request
 from gunicorn.http.errors import ParseException
 from werkzeug.datastructures import Headers, MultiDict
 
-from app import senders
+from app import senders, shown
 from app.gateway import Gateway
 from app.receive import Message, Received, receive
 from app.senders import redact
@@ -22,7 +22,6 @@ from app.sns import Sns
 from app.store import Unavailable
 from app.store.rejected import whole_body
 from app.telemetry import log, redactor
-from app.web import present
 from app.web.body import MAX_BODY, BadBody, Body, TooLarge, packed, read_body, unpacked
 from app.web.guard import Entrance
 from app.web.options import options_of
@@ -197,7 +196,7 @@ def _shown_incident(gateway: Gateway, received: Received) -> dict[str, Any] | No
     if incident is None:
         return None
     stored = received.became != "escalated_directly"
-    return present.incident(gateway, incident, incident.changed_at if stored else None)
+    return shown.brief(gateway, incident, incident.changed_at if stored else None)
 
 
 def _shown(pairs: Iterable[tuple[str, str]], hide: Callable[[str], str]) -> dict[str, str]:

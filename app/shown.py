@@ -1,4 +1,4 @@
-"""What an incident looks like in an answer."""
+"""What an incident looks like to programs: in answers of the API and in the output of `versus`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from app.incident import Incident
 from app.timeline import rfc3339
 
 
-def incident(gateway: Gateway, one: Incident, now: datetime | None) -> dict[str, Any]:
+def brief(gateway: Gateway, one: Incident, now: datetime | None) -> dict[str, Any]:
     """The incident as JSON, without the sender's body and the timeline. Times are RFC 3339, UTC.
 
     The link to acknowledge is good for seven days from `now`; None for an incident that is not stored.
@@ -43,7 +43,7 @@ def incident(gateway: Gateway, one: Incident, now: datetime | None) -> dict[str,
 def whole(gateway: Gateway, one: Incident, payload: Any, now: datetime) -> dict[str, Any]:
     """The incident with the sender's newest body and its timeline."""
     timeline = [{"at": rfc3339(e.at), "event": e.event, "detail": e.detail} for e in one.timeline]
-    return {**incident(gateway, one, now), "payload": payload, "timeline": timeline}
+    return {**brief(gateway, one, now), "payload": payload, "timeline": timeline}
 
 
 def _time(moment: datetime | None) -> str | None:

@@ -1,0 +1,50 @@
+"""What commands write: JSON for programs, a table in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from app.telemetry import redactor
+from app.text import one_line
+from config import Config
+
+CELL = 100
+
+
+def teller(config: Config) -> Callable[[str], None]:
+    """Writes lines as they come, without secrets."""
+    redact = redactor(config.secrets())
+
+    def tell(line: str) -> None:
+        sys.stdout.write(f"{redact(line)}\n")
+        sys.stdout.flush()
+
+    return tell
+
+
+def write_json(values: Iterable[Any]) -> None:
+    """A JSON object a line."""
+    sys.stdout.write("".join(f"{json.dumps(value)}\n" for value in values))
+
+
+def write_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table for eyes, without the control characters that strangers may have sent."""
+    cells = [[one_line(cell, CELL) for cell in row] for row in rows]
+    if not sys.stdout.isatty():
+        sys.stdout.write("".join("\t".join(row) + "\n" for row in cells))
+        return
+    # Costs a tenth of a second, so a pipe shall not wait for it.
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in cells:
+        # As text: a stranger's square brackets are no mark-up.
+        table.add_row(*map(Text, row))
+    Console().print(table)
