@@ -19,9 +19,11 @@ from app.incident import Incident, State
 from app.receive import Message, Options, receive
 from app.store import Unavailable
 from app.text import one_line
+from config import Config
 
 TITLE = "[DRILL] Nothing is broken: this tries the way of a page"
 WORDS = "Somebody ran `versus drill` to see a page arrive. It is resolved by itself; there is nothing to do."
+TEST_WORDS = "Somebody ran `versus send-test`. There is nothing to do."
 
 # A request to web that waits for Redis in vain, and then for incident.io, is answered by then.
 ANSWER_SECONDS = 20.0
@@ -92,24 +94,7 @@ class Drill:
         return incident_id
 
     def _post(self, body: dict[str, Any], **parameters: str) -> requests.Response:
-        secret = self.gateway.config.intake_secret
-        with requests.Session() as session:
-            # Whatever proxy leads out to incident.io, it does not lead back to this host.
-            session.trust_env = not self.url.startswith(("http://localhost", "http://127."))
-            try:
-                return session.post(
-                    f"{self.url}/api/incidents",
-                    json=self._whole(body),
-                    params=parameters,
-                    headers={"X-Versus-Token": secret.get_secret_value()} if secret else {},
-                    timeout=ANSWER_SECONDS,
-                    allow_redirects=False,
-                )
-            except (requests.RequestException, OSError, ValueError) as error:
-                why = type(error).__name__
-                raise Failed(
-                    f"Web does not answer at {self.url} ({why}): start it, or give --url."
-                ) from error
+        return post_webhook(self.gateway.config, self.url, self._whole(body), parameters)
 
     def _whole(self, body: dict[str, Any]) -> dict[str, Any]:
         return {"source": "versus drill", "deduplication_key": self.key, **body}
@@ -179,6 +164,38 @@ class Drill:
 
     def _tell(self, moment: datetime, text: str) -> None:
         self.tell(f"{(moment - self._began).total_seconds():9.3f} s  {text}")
+
+
+def post_webhook(
+    config: Config, url: str, body: dict[str, Any], parameters: dict[str, str]
+) -> requests.Response:
+    """Send a webhook to web as a monitoring tool does. Raises `Failed`."""
+    secret = config.intake_secret
+    with requests.Session() as session:
+        # Whatever proxy leads out to incident.io, it does not lead back to this host.
+        session.trust_env = not url.startswith(("http://localhost", "http://127."))
+        try:
+            return session.post(
+                f"{url}/api/incidents",
+                json=body,
+                params=parameters,
+                headers={"X-Versus-Token": secret.get_secret_value()} if secret else {},
+                timeout=ANSWER_SECONDS,
+                allow_redirects=False,
+            )
+        except (requests.RequestException, OSError, ValueError) as error:
+            why = type(error).__name__
+            raise Failed(f"Web does not answer at {url} ({why}): start it, or give --url.") from error
+
+
+def send_test(config: Config, url: str, title: str, parameters: dict[str, str]) -> tuple[int, dict[str, Any]]:
+    """Send a webhook that is marked as a test; status and JSON of the answer. Raises `Failed`."""
+    body = {"title": title, "description": TEST_WORDS, "severity": "info", "source": "versus send-test"}
+    answer = post_webhook(config, url, body, parameters)
+    try:
+        return answer.status_code, dict(answer.json())
+    except (ValueError, TypeError):
+        raise Failed(f"At {url} is something else than Versus Incident: check the address.") from None
 
 
 def _said(answer: requests.Response) -> str:

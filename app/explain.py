@@ -55,7 +55,7 @@ def explain(incident: Incident, now: datetime) -> Iterator[str]:
     if late is not None:
         yield f"The page was accepted {late:.2f} s after it was due."
     for entry in incident.timeline:
-        yield f"{_clock(entry.at)}  {happened(entry)}"
+        yield f"{_clock(entry.at)}: {happened(entry)}"
     yield next_step(incident, now)
 
 
@@ -84,10 +84,9 @@ def next_step(incident: Incident, now: datetime) -> str:
     if incident.owes is None or incident.next_attempt_at is None:
         return "Next: nothing; no event is owed to the provider."
     what = "the page" if incident.owes == "firing" else "the all-clear"
+    when = _clock(incident.next_attempt_at)
     if incident.claim is not None and incident.next_attempt_at > now:
-        return (
-            f"Next: {what} is being sent; if no outcome comes, again at {_clock(incident.next_attempt_at)}."
-        )
+        return f"Next: {what} is being sent; if no outcome comes, it is sent again at {when}."
     if incident.next_attempt_at <= now:
         return f"Next: {what} goes out as soon as a worker and the rate budget of its alert source allow."
     return f"Next: {what} is tried at {when}."

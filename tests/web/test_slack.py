@@ -101,6 +101,13 @@ def test_a_click_without_a_signature_does_nothing(client: FlaskClient) -> None:
     assert client.post("/api/slack/interactions", data={"payload": "{}"}).status_code == 401
 
 
+@pytest.mark.parametrize(("stamp", "body"), [("soon", b"payload={}"), ("1", b"\xff\xfe"), ("", b"")])
+def test_a_click_that_makes_no_sense_is_refused(client: FlaskClient, stamp: str, body: bytes) -> None:
+    headers = {"X-Slack-Request-Timestamp": stamp, "X-Slack-Signature": "v0=00"}
+    answer = client.post("/api/slack/interactions", data=body, headers=headers)
+    assert answer.status_code == 401
+
+
 def test_who_clicks_too_late_is_told_so(
     client: FlaskClient, gateway: Gateway, incident: Incident, hooks: StandIn
 ) -> None:

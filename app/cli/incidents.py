@@ -1,0 +1,134 @@
+"""`versus list`, `show`, `explain`, `ack`, `resolve`, `escalate`: what the dashboard can do."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from app import actions
+from app.cli.output import write_json, write_table
+from app.explain import explain
+from app.gateway import Gateway
+from app.incident import Incident, State
+from app.shown import brief, whole
+from app.store import Search
+from app.text import lines, one_line
+from app.timeline import rfc3339
+
+NEWEST = 1_000
+SHORTEST_PREFIX = 4
+LONGEST_NAME = 100
+
+
+class NotOne(Exception):
+    """The beginning of an ID stands for no incident, or for several."""
+
+
+def list_incidents(gateway: Gateway, arguments: argparse.Namespace) -> int:
+    """The newest incidents that are wanted."""
+    search = Search(
+        states=frozenset(State(one) for one in arguments.state or ()),
+        severities=frozenset(arguments.severity or ()),
+        service=arguments.service or "",
+        source=arguments.source or "",
+        words=" ".join(arguments.words),
+        since=arguments.since,
+        until=arguments.until,
+    )
+    found: list[Incident] = []
+    cursor: str | None = None
+    while len(found) < arguments.limit:
+        page = gateway.store.incidents.page(search, arguments.limit - len(found), cursor)
+        found += page.incidents
+        cursor = page.cursor
+        if cursor is None:
+            break
+    now = gateway.clock()
+    if arguments.json:
+        write_json(brief(gateway, one, now) for one in found)
+    else:
+        headings = ("id", "state", "severity", "created", "pages", "title")
+        write_table(headings, (_row(one, now) for one in found))
+    return 0
+
+
+def _row(incident: Incident, now: datetime) -> tuple[str, ...]:
+    waits = incident.state is State.PENDING and incident.due_at is not None
+    left = f"in {max(0, int((incident.due_at - now).total_seconds()))} s" if waits and incident.due_at else ""
+    created = rfc3339(incident.created_at)[:19] + "Z"
+    return incident.id, incident.state, incident.severity or "", created, left, incident.title
+
+
+def show(gateway: Gateway, arguments: argparse.Namespace) -> int:
+    """Everything that is known of one incident."""
+    incident = _find(gateway, arguments.id)
+    shown = whole(gateway, incident, gateway.store.incidents.payload(incident.id), gateway.clock())
+    if arguments.json:
+        write_json([shown])
+        return 0
+    for name, value in shown.items():
+        if name == "timeline":
+            for entry in incident.timeline:
+                sys.stdout.write(f"  {rfc3339(entry.at)} {entry.event} {one_line(entry.detail, 500)}\n")
+        elif value not in (None, {}, ""):
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            sys.stdout.write(f"{name}: {lines(text, 5_000)}\n")
+    return 0
+
+
+def explain_one(gateway: Gateway, arguments: argparse.Namespace) -> int:
+    """Why it paged or did not, in words."""
+    incident = _find(gateway, arguments.id)
+    sentences = list(explain(incident, gateway.clock()))
+    if arguments.json:
+        write_json([{"id": incident.id, "explanation": sentences}])
+    else:
+        sys.stdout.write("".join(f"{one_line(sentence, 1_000)}\n" for sentence in sentences))
+    return 0
+
+
+def act(
+    done: str, action: Callable[[Gateway, str, str], Incident]
+) -> Callable[[Gateway, argparse.Namespace], int]:
+    """A command that does this to an incident."""
+
+    def command(gateway: Gateway, arguments: argparse.Namespace) -> int:
+        incident = _find(gateway, arguments.id)
+        by = one_line(arguments.by, LONGEST_NAME) or "versus"
+        changed = action(gateway, incident.id, by)
+        if arguments.json:
+            write_json([brief(gateway, changed, gateway.clock())])
+        else:
+            sys.stdout.write(f"{done}: {changed.id} {one_line(changed.title, 100)} ({changed.state})\n")
+        return 0
+
+    return command
+
+
+acknowledge = act("acknowledged", actions.acknowledge)
+resolve = act("resolved", actions.resolve)
+escalate = act("paging", actions.page_now)
+
+
+def _find(gateway: Gateway, wanted: str) -> Incident:
+    """The incident with this ID, or the one of the newest thousand whose ID begins so."""
+    incident = gateway.store.incidents.get(wanted)
+    if incident is not None or len(wanted) < SHORTEST_PREFIX:
+        return incident or gateway.store.incidents.need(wanted)
+    page = gateway.store.incidents.page(Search(), NEWEST, None)
+    found = [one for one in page.incidents if one.id.startswith(wanted)]
+    if len(found) > 1:
+        raise NotOne(f"{len(found)} incidents have an ID that begins with {wanted}: give more of it.")
+    return found[0] if found else gateway.store.incidents.need(wanted)
+
+
+def moment(text: str) -> datetime:
+    """Of an option: a time in RFC 3339; without an offset it is UTC."""
+    try:
+        told = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is no time such as 2026-03-04T03:00:00Z") from None
+    return told.replace(tzinfo=told.tzinfo or UTC).astimezone(UTC)

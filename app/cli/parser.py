@@ -1,0 +1,187 @@
+"""What `versus` understands: its commands, their options, and an example of each."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import shtab
+
+from app import __version__
+from app.alert import SEVERITIES
+from app.cli import configuration, incidents, rejected, trial
+from app.gateway import Gateway
+from app.incident import State
+from app.notice import SUMMARY
+from app.store import KEPT
+from app.tell import WORDS
+
+MOST = 10_000
+
+STATUSES = "exit status: 0 done, 1 failed or something is wrong, 2 the configuration or the command is wrong"
+ONLINE = """
+try the real things too: Redis and its settings, incident.io (creates no alert), the clocks;
+ends with 1 when one of them is an error
+"""
+DRILL = """
+Send an incident marked [DRILL] to the running web process, wait until incident.io has accepted its page,
+resolve it, wait for the all-clear, and tell when each hop was reached. IT REALLY PAGES: an alert is created
+at incident.io, and whoever its alert routes name is called; a route can tell it by the metadata label_drill.
+Ends with 0 when page and all-clear arrived, else with 1. Whatever happens, Ctrl-C included, the incident is
+resolved.
+"""
+
+Command = Callable[[Gateway, argparse.Namespace], int]
+
+
+def parser() -> argparse.ArgumentParser:
+    """Parses a command line; `command` is what to call, with a gateway and the arguments."""
+    whole = argparse.ArgumentParser(
+        prog="versus",
+        description="Versus Incident from the command line, with the configuration of web and worker.",
+        epilog=STATUSES,
+    )
+    whole.add_argument("--version", action="version", version=f"versus {__version__}")
+    shtab.add_argument_to(whole, ["--print-completion"], help="what a shell needs to complete `versus`")
+    commands = _Commands(whole.add_subparsers(required=True, metavar="command"))
+    _about_the_service(commands)
+    _about_incidents(commands)
+    _about_trials(commands)
+    return whole
+
+
+class _Commands:
+    """Adds commands, each with what all of them have."""
+
+    def __init__(self, parsers: Any) -> None:
+        self._parsers = parsers
+
+    def add(
+        self, name: str, command: Command, summary: str, example: str, description: str | None = None
+    ) -> argparse.ArgumentParser:
+        added: argparse.ArgumentParser = self._parsers.add_parser(
+            name,
+            help=summary,
+            description=(description or f"{summary[0].upper()}{summary[1:]}.").strip(),
+            epilog=f"example:\n  versus {name} {example}\n\n{STATUSES}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        added.set_defaults(command=command)
+        added.add_argument(
+            "--config",
+            type=Path,
+            metavar="PATH",
+            help="the configuration file (default: VERSUS_CONFIG, then config/config.yaml)",
+        )
+        if command is not trial.drill:
+            added.add_argument("--json", action="store_true", help="for programs: a JSON object a line")
+        return added
+
+
+def _about_the_service(commands: _Commands) -> None:
+    check = commands.add(
+        "check-config",
+        configuration.check_config,
+        "try the configuration and show what is in force",
+        "--online",
+    )
+    check.add_argument("--online", action="store_true", help=ONLINE)
+    refused = commands.add("rejected", rejected.rejected, "list the webhooks that were refused", "--limit 5")
+    refused.add_argument("--limit", type=_up_to(KEPT), default=20, metavar="N", help="how many (default: 20)")
+
+
+def _about_incidents(commands: _Commands) -> None:
+    listed = commands.add(
+        "list",
+        incidents.list_incidents,
+        "list incidents, the newest first",
+        "--state pending --severity critical disk",
+    )
+    listed.add_argument("words", nargs="*", help="words that must be in title, description, labels, …")
+    listed.add_argument("--state", action="append", choices=[str(state) for state in State])
+    listed.add_argument("--severity", action="append", choices=SEVERITIES)
+    listed.add_argument("--service")
+    listed.add_argument("--source", help="the sender, such as alertmanager")
+    for option, help_ in (("--since", "created at this time or later"), ("--until", "created before")):
+        listed.add_argument(option, type=incidents.moment, metavar="TIME", help=f"{help_}, RFC 3339")
+    listed.add_argument("--limit", type=_up_to(MOST), default=50, metavar="N", help="how many (default: 50)")
+    _one(commands, "show", incidents.show, "show everything that is known of an incident")
+    _one(commands, "explain", incidents.explain_one, "say why an incident paged, or did not")
+    for name, action, summary in (
+        ("ack", incidents.acknowledge, "acknowledge an incident"),
+        ("resolve", incidents.resolve, "resolve an incident"),
+        ("escalate", incidents.escalate, "page for an incident without waiting any longer"),
+    ):
+        done = _one(commands, name, action, summary)
+        done.add_argument("--by", default=_login(), help="who you are, for the timeline (default: the login)")
+
+
+def _one(commands: _Commands, name: str, command: Command, summary: str) -> argparse.ArgumentParser:
+    added = commands.add(name, command, summary, "3f0c4a52")
+    added.add_argument("id", help="of the incident, or the beginning of it")
+    return added
+
+
+def _about_trials(commands: _Commands) -> None:
+    drill = commands.add(
+        "drill", trial.drill, "page for real, and see that it arrives (creates an alert)", "--wait 10", DRILL
+    )
+    drill.add_argument(
+        "--wait", type=seconds, default=5.0, metavar="SECONDS", help="until the page is due (default: 5)"
+    )
+    drill.add_argument(
+        "--timeout",
+        type=seconds,
+        default=60.0,
+        metavar="SECONDS",
+        help="that page and all-clear may be late (default: 60)",
+    )
+    sent = commands.add(
+        "send-test",
+        trial.test_webhook,
+        "send a webhook to the running web process, which tells the channels and pages nobody",
+        "--channels ops",
+    )
+    sent.add_argument("--title", default="[TEST] Nothing is broken", help="of the incident")
+    sent.add_argument("--channels", metavar="NAMES", help="channels to tell, separated by commas")
+    sent.add_argument("--page", action="store_true", help="page as well, if nobody acknowledges in time")
+    for command in (drill, sent):
+        command.add_argument(
+            "--url", metavar="URL", help="of web (default: http://localhost and the configured port)"
+        )
+    look = commands.add(
+        "preview", trial.preview, "show what the messages of a channel look like", "ops --event created"
+    )
+    look.add_argument("channel", help="a name in the configuration")
+    look.add_argument("payload", nargs="?", type=Path, help="a file with the body of a webhook")
+    look.add_argument("--event", choices=[*WORDS, SUMMARY], help="only this one")
+    look.add_argument("--send", action="store_true", help="send them to the channel as well")
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "versus"
+
+
+def _up_to(most: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        value = int(text)
+        if not 1 <= value <= most:
+            raise argparse.ArgumentTypeError(f"{value} is no number from 1 to {most}")
+        return value
+
+    return number
+
+
+def seconds(text: str) -> float:
+    """Of an option; a value that is none ends the program with a sentence."""
+    number = float(text)
+    if not (math.isfinite(number) and 0 <= number <= 3600):
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds from 0 to 3600")
+    return number
