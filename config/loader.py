@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from config.block import Block
-from config.channels import Listed
+from config.channels import NAME, Listed
 from config.document import ConfigError, read_document
 from config.schema import (
     ALTERNATES,
@@ -30,6 +30,8 @@ from config.schema import (
     Alternate,
     Config,
     inner_block,
+    is_secret,
+    rule_path,
 )
 from config.values import Wrong
 
@@ -102,8 +104,10 @@ class _Loading:
     variables: dict[Key, list[str]] = field(default_factory=dict)
     """The environment variables that may have set a key."""
     ignored: list[str] = field(default_factory=list)
-    literal_keys: list[str] = field(default_factory=list)
+    literal_keys: list[Key] = field(default_factory=list)
     empty_alternates: list[str] = field(default_factory=list)
+    channels: list[str] = field(default_factory=list)
+    """What each channel of the list is called in sentences."""
     empty_channels: list[str] = field(default_factory=list)
 
     def config(self) -> Config:
@@ -124,7 +128,7 @@ class _Loading:
         values: dict[str, Any] = {}
         for name, value in mapping.items():
             key = (*path, str(name))
-            if _rule_path(key) not in SETTINGS:
+            if rule_path(key) not in SETTINGS:
                 self._unknown(key, list(block.model_fields))
             elif value is None:
                 continue
@@ -149,15 +153,22 @@ class _Loading:
         if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
             self._problem(CHANNELS, _must_be(CHANNELS) + ", each with a name and a url")
             return {}
+        self.channels = self._called(value)
         channels = {
             str(place): self._block(Listed, one, (*CHANNELS, str(place))) for place, one in enumerate(value)
         }
         self.empty_channels = [
-            str(one.get("name", f"number {int(place) + 1}"))
-            for place, one in channels.items()
-            if "url" not in one
+            self.channels[int(place)] for place, one in channels.items() if "url" not in one
         ]
         return channels
+
+    def _called(self, channels: list[dict[Any, Any]]) -> list[str]:
+        """Their names, and the place in the list for those that have none of their own."""
+        names = [str(one.get("name", "")) for one in channels]
+        return [
+            name if NAME.fullmatch(name) and names.count(name) == 1 else f"#{place}"
+            for place, name in enumerate(names, 1)
+        ]
 
     def _is_mapping(self, key: Key, value: object) -> bool:
         if isinstance(value, dict):
@@ -179,8 +190,8 @@ class _Loading:
             return ""
         names = [match["name"] for match in _REFERENCE.finditer(value) if match["name"]]
         self.variables.setdefault(key, []).extend(names)
-        if key[-1] == "api_key" and text.strip() and not names:
-            self.literal_keys.append(".".join(key))
+        if text.strip() and not names and is_secret(key, text):
+            self.literal_keys.append(key)
         return text if text.strip() else ""
 
     def _unknown(self, key: Key, known: list[str]) -> None:
@@ -190,7 +201,7 @@ class _Loading:
             return
         likely = _likely(key)
         if likely:
-            self._problem(key, f"is not a setting: did you mean {likely}?")
+            self._problem(key, f"is not a setting: did you mean {'.'.join(self._shown(likely))}?")
         elif len(key) == 1:
             self.ignored.append(key[0])
         else:
@@ -270,13 +281,22 @@ class _Loading:
     # -- sentences ------------------------------------------------------------------------------------
 
     def _problem(self, key: Key, text: str) -> None:
-        setting = SETTINGS.get(_rule_path(key))
+        setting = SETTINGS.get(rule_path(key))
         own = [setting.variable] if setting and setting.variable else []
-        key = _shown(key)
-        variables = dict.fromkeys([*own, *self.variables.get(key, []), *self.variables.get((*key, "id"), [])])
+        shown = self._shown(key)
+        keys = (key, shown, (*shown, "id"))
+        variables = dict.fromkeys([*own, *(name for one in keys for name in self.variables.get(one, []))])
         where = f"{self.file} (or {', '.join(variables)})" if variables else str(self.file)
         end = "" if text.endswith("?") else "."
-        self.problems.setdefault(key, f"{'.'.join(key)} in {where} {text}{end}")
+        self.problems.setdefault(shown, f"{'.'.join(shown)} in {where} {text}{end}")
+
+    def _shown(self, key: Key) -> Key:
+        """The key as people look for it in the file."""
+        if key[: len(CHANNELS)] == CHANNELS and len(key) > len(CHANNELS):
+            place, *rest = key[len(CHANNELS) :]
+            return (*CHANNELS, self.channels[int(place)], *rest)
+        # An alternate is mostly written `name: id`, so its ID goes by its name.
+        return key[:-1] if rule_path(key) == (*ALTERNATES, "<name>", "id") else key
 
     def _warnings(self, config: Config) -> Iterator[str]:
         oncall = config.oncall
@@ -302,45 +322,34 @@ class _Loading:
                 f"treated as not configured: {', '.join(self.empty_alternates)}."
             )
         if self.literal_keys:
+            keys = ", ".join(".".join(self._shown(key)) for key in self.literal_keys)
             yield (
-                f"{self.file} holds a secret itself in {', '.join(self.literal_keys)}: "
+                f"{self.file} holds a secret itself in {keys}: "
                 "put it into an environment variable and write ${VARIABLE} here."
             )
-
-
-def _rule_path(key: Key) -> Key:
-    for path in NAMED:
-        if key[: len(path)] == path and len(key) > len(path):
-            return (*path, "<name>", *key[len(path) + 1 :])
-    return key[:-1] if key[:-1] in TEXTS else key
 
 
 def _joined(key: Key, value: object) -> object:
     """A list of texts as one text, as a variable would hold it."""
     texts = isinstance(value, list) and all(isinstance(one, str) for one in value)
-    return ",".join(value) if texts and _rule_path(key) in LISTS and isinstance(value, list) else value
-
-
-def _shown(key: Key) -> Key:
-    """An alternate is mostly written `name: id`, so its ID goes by its name."""
-    return key[:-1] if _rule_path(key) == (*ALTERNATES, "<name>", "id") else key
+    return ",".join(value) if texts and rule_path(key) in LISTS and isinstance(value, list) else value
 
 
 def _must_be(key: Key) -> str:
-    return f"must be {SETTINGS[_rule_path(key)].right}"
+    return f"must be {SETTINGS[rule_path(key)].right}"
 
 
-def _likely(key: Key) -> str | None:
+def _likely(key: Key) -> Key | None:
     """The setting that a wrong key probably meant; at the top only when there is little doubt."""
     *path, name = key
-    siblings = [known[-1] for known in SETTINGS if known[:-1] == _rule_path(key)[:-1]]
+    siblings = [known[-1] for known in SETTINGS if known[:-1] == rule_path(key)[:-1]]
     near = get_close_matches(name.lower(), siblings, n=1, cutoff=0.6 if path else 0.82)
     if not near:
         # Two letters of a short word swapped: `prot`; but `report` is no misspelt `port`.
         same_length = [known for known in siblings if abs(len(known) - len(name)) <= 1]
         near = get_close_matches(name.lower(), same_length, n=1, cutoff=0.75)
     if near:
-        return ".".join((*path, near[0]))
+        return (*path, near[0])
     # Indented too little, or too much: the key of another block.
     elsewhere = [known for known in SETTINGS if known[-1] == name and "<name>" not in known]
-    return ".".join(elsewhere[0]) if elsewhere else None
+    return elsewhere[0] if elsewhere else None

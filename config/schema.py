@@ -300,3 +300,23 @@ SETTINGS: dict[tuple[str, ...], Setting] = dict(_settings(Config))
 """Every key, as a path. The keys of what is named or listed stand under `<name>`."""
 for _path, _block in NAMED.items():
     SETTINGS |= dict(_settings(_block, (*_path, "<name>")))
+
+# Keys of channels that are secrets whatever they hold; the URL of a listed one may be none.
+CHANNEL_SECRETS = {"token", "bot_token", "password", "signing_secret", "power_automate_url", "webhook_url"}
+
+
+def is_secret(key: tuple[str, ...], text: str) -> bool:
+    """Whether the file should not hold the value itself."""
+    if rule_path(key) == (*CHANNELS, "<name>", "url"):
+        # Besides the whole address, which may be one without a secret.
+        return any(secret != text for secret in ChannelSettings("", SecretStr(text)).secrets())
+    of_a_channel = key[0] == "alert" and (key[-1] in CHANNEL_SECRETS or key[:-1] in TEXTS)
+    return key[-1] == "api_key" or of_a_channel
+
+
+def rule_path(key: tuple[str, ...]) -> tuple[str, ...]:
+    """Where the rules for a key stand in `SETTINGS`."""
+    for path in NAMED:
+        if key[: len(path)] == path and len(key) > len(path):
+            return (*path, "<name>", *key[len(path) + 1 :])
+    return key[:-1] if key[:-1] in TEXTS else key

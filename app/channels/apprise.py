@@ -7,6 +7,7 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -23,6 +24,7 @@ CONNECT_SECONDS = 4.0
 READ_SECONDS = 8.0
 
 REASON = 200
+SUBJECT = 100
 
 # Services that understand Markdown though Apprise sends them plain text unless told.
 MARKDOWN = ("mmost", "mmosts", "discord")
@@ -66,6 +68,7 @@ class AppriseChannel:
         self._url = settings.url.get_secret_value()
         self._service = settings.service
         self._template = settings.template
+        self._subject = one_line(settings.subject or "", SUBJECT)
         self._redact = redactor(list(settings.secrets()))
         self.form: Form = self._form(self._plugin(None))
 
@@ -84,8 +87,14 @@ class AppriseChannel:
 
     def _words(self, message: Message | Summary) -> Words:
         if isinstance(message, Summary):
-            return words.summary(message, self.form)
-        return words.message(message, self.form, self._template)
+            return self._titled(words.summary(message, self.form))
+        # A request's subject is for mails: elsewhere the title alone tells what is new.
+        of_request = message.subject if self._service == "email" else None
+        said = words.message(replace(message, subject=of_request), self.form, self._template)
+        return said if of_request else self._titled(said)
+
+    def _titled(self, said: Words) -> Words:
+        return replace(said, title=f"{self._subject}: {said.title}") if self._subject else said
 
     def _notify(self, said: Words, kind: str, address: str | None) -> Told:
         with _reasons.heard() as heard:

@@ -1,0 +1,154 @@
+"""Channels as the Go edition of Versus writes them: a block for each service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, ClassVar
+from urllib.parse import quote
+
+from pydantic import Field, SecretStr
+
+from config.block import Block
+from config.values import ProviderAddress, Setting
+
+SMTP_TLS_PORT = 465
+
+_SWITCH = "true or false"
+_TEXT = "a text"
+
+
+class GoBlock(Block):
+    """A block that is one channel, or several."""
+
+    name: ClassVar[str]
+    needs: ClassVar[tuple[str, ...]]
+    """Keys without which it can tell nobody."""
+
+    enable: bool = False
+
+    def urls(self) -> Iterator[tuple[str, str, str]]:
+        """Names and URLs of its channels, and the key that is to blame for a wrong one."""
+        raise AssertionError("each service has its own")
+
+    @property
+    def subject_of_mails(self) -> str | None:
+        """Stands before the titles of its mails."""
+        return None
+
+    def missing(self) -> list[str]:
+        """The keys that it lacks."""
+        return [key for key in self.needs if not _said(getattr(self, key))]
+
+    def right(self, key: str) -> str:
+        """What would be right, in words."""
+        # One of several URLs must be what the first one must be.
+        field = type(self).model_fields[self.needs[0] if "." in key else key]
+        return f"it must be {next(one.right for one in field.metadata if isinstance(one, Setting))}"
+
+
+def _said(value: str | SecretStr | None) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else value or ""
+
+
+class Slack(GoBlock):
+    """Slack through its own API."""
+
+    name = "slack"
+    needs = ("token", "channel_id")
+
+    enable: Annotated[bool, Setting(_SWITCH, "SLACK_ENABLE", variable_wins=True)] = False
+    token: Annotated[SecretStr | None, Setting("a bot token, xoxb-…", "SLACK_TOKEN")] = None
+    channel_id: Annotated[str | None, Setting("an ID such as C0123456789", "SLACK_CHANNEL_ID")] = None
+    signing_secret: Annotated[
+        SecretStr | None, Setting("the signing secret of your Slack app", "SLACK_SIGNING_SECRET")
+    ] = None
+    base_url: Annotated[ProviderAddress, Setting("an https address such as https://slack.com/api")] = (
+        "https://slack.com/api"
+    )
+
+    def urls(self) -> Iterator[tuple[str, str, str]]:
+        yield "slack", f"slack://{_said(self.token)}/{quote(self.channel_id or '', safe='')}", "token"
+
+
+class Telegram(GoBlock):
+    """A bot of Telegram's."""
+
+    name = "telegram"
+    needs = ("bot_token", "chat_id")
+
+    enable: Annotated[bool, Setting(_SWITCH, "TELEGRAM_ENABLE", variable_wins=True)] = False
+    bot_token: Annotated[SecretStr | None, Setting("the token of a bot", "TELEGRAM_BOT_TOKEN")] = None
+    chat_id: Annotated[str | None, Setting("a chat's ID", "TELEGRAM_CHAT_ID")] = None
+
+    def urls(self) -> Iterator[tuple[str, str, str]]:
+        yield "telegram", f"tgram://{_said(self.bot_token)}/{self.chat_id}/", "bot_token"
+
+
+class Email(GoBlock):
+    """Mail through an SMTP server."""
+
+    name = "email"
+    needs = ("smtp_host", "to")
+
+    enable: Annotated[bool, Setting(_SWITCH, "EMAIL_ENABLE", variable_wins=True)] = False
+    smtp_host: Annotated[str | None, Setting("a host name", "SMTP_HOST")] = None
+    smtp_port: Annotated[int, Field(ge=1, le=65535), Setting("a port", "SMTP_PORT")] = 587
+    username: Annotated[str | None, Setting(_TEXT, "SMTP_USERNAME")] = None
+    password: Annotated[SecretStr | None, Setting(_TEXT, "SMTP_PASSWORD")] = None
+    to: Annotated[str | None, Setting("mail addresses, separated by commas", "EMAIL_TO")] = None
+    subject: Annotated[str | None, Setting("a text of one line", "EMAIL_SUBJECT")] = None
+
+    def urls(self) -> Iterator[tuple[str, str, str]]:
+        user = self.username or ""
+        secure = bool(user) or self.smtp_port == SMTP_TLS_PORT
+        mode = "ssl" if self.smtp_port == SMTP_TLS_PORT else "starttls"
+        login = f"{quote(user, safe='')}:{quote(_said(self.password), safe='')}@" if user else ""
+        sender = user if "@" in user else f"versus@{self.smtp_host}"
+        query = f"from={quote(sender, safe='')}&to={quote(self.to or '', safe=',')}"
+        query += f"&smtp={self.smtp_host}&mode={mode}" if secure else ""
+        yield "email", f"mailto{'s' * secure}://{login}{self.smtp_host}:{self.smtp_port}?{query}", "smtp_host"
+
+    @property
+    def subject_of_mails(self) -> str | None:
+        return self.subject
+
+
+class MsTeams(GoBlock):
+    """Teams through Power Automate; each other URL is a channel of its own."""
+
+    name = "msteams"
+    needs = ("power_automate_url",)
+
+    enable: Annotated[bool, Setting(_SWITCH, "MSTEAMS_ENABLE", variable_wins=True)] = False
+    power_automate_url: Annotated[
+        SecretStr | None, Setting("the URL of a workflow in Power Automate", "MSTEAMS_POWER_AUTOMATE_URL")
+    ] = None
+    other_power_urls: Annotated[Mapping[str, SecretStr], Setting("a mapping of names to URLs")] = Field(
+        default={}
+    )
+
+    def urls(self) -> Iterator[tuple[str, str, str]]:
+        yield from _with_others(self, "power_automate_url", "other_power_urls")
+
+
+class Lark(GoBlock):
+    """A bot of Lark's; each other URL is a channel of its own."""
+
+    name = "lark"
+    needs = ("webhook_url",)
+
+    enable: Annotated[bool, Setting(_SWITCH, "LARK_ENABLE", variable_wins=True)] = False
+    webhook_url: Annotated[SecretStr | None, Setting("the webhook of a bot", "LARK_WEBHOOK_URL")] = None
+    other_webhook_urls: Annotated[Mapping[str, SecretStr], Setting("a mapping of names to URLs")] = Field(
+        default={}
+    )
+
+    def urls(self) -> Iterator[tuple[str, str, str]]:
+        yield from _with_others(self, "webhook_url", "other_webhook_urls")
+
+
+def _with_others(block: GoBlock, key: str, others: str) -> Iterator[tuple[str, str, str]]:
+    yield block.name, _said(getattr(block, key)), key
+    for other, url in getattr(block, others).items():
+        if _said(url).strip():
+            yield f"{block.name}-{other.lower()}", _said(url), f"{others}.{other}"
