@@ -11,10 +11,12 @@ from app.store.counters import Counters, read
 from app.store.incidents import Draft, Incidents, Stored, Unknown
 from app.store.notices import Claimed, Notices
 from app.store.rejected import KEPT, Rejected
+from app.store.retention import BATCH, Retention
 from app.store.search import Page, Search
 from app.store.server import Server, Settings
 
 __all__ = [
+    "BATCH",
     "KEPT",
     "LOOK_AGAIN",
     "Claimed",
@@ -44,6 +46,7 @@ class Store:
         self.incidents = Incidents(self._connection)
         self.notices = Notices(self._connection)
         self.rejected = Rejected(self._connection)
+        self.retention = Retention(self._connection)
         self.server = Server(self._connection)
 
     def counters(self) -> Counters:

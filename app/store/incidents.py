@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from app.incident import Incident, State
-from app.store import agenda, counters, notices, search
+from app.store import agenda, counters, notices, retention, search
 from app.store.connection import Command, Connection, Unavailable
 from app.store.notices import Targets
 from app.store.record import ALL, BY_STATE, IDENTITIES, INCIDENT, RECORD, VERSION
@@ -46,7 +46,7 @@ return 1
 
 
 class Unknown(Exception):
-    """There is no incident with this ID."""
+    """There is no incident with this ID, or none any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +126,7 @@ class Draft:
             yield _write(incident, token, self.put_payloads.get(incident.id))
             yield from _listed(before, incident)
             yield from agenda.index(before, incident, announced=announced(incident))
+            yield from retention.index(before, incident)
         yield from notices.index(changes, targets)
         yield from counters.index(changes)
         yield "INCR", VERSION
@@ -233,7 +234,10 @@ class Incidents:
 
 def _needed(incident: Incident | None) -> Incident:
     if incident is None:
-        raise Unknown("There is no such incident: use the ID that the answer to its webhook gave.")
+        raise Unknown(
+            "There is no such incident: use the ID that the answer to its webhook gave. Those that were "
+            "resolved long ago are not kept."
+        )
     return incident
 
 
