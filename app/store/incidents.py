@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from app.incident import Incident, State
 from app.store import agenda, counters, notices, retention, search
 from app.store.connection import Command, Connection, Unavailable
+from app.store.counters import Sources
 from app.store.notices import Targets
 from app.store.record import ALL, BY_STATE, IDENTITIES, INCIDENT, RECORD, VERSION
 
@@ -118,7 +119,7 @@ class Draft:
                 yield IDENTITIES, incident.identity, self._ids_read[incident.identity]
 
     def commands(
-        self, token: str, announced: Callable[[Incident], bool], targets: Targets
+        self, token: str, announced: Callable[[Incident], bool], targets: Targets, sources: Sources
     ) -> Iterable[Command]:
         """What writes every incident and its indexes."""
         changes = [(self._before.get(i), incident) for i, incident in self.put_incidents.items()]
@@ -128,7 +129,7 @@ class Draft:
             yield from agenda.index(before, incident, announced=announced(incident))
             yield from retention.index(before, incident)
         yield from notices.index(changes, targets)
-        yield from counters.index(changes)
+        yield from counters.index(changes, sources)
         yield "INCR", VERSION
 
     def unannounced(self) -> Iterable[Incident]:
@@ -143,8 +144,9 @@ class Draft:
 class Incidents:
     """The incidents in Redis."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, sources: Sources) -> None:
         self._connection = connection
+        self._sources = sources
         self._commit_script = connection.script(COMMIT_SCRIPT)
 
     @staticmethod
@@ -224,7 +226,8 @@ class Incidents:
         for check in checks:
             args += check
         keys = [INCIDENT + i for i in draft.put_incidents]
-        for command in draft.commands(token, lambda incident: incident.id in announce, targets):
+        announced = announce.__contains__
+        for command in draft.commands(token, lambda i: announced(i.id), targets, self._sources):
             args += (len(command), *command)
         done = bool(self._commit_script(keys, args))
         if done:

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from app.incident import Incident, State
-from app.store import counters
 from app.store.agenda import QUEUE, REFUSED
 from app.store.connection import PREFIX, Command, Connection
+from app.store.counters import Sources
 from app.store.record import ALL, BY_STATE, INCIDENT, RECORD, VERSION
 
 ENDED = PREFIX + "ended"
@@ -55,8 +55,9 @@ def index(before: Incident | None, after: Incident) -> Iterator[Command]:
 class Retention:
     """Removes what is old, a little at a time."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, sources: Sources) -> None:
         self._connection = connection
+        self._sources = sources
         self._remove = connection.script(REMOVE)
 
     def turn(self) -> bool:
@@ -79,7 +80,7 @@ class Retention:
                 continue
             incident = RECORD.validate_json(doc)
             if incident.owes is None and incident.state is State.RESOLVED:
-                self._remove([INCIDENT + incident_id], [version, *_flat(_traces(incident, now))])
+                self._remove([INCIDENT + incident_id], [version, *_flat(self._traces(incident, now))])
             else:
                 # Looked at again in an hour, so that it does not stand before others.
                 self._connection.call("ZADD", ENDED, "XX", (now - keep + LEAST).timestamp(), incident_id)
@@ -99,17 +100,16 @@ class Retention:
             found = self._connection.call("ZRANGEBYSCORE", ENDED, "-inf", settled, "LIMIT", 0, count)
         return found
 
+    def _traces(self, incident: Incident, now: datetime) -> Iterator[Command]:
+        yield from (("ZREM", key, incident.id) for key in (ENDED, ALL, REFUSED, BY_STATE + State.RESOLVED))
+        yield "ZREM", QUEUE + incident.alert_source, incident.id
+        yield "ZADD", FORGOTTEN, now.timestamp(), incident.id
+        yield "INCR", VERSION
+        yield self._sources.gone(incident)
+
 
 def _lists() -> Iterator[str]:
     yield from (ENDED, ALL, REFUSED, *(BY_STATE + state for state in State))
-
-
-def _traces(incident: Incident, now: datetime) -> Iterator[Command]:
-    yield from (("ZREM", key, incident.id) for key in (ENDED, ALL, REFUSED, BY_STATE + State.RESOLVED))
-    yield "ZREM", QUEUE + incident.alert_source, incident.id
-    yield "ZADD", FORGOTTEN, now.timestamp(), incident.id
-    yield "INCR", VERSION
-    yield counters.gone(incident)
 
 
 def _flat(commands: Iterator[Command]) -> Iterator[str | float]:
