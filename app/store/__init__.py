@@ -15,13 +15,14 @@ from app.store.incidents import Draft, Incidents, Stored, Unknown
 from app.store.notices import Claimed, Notices
 from app.store.rejected import KEPT, Rejected
 from app.store.retention import BATCH, Retention
-from app.store.search import Page, Search
+from app.store.search import BadCursor, Page, Search
 from app.store.server import Server, Settings
 
 __all__ = [
     "BATCH",
     "KEPT",
     "LOOK_AGAIN",
+    "BadCursor",
     "Budget",
     "Claimed",
     "Draft",
