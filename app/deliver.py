@@ -40,6 +40,9 @@ def deliver(
     draft = gateway.store.incidents.draft([incident_id])
     incident = draft.get(incident_id)
     if incident is None:
+        if gateway.store.retention.was_forgotten(incident_id):
+            # A message that came late, about what was over long ago.
+            return
         incident = _remake(gateway, draft, incident_id, alert_source, title)
     if alert_source not in (None, incident.alert_source):
         gateway.store.agenda.leave(alert_source, incident_id)

@@ -1,11 +1,11 @@
-"""Is the whole pipeline well: what `/readyz` tells, and what the heartbeat to the provider depends on."""
+"""Is the whole pipeline well: what `/readyz`, metrics and dashboard tell, and what the heartbeat needs."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
 from app.gateway import Gateway
-from app.store import Unavailable
+from app.store import Gauges, Unavailable
 
 WORKER_SEEN_WITHIN = timedelta(seconds=30)
 OVERDUE_AFTER = timedelta(seconds=30)
@@ -31,6 +31,13 @@ def readiness(gateway: Gateway) -> dict[str, str]:
         "workers": "ok" if workers else f"no worker has been seen in the last {seen} s: start one",
         "overdue": overdue,
     }
+
+
+def standing(gateway: Gateway) -> Gauges:
+    """How things stand, in numbers. Raises `Unavailable`."""
+    sources = gateway.config.oncall.incident_io.alert_sources
+    limits = {name: gateway.limits(name) for name in sources}
+    return gateway.store.gauges(gateway.clock(), OVERDUE_AFTER, WORKER_SEEN_WITHIN, limits)
 
 
 def heartbeat_due(gateway: Gateway) -> bool:

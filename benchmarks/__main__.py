@@ -14,6 +14,7 @@ from benchmarks.growth import growth
 from benchmarks.intake import latency, throughput
 from benchmarks.pages import lateness, start
 from benchmarks.report import Row, machine, table
+from benchmarks.retention import retention
 from benchmarks.senders import normalise
 from benchmarks.stand_in import stand_in_alone
 from benchmarks.storm120 import storm120
@@ -26,6 +27,7 @@ SECTIONS: dict[str, Callable[[], Iterable[Row]]] = {
     "latency": latency,
     "throughput": throughput,
     "growth": growth,
+    "retention": retention,
 }
 BY_HAND: dict[str, Callable[[], Iterable[Row]]] = {"storm120": storm120}
 

@@ -203,6 +203,18 @@ class IntakeSignatures(Block):
     """SNS signs with a certificate that every AWS account shares, so it is the topic that counts."""
 
 
+class Retention(Block):
+    """How long resolved incidents are kept."""
+
+    days: Annotated[
+        float, Field(ge=0.05, le=3650, allow_inf_nan=False), Setting("a number of days from 0.05 to 3650")
+    ] = 30.0
+    incidents: Annotated[
+        int, Field(ge=1000, le=10_000_000), Setting("a whole number from 1000 to 10000000")
+    ] = 100_000
+    """The newest so many of them; those that are not resolved do not count."""
+
+
 class Config(Block):
     """The whole configuration."""
 
@@ -224,6 +236,7 @@ class Config(Block):
     intake_signatures: Annotated[IntakeSignatures, Setting("a mapping of settings")] = IntakeSignatures()
     oncall: Annotated[OnCall, Setting("a mapping of settings")] = OnCall()
     alert: Annotated[Alert, Setting("a mapping of settings")] = Alert()
+    retention: Annotated[Retention, Setting("a mapping of settings")] = Retention()
     redis: Annotated[Redis, Setting("a mapping of settings")] = Redis()
     warnings: tuple[str, ...] = Field(default=(), exclude=True)
     """What works, but probably not as meant; sentences for people. No setting."""

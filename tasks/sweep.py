@@ -10,7 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from celery import bootsteps
@@ -18,11 +18,14 @@ from celery import bootsteps
 from app.deliver import ATTEMPT_SECONDS, deliver
 from app.gateway import Gateway
 from app.health import heartbeat_due
+from app.store import BATCH as BATCH_FORGOTTEN
 from app.store import LOOK_AGAIN, Unavailable
 from app.telemetry import log
 from tasks.tell import Ear
 
 TICK = 1.0
+# Of each minute, for what is old; the rest comes in the next.
+FORGETS_SECONDS = 10.0
 BATCH = 500
 # Of one alert source at a time: what is handed out far behind the most urgent is only refused.
 TURNS = 200
@@ -65,6 +68,8 @@ class Sweep:
         if heartbeat_due(self._gateway):
             # Not in this thread: the answer may take ten seconds.
             self._hands.submit(send_heartbeat, self._gateway)
+        if self._gateway.store.retention.turn():
+            self._hands.submit(forget_old, self._gateway)
 
     def _announce_turns(self, source: str, now: datetime, *, busy: bool) -> None:
         limits, again = self._gateway.limits(source), _again(busy=busy)
@@ -106,6 +111,19 @@ def send_heartbeat(gateway: Gateway) -> None:
     outcome = gateway.provider.ping(deadline=time.monotonic() + ATTEMPT_SECONDS)
     if outcome is not None and outcome.verdict != "delivered":
         log.error("heartbeat_failed", reason=outcome.reason, detail=outcome.detail)
+
+
+def forget_old(gateway: Gateway) -> None:
+    """Remove resolved incidents that are older, or more, than shall be kept; for some seconds at a time."""
+    kept = gateway.config.retention
+    until = time.monotonic() + FORGETS_SECONDS
+    try:
+        while time.monotonic() < until:
+            keep = timedelta(days=kept.days)
+            if gateway.store.retention.forget(gateway.clock(), keep, kept.incidents) < BATCH_FORGOTTEN:
+                return
+    except Exception:
+        log.exception("retention_failed")
 
 
 class SecondHand(threading.Thread):

@@ -221,4 +221,13 @@ def test_every_admin_route_needs_the_secret(gateway: Gateway) -> None:
 def test_every_route_is_of_a_known_kind(gateway: Gateway) -> None:
     app = create_app(gateway)
     kinds = {rule.endpoint.partition(".")[0] for rule in app.url_map.iter_rules()}
-    assert kinds <= {"intake", "acknowledge", "operations", "admin", "static"}
+    assert kinds <= {
+        "intake",
+        "acknowledge",
+        "operations",
+        "metrics",
+        "slack",
+        "dashboard",
+        "admin",
+        "static",
+    }

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from app.store.agenda import LOOK_AGAIN, Agenda, Look
+from app.store import gauges
+from app.store.agenda import LOOK_AGAIN, Agenda, Limit, Look
 from app.store.connection import Connection, Unavailable
-from app.store.counters import Counters, read
+from app.store.counters import Sources
+from app.store.gauges import Budget, Gauges
 from app.store.incidents import Draft, Incidents, Stored, Unknown
 from app.store.notices import Claimed, Notices
 from app.store.rejected import KEPT, Rejected
-from app.store.search import Page, Search
+from app.store.retention import BATCH, Retention
+from app.store.search import BadCursor, Page, Search
 from app.store.server import Server, Settings
 
 __all__ = [
+    "BATCH",
     "KEPT",
     "LOOK_AGAIN",
+    "BadCursor",
+    "Budget",
     "Claimed",
-    "Counters",
     "Draft",
+    "Gauges",
     "Look",
     "Page",
     "Search",
@@ -41,14 +48,18 @@ class Store:
     def __init__(self, url: str, *, patience: float = 10.0, timeout: float = 3.0) -> None:
         self._connection = Connection(url, patience=patience, timeout=timeout)
         self.agenda = Agenda(self._connection)
-        self.incidents = Incidents(self._connection)
+        sources = Sources(self._connection)
+        self.incidents = Incidents(self._connection, sources)
         self.notices = Notices(self._connection)
         self.rejected = Rejected(self._connection)
+        self.retention = Retention(self._connection, sources)
         self.server = Server(self._connection)
 
-    def counters(self) -> Counters:
-        """What was counted, by every process. Raises `Unavailable`."""
-        return read(self._connection)
+    def gauges(
+        self, now: datetime, late: timedelta, seen: timedelta, limits: Mapping[str, Sequence[Limit]]
+    ) -> Gauges:
+        """How things stand, and what was counted; see `app/store/gauges.py`. Raises `Unavailable`."""
+        return gauges.read(self._connection, now, late, seen, limits)
 
     def now(self) -> datetime:
         """Redis's time, UTC. Raises `Unavailable`."""

@@ -23,6 +23,9 @@ DUE = PREFIX + "due"
 LOOK = PREFIX + "look"
 REFUSED = PREFIX + "refused"
 QUEUE = PREFIX + "queue:"
+SENT = PREFIX + "sent:"
+HELD_BACK = PREFIX + "pause:"
+LEARNED = PREFIX + "learned:"
 SOURCES = PREFIX + "sources"
 WORKERS = PREFIX + "workers"
 TAKEN = PREFIX + "taken"
@@ -161,7 +164,7 @@ class Agenda:
         Every worker stays away from the alert source until then (a longer pause stands), and for a minute
         sends no more within a minute than the provider took this time.
         """
-        keys = [f"{PREFIX}pause:{source}", f"{PREFIX}learned:{source}", *_windows(limits[:1])]
+        keys = [HELD_BACK + source, LEARNED + source, *_windows(limits[:1])]
         seconds = max(1, int((until - now).total_seconds()) + 1)
         self._hold_back(keys, [until.timestamp(), seconds, LEAST_LEARNED, WINDOW_SECONDS])
 
@@ -219,10 +222,10 @@ def _rank(incident: Incident) -> float:
 
 
 def _budget(source: str, limits: Sequence[Limit], now: datetime) -> tuple[list[str], list[str | float]]:
-    keys = [QUEUE + source, f"{PREFIX}pause:{source}", f"{PREFIX}learned:{source}", LOOK, SOURCES, DUE, TAKEN]
+    keys = [QUEUE + source, HELD_BACK + source, LEARNED + source, LOOK, SOURCES, DUE, TAKEN]
     per_minute = [limit or NO_LIMIT for _, limit in limits]
     return [*keys, *_windows(limits)], [now.timestamp(), WINDOW_SECONDS, SPAN, *per_minute]
 
 
 def _windows(limits: Sequence[Limit]) -> list[str]:
-    return [f"{PREFIX}sent:{name}" for name, _ in limits]
+    return [SENT + name for name, _ in limits]

@@ -6,8 +6,9 @@ every number under `<name>|<label>|…`.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from app.incident import Incident
@@ -15,6 +16,12 @@ from app.store.connection import PREFIX, Command, Connection
 
 COUNTS = PREFIX + "counts"
 LAST_PAGE = PREFIX + "last_page"
+SOURCES = COUNTS + ":sources"
+
+MOST_SOURCES = 100
+OTHER = "other"
+# Seconds until a process asks again which sources the others have met.
+ASKED_EVERY = 60.0
 
 # Bounds of the histogram of lateness, seconds.
 BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
@@ -46,26 +53,23 @@ class Counters:
     """When the last page was delivered, Unix time."""
 
 
-def index(changes: Iterable[tuple[Incident | None, Incident]]) -> Iterator[Command]:
+def index(changes: Sequence[tuple[Incident | None, Incident]], sources: Sources) -> Iterator[Command]:
     """The commands that count these changes; part of the step that writes the incidents."""
+    if learned := sources.learn(after.source for _, after in changes):
+        yield "SADD", SOURCES, *learned
     counts: Counter[str] = Counter()
     late = 0.0
     for before, after in changes:
-        for name, labels in _happened(before, after):
+        for name, labels in _happened(before, after, sources.label(after.source)):
             counts[_field(name, *labels)] += 1
         if before is not None and before.state is not after.state:
-            counts[_field("current", before.source, before.state)] -= 1
+            counts[_field("current", sources.label(before.source), before.state)] -= 1
         if _paged(before, after) and after.escalated_at is not None:
             late += max(0.0, (after.escalated_at - (after.due_at or after.escalated_at)).total_seconds())
             yield "SET", LAST_PAGE, after.escalated_at.timestamp()
     yield from (("HINCRBY", COUNTS, field, by) for field, by in counts.items() if by)
     if late:
         yield "HINCRBYFLOAT", COUNTS, "late_sum", late
-
-
-def gone(incident: Incident) -> Command:
-    """The command that stops counting an incident which is removed."""
-    return "HINCRBY", COUNTS, _field("current", incident.source, incident.state), -1
 
 
 def told(target: str, outcome: str) -> Command:
@@ -78,13 +82,13 @@ def _field(name: str, *labels: str) -> str:
     return "|".join((name, *(label.replace("|", "/") for label in labels)))
 
 
-def _happened(before: Incident | None, after: Incident) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _happened(before: Incident | None, after: Incident, source: str) -> Iterator[tuple[str, tuple[str, ...]]]:
     if before is None:
-        yield "created", (after.source,)
+        yield "created", (source,)
     if before is None or after.occurrences > before.occurrences:
-        yield "received", (after.source,)
+        yield "received", (source,)
     if before is None or after.state is not before.state:
-        yield "current", (after.source, after.state)
+        yield "current", (source, after.state)
     if before is None:
         return
     if after.attempts > before.attempts:
@@ -103,10 +107,8 @@ def _paged(before: Incident | None, after: Incident) -> bool:
     return before is not None and before.escalated_at is None and after.escalated_at is not None
 
 
-def read(connection: Connection) -> Counters:
-    """All that is counted. Raises `Unavailable`."""
-    raw, last = connection.calls([("HGETALL", COUNTS), ("GET", LAST_PAGE)])
-    flat = dict(raw)
+def counted(flat: Mapping[str, str], last_page: str | None) -> Counters:
+    """All that is counted, from what Redis has of it."""
     named: dict[str, Counter[tuple[str, ...]]] = {}
     for field, value in flat.items():
         name, *labels = field.split("|")
@@ -126,5 +128,34 @@ def read(connection: Connection) -> Counters:
         late={float(labels[0]): count for labels, count in of("late").items()},
         late_sum=float(flat.get("late_sum", 0)),
         told=of("told"),
-        last_page=None if last is None else float(last),
+        last_page=None if last_page is None else float(last_page),
     )
+
+
+class Sources:
+    """Names of sources to count by: the first hundred, since strangers may think of any number."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._known: set[str] = set()
+        self._asked = float("-inf")
+
+    def learn(self, sources: Iterable[str]) -> list[str]:
+        """Which of these are counted by themselves from now on. Raises `Unavailable`."""
+        new = set(sources) - self._known
+        if new and time.monotonic() - self._asked > ASKED_EVERY:
+            self._known.update(self._connection.call("SMEMBERS", SOURCES))
+            self._asked = time.monotonic()
+            new -= self._known
+        learned = sorted(new)[: max(0, MOST_SOURCES - len(self._known))]
+        self._known.update(learned)
+        return learned
+
+    def label(self, source: str) -> str:
+        """What to count it as."""
+        return source if source in self._known else OTHER
+
+    def gone(self, incident: Incident) -> Command:
+        """The command that stops counting an incident which is removed. Raises `Unavailable`."""
+        self.learn([incident.source])
+        return "HINCRBY", COUNTS, _field("current", self.label(incident.source), incident.state), -1

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from app.incident import Incident, State
-from app.store import agenda, counters, notices, search
+from app.store import agenda, counters, notices, retention, search
 from app.store.connection import Command, Connection, Unavailable
+from app.store.counters import Sources
 from app.store.notices import Targets
 from app.store.record import ALL, BY_STATE, IDENTITIES, INCIDENT, RECORD, VERSION
 
@@ -46,7 +47,7 @@ return 1
 
 
 class Unknown(Exception):
-    """There is no incident with this ID."""
+    """There is no incident with this ID, or none any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ class Draft:
                 yield IDENTITIES, incident.identity, self._ids_read[incident.identity]
 
     def commands(
-        self, token: str, announced: Callable[[Incident], bool], targets: Targets
+        self, token: str, announced: Callable[[Incident], bool], targets: Targets, sources: Sources
     ) -> Iterable[Command]:
         """What writes every incident and its indexes."""
         changes = [(self._before.get(i), incident) for i, incident in self.put_incidents.items()]
@@ -126,8 +127,9 @@ class Draft:
             yield _write(incident, token, self.put_payloads.get(incident.id))
             yield from _listed(before, incident)
             yield from agenda.index(before, incident, announced=announced(incident))
+            yield from retention.index(before, incident)
         yield from notices.index(changes, targets)
-        yield from counters.index(changes)
+        yield from counters.index(changes, sources)
         yield "INCR", VERSION
 
     def unannounced(self) -> Iterable[Incident]:
@@ -142,8 +144,9 @@ class Draft:
 class Incidents:
     """The incidents in Redis."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, sources: Sources) -> None:
         self._connection = connection
+        self._sources = sources
         self._commit_script = connection.script(COMMIT_SCRIPT)
 
     @staticmethod
@@ -223,7 +226,8 @@ class Incidents:
         for check in checks:
             args += check
         keys = [INCIDENT + i for i in draft.put_incidents]
-        for command in draft.commands(token, lambda incident: incident.id in announce, targets):
+        announced = announce.__contains__
+        for command in draft.commands(token, lambda i: announced(i.id), targets, self._sources):
             args += (len(command), *command)
         done = bool(self._commit_script(keys, args))
         if done:
@@ -233,7 +237,10 @@ class Incidents:
 
 def _needed(incident: Incident | None) -> Incident:
     if incident is None:
-        raise Unknown("There is no such incident: use the ID that the answer to its webhook gave.")
+        raise Unknown(
+            "There is no such incident: use the ID that the answer to its webhook gave. Those that were "
+            "resolved long ago are not kept."
+        )
     return incident
 
 

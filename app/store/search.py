@@ -16,6 +16,10 @@ PAGE_READ = 200
 LOOKED_THROUGH = 5_000
 
 
+class BadCursor(ValueError):
+    """Where to go on in a list was said in a way that is none of ours."""
+
+
 @dataclass(frozen=True, slots=True)
 class Search:
     """Which incidents are wanted; what is empty or None is not asked for."""
@@ -70,7 +74,7 @@ def page(connection: Connection, search: Search, limit: int, cursor: str | None)
     """The newest incidents that are wanted, `limit` at the most.
 
     A page may be shorter than that and still have a cursor: so many were looked through without finding more.
-    Raises `ValueError` for a cursor that is none of ours, and `Unavailable`.
+    Raises `BadCursor` and `Unavailable`.
     """
     place = _start(search, cursor)
     found: list[Incident] = []
@@ -112,9 +116,13 @@ def _start(search: Search, cursor: str | None) -> tuple[float, str]:
     if cursor is None:
         return math.inf if search.until is None else search.until.timestamp(), ""
     score, _, incident_id = cursor.partition(":")
-    if not math.isfinite(float(score)):
-        raise ValueError("A time is a finite number.")
-    return float(score), incident_id
+    try:
+        place = float(score)
+    except ValueError:
+        place = math.nan
+    if not math.isfinite(place):
+        raise BadCursor("The cursor is not one of ours: use the one that came with the last page.")
+    return place, incident_id
 
 
 def _cursor(place: tuple[float, str]) -> str:

@@ -13,14 +13,14 @@ from app.incident import NotAllowed
 from app.links import BadSignature, Expired
 from app.receive import PATIENCE, NotReady
 from app.sns import NotNow
-from app.store import Unavailable, Unknown
+from app.store import BadCursor, Unavailable, Unknown
 from app.store.rejected import NotKept
 from app.telemetry import log
-from app.web import acknowledge, admin, incidents, operations, slack
+from app.web import acknowledge, admin, incidents, metrics, operations, slack
 from app.web.body import BadBody, TooLarge
 from app.web.guard import IntakeUnauthorized, Unauthorized
 from app.web.incidents import Intake, Truncated
-from app.web.options import BadParameter
+from app.web.query import BadParameter
 from config import UnknownAlertSource, load_config
 
 RETRY_AFTER_SECONDS = 5
@@ -30,6 +30,7 @@ REDIS_TIMEOUT = 0.9
 
 STATUS: dict[type[Exception], int] = {
     BadBody: 400,
+    BadCursor: 400,
     BadParameter: 400,
     UnknownAlertSource: 400,
     UnknownChannel: 400,
@@ -64,6 +65,7 @@ def create_app(gateway: Gateway | None = None) -> Flask:
     app.register_blueprint(incidents.blueprint(intake))
     app.register_blueprint(acknowledge.blueprint(gateway))
     app.register_blueprint(operations.blueprint(gateway))
+    app.register_blueprint(metrics.blueprint(gateway))
     signing_secret = gateway.config.alert.slack.signing_secret
     if signing_secret is not None:
         app.register_blueprint(slack.blueprint(gateway, signing_secret))

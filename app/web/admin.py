@@ -9,12 +9,12 @@ from pydantic import SecretStr
 
 from app import actions, shown
 from app.gateway import Gateway
-from app.incident import Incident, State
-from app.store import KEPT, Search
+from app.incident import Incident
+from app.store import KEPT
 from app.text import one_line
 from app.web.guard import check_admin
 from app.web.incidents import Intake
-from app.web.options import BadParameter
+from app.web.query import limit_of, search_of, single
 
 LONGEST_LIST = 500
 LONGEST_BY = 100
@@ -28,12 +28,8 @@ def blueprint(gateway: Gateway, intake: Intake, secret: SecretStr) -> Blueprint:
 
     @admin.get("/api/incidents")
     def list_incidents() -> Answer:
-        try:
-            page = gateway.store.incidents.page(_search(), _limit(50), request.args.get("cursor"))
-        except ValueError as error:
-            raise BadParameter(
-                "The cursor is not one of ours: use the one that came with the last page."
-            ) from error
+        search, limit = search_of(request.args), limit_of(request.args, 50, LONGEST_LIST)
+        page = gateway.store.incidents.page(search, limit, single(request.args, "cursor"))
         now = gateway.clock()
         return {
             "incidents": [shown.brief(gateway, i, now) for i in page.incidents],
@@ -58,7 +54,7 @@ def blueprint(gateway: Gateway, intake: Intake, secret: SecretStr) -> Blueprint:
 
     @admin.get("/api/rejected")
     def list_rejected() -> Answer:
-        return {"rejected": gateway.store.rejected.newest(_limit(100, KEPT))}
+        return {"rejected": gateway.store.rejected.newest(limit_of(request.args, 100, KEPT))}
 
     @admin.post("/api/rejected/<entry_id>/replay")
     def replay(entry_id: str) -> tuple[Answer, int]:
@@ -83,18 +79,3 @@ def _by() -> str:
         body = None
     by = body.get("by") if isinstance(body, dict) else None
     return (one_line(by, LONGEST_BY) if isinstance(by, str) else "") or "admin API"
-
-
-def _search() -> Search:
-    wanted = request.args.get("state")
-    if wanted and wanted not in set(State):
-        raise BadParameter(f"The state {wanted[:40]!r} does not exist: use one of {', '.join(State)}.")
-    states = frozenset({State(wanted)}) if wanted else frozenset[State]()
-    return Search(states=states, words=request.args.get("q", ""))
-
-
-def _limit(default: int, most: int = LONGEST_LIST) -> int:
-    value = request.args.get("limit", str(default))
-    if not (value.isascii() and value.isdigit() and len(value) < 9 and 1 <= int(value) <= most):
-        raise BadParameter(f"The limit {value[:40]!r} must be a number from 1 to {most}.")
-    return int(value)

@@ -10,6 +10,7 @@ from app.alert import LINE_LIMIT
 from app.channels import Channels
 from app.receive import Options
 from app.text import one_line
+from app.web.query import BadParameter, single
 
 LONGEST_WAIT_MINUTES = 10_080
 NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?|\.[0-9]{1,9}")
@@ -27,10 +28,6 @@ WRONG_ADDRESS = {
 }
 ALTERNATES = {"msteams_other_power_url": "msteams", "lark_other_webhook_url": "lark"}
 """Parameters that name one of several addresses, and whose they are."""
-
-
-class BadParameter(Exception):
-    """A query parameter that is not what it must be."""
 
 
 def options_of(args: MultiDict[str, str], channels: Channels) -> Options:
@@ -75,14 +72,6 @@ def _replace(wanted: list[str], target: str, name: str | None = None) -> None:
 
 def _subject(args: MultiDict[str, str]) -> str | None:
     return one_line(single(args, "email_subject") or "", LINE_LIMIT) or None
-
-
-def single(args: MultiDict[str, str], name: str) -> str | None:
-    """The one value of a parameter. Raises `BadParameter` when there are several."""
-    values = set(args.getlist(name))
-    if len(values) > 1:
-        raise BadParameter(f"The parameter {name} was given {len(values)} different values: give one.")
-    return values.pop() if values else None
 
 
 def _boolean(args: MultiDict[str, str], name: str) -> bool | None:

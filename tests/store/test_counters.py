@@ -7,10 +7,14 @@ from datetime import UTC, datetime, timedelta
 from app.alert import Alert
 from app.incident import Incident
 from app.store import Store
-from app.store.counters import BUCKETS
+from app.store.counters import BUCKETS, MOST_SOURCES, Counters
 
 NOW = datetime(2026, 3, 4, 3, 0, tzinfo=UTC)
 LEASE = timedelta(seconds=15)
+
+
+def counters_of(store: Store) -> Counters:
+    return store.gauges(NOW, LEASE, LEASE, {}).counters
 
 
 def put(store: Store, incident: Incident) -> Incident:
@@ -43,7 +47,7 @@ def test_incidents_are_counted_by_source_and_state(store: Store) -> None:
     opened(store, "c", source="a|b")
     put(store, first.repeated(Alert(title="Disk full", source="grafana"), NOW, due_at=NOW, alert_source="x"))
     put(store, first.resolved("somebody", NOW))
-    counters = store.counters()
+    counters = counters_of(store)
     assert counters.created == {("grafana",): 2, ("a/b",): 1}
     assert counters.received[("grafana",)] == 3
     current = {labels: count for labels, count in counters.current.items() if count}
@@ -60,7 +64,7 @@ def test_a_page_is_counted_once_with_how_late_it_was(store: Store) -> None:
     claimed = put(store, incident.claimed("t", at, LEASE))
     delivered = put(store, claimed.delivered("t", at, "202"))
     put(store, delivered.acknowledged("somebody", at))
-    counters = store.counters()
+    counters = counters_of(store)
     assert counters.pages == {("delivered", "infra"): 1}
     assert counters.attempts == {("infra",): 1}
     assert (counters.late_sum, counters.last_page) == (2.0, at.timestamp())
@@ -83,7 +87,7 @@ def test_attempts_in_vain_are_counted_by_reason_and_a_failure_once(store: Store)
                 uncertain=False,
             ),
         )
-    counters = store.counters()
+    counters = counters_of(store)
     assert counters.retries == {("unauthorized", "infra"): 3}
     assert counters.pages == {("failed", "infra"): 1}
 
@@ -91,9 +95,24 @@ def test_attempts_in_vain_are_counted_by_reason_and_a_failure_once(store: Store)
 def test_who_gives_up_says_so(store: Store) -> None:
     incident = opened(store, "a")
     put(store, refused(incident, NOW, failed=True, again=False))
-    assert store.counters().pages == {("gave_up", "infra"): 1}
+    assert counters_of(store).pages == {("gave_up", "infra"): 1}
 
 
 def test_nothing_counted_is_nothing(store: Store) -> None:
-    counters = store.counters()
+    counters = counters_of(store)
     assert (counters.created, counters.late, counters.last_page) == ({}, {}, None)
+
+
+def test_strangers_can_not_make_any_number_of_sources(store: Store) -> None:
+    for n in range(MOST_SOURCES + 20):
+        opened(store, str(n), source=f"source {n}")
+    created = counters_of(store).created
+    assert len(created) == MOST_SOURCES + 1
+    assert created[("other",)] == 20
+
+
+def test_a_source_that_another_process_met_first_is_known(store: Store, redis_url: str) -> None:
+    incident = opened(store, "a")
+    put(Store(redis_url), incident.resolved("somebody", NOW))
+    current = {labels: count for labels, count in counters_of(store).current.items() if count}
+    assert current == {("grafana", "resolved"): 1}

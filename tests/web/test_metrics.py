@@ -1,0 +1,128 @@
+"""`/metrics`: numbers that follow what happened, from any process, with Redis away too."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import pytest
+from flask.testing import FlaskClient
+from prometheus_client.parser import text_string_to_metric_families
+
+from app import actions
+from app.alert import Alert
+from app.deliver import deliver
+from app.gateway import Gateway
+from app.incident import Incident
+from app.providers import Budget, Outcome
+from app.receive import Message, Options, receive
+from app.store import Store
+from app.web import create_app
+from tests.fakes import Clock, RecordingProvider
+
+Numbers = Callable[..., float | None]
+
+
+@pytest.fixture
+def client(gateway: Gateway) -> FlaskClient:
+    return create_app(gateway).test_client()
+
+
+@pytest.fixture
+def number(client: FlaskClient) -> Numbers:
+    """One sample, by name and labels; None when it is not there."""
+
+    def find(name: str, **labels: str) -> float | None:
+        answer = client.get("/metrics")
+        assert answer.status_code == 200
+        assert answer.content_type.startswith("text/plain; version=0.0.4")
+        for family in text_string_to_metric_families(answer.text):
+            for sample in family.samples:
+                if sample.name == name and sample.labels == labels:
+                    return sample.value
+        return None
+
+    return find
+
+
+def create(gateway: Gateway, source: str = "grafana") -> Incident:
+    alert = Alert(title="Disk full", source=source)
+    [received] = receive(gateway, [Message(alert, "{}")], Options())
+    assert received.incident is not None
+    return received.incident
+
+
+def test_before_anything_happened_everything_is_zero_or_absent(number: Numbers) -> None:
+    assert number("versus_redis_up") == 1
+    assert number("versus_pending") == number("versus_overdue") == number("versus_workers") == 0
+    assert number("versus_oldest_overdue_seconds") == 0
+    assert number("versus_seconds_since_last_page") is None
+    assert number("versus_page_lateness_seconds_count") == 0
+
+
+def test_a_page_is_counted_with_how_late_it_was(gateway: Gateway, clock: Clock, number: Numbers) -> None:
+    incident = create(gateway)
+    assert number("versus_incidents_created_total", source="grafana") == 1
+    assert number("versus_incidents", source="grafana", state="pending") == 1
+    clock.wind(minutes=3, seconds=2)
+    deliver(gateway, incident.id)
+    assert number("versus_pages_total", outcome="delivered", alert_source="default") == 1
+    assert number("versus_page_attempts_total", alert_source="default") == 1
+    assert number("versus_page_lateness_seconds_bucket", le="1.0") == 0
+    assert number("versus_page_lateness_seconds_bucket", le="2.5") == 1
+    assert number("versus_page_lateness_seconds_sum") == 2.0
+    assert number("versus_incidents", source="grafana", state="pending") == 0
+    assert number("versus_incidents", source="grafana", state="escalated") == 1
+    clock.wind(seconds=9)
+    assert number("versus_seconds_since_last_page") == 9.0
+
+
+def test_what_is_late_and_what_fails_can_be_seen(
+    gateway: Gateway, clock: Clock, provider: RecordingProvider, number: Numbers
+) -> None:
+    incident = create(gateway)
+    create(gateway)
+    clock.wind(minutes=4)
+    assert (number("versus_pending"), number("versus_overdue")) == (2, 2)
+    assert number("versus_oldest_overdue_seconds") == 60.0
+    provider.outcomes = [Outcome("misconfigured", "401", "unauthorized")]
+    deliver(gateway, incident.id)
+    assert number("versus_attempts_failed_total", reason="unauthorized", alert_source="default") == 1
+    assert number("versus_pages_total", outcome="failed", alert_source="default") == 1
+    assert number("versus_overdue") == 2
+
+
+def test_the_rate_budget_can_be_seen(
+    gateway: Gateway, clock: Clock, provider: RecordingProvider, number: Numbers
+) -> None:
+    provider.limits = [Budget("source:default", 10)]
+    incident = create(gateway)
+    clock.wind(minutes=4)
+    deliver(gateway, incident.id)
+    assert number("versus_rate_limit", alert_source="default") == 10
+    assert number("versus_rate_budget_left", alert_source="default") == 9
+    assert number("versus_rate_paused", alert_source="default") == 0
+    clock.wind(seconds=62)
+    assert number("versus_rate_budget_left", alert_source="default") == 10
+
+
+def test_every_process_tells_the_same(gateway: Gateway, redis_url: str, client: FlaskClient) -> None:
+    incident = create(gateway)
+    actions.acknowledge(gateway, incident.id, "somebody")
+    other = create_app(dataclasses.replace(gateway, store=Store(redis_url))).test_client()
+    assert client.get("/metrics").text == other.get("/metrics").text
+
+
+def test_a_strangers_source_is_only_a_label(gateway: Gateway, number: Numbers) -> None:
+    nasty = 'a"b\\c|d'
+    create(gateway, source=nasty)
+    assert number("versus_incidents_created_total", source=nasty.replace("|", "/")) == 1
+
+
+def test_without_redis_it_says_so(gateway: Gateway) -> None:
+    store = Store("redis://127.0.0.1:1/0", patience=0.05, timeout=0.05)
+    away = dataclasses.replace(gateway, store=store, clock=store.now)
+    answer = create_app(away).test_client().get("/metrics")
+    assert answer.status_code == 200
+    assert "versus_redis_up 0.0" in answer.text
+    assert "versus_pending" not in answer.text
