@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from html import escape
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -70,7 +71,10 @@ class AppriseChannel:
         self._template = settings.template
         self._subject = one_line(settings.subject or "", SUBJECT)
         self._redact = redactor(list(settings.secrets()))
-        self.form: Form = self._form(self._plugin(None))
+        plugin = self._plugin(None)
+        self.form: Form = self._form(plugin)
+        # It would be taken for HTML, a stranger's links included.
+        self._title_in_body = self.form == "html" and plugin.title_maxlen <= 0
 
     def send(self, message: Message, address: str | None) -> Told:
         """Tell of one incident."""
@@ -94,6 +98,9 @@ class AppriseChannel:
         return said if of_request else self._titled(said)
 
     def _titled(self, said: Words) -> Words:
+        if self._title_in_body:
+            # Our own templates begin with it anyway.
+            return replace(said, title="" if self._template is None else escape(said.title))
         return replace(said, title=f"{self._subject}: {said.title}") if self._subject else said
 
     def _notify(self, said: Words, kind: str, address: str | None) -> Told:

@@ -223,3 +223,35 @@ def test_lark_gets_text_with_the_link() -> None:
     responses.post(url, json={"code": 0})
     assert AppriseChannel(ChannelSettings("lark", SecretStr(url))).send(a_message(), None).ok
     assert "https://versus.example.com/api/ack/i-1?exp=" in str(responses.calls[0].request.body)
+
+
+@responses.activate
+@pytest.mark.parametrize("template", [None, "Look: {{ ack_url }}"])
+def test_a_strangers_title_is_no_html_in_telegram(template: str | None) -> None:
+    responses.post(
+        "https://api.telegram.org/bot123456789:AbCdEfGhIjKlMnOpQrStUvWxYz123456789/sendMessage", json={}
+    )
+    message = a_message(title='<a href="https://evil.example">x</a> <b>')
+    assert a_channel(TELEGRAM, template=template).send(message, None).ok
+    text = json.loads(responses.calls[0].request.body or "")["text"]
+    assert "&lt;a href=" in text
+    assert '<a href="https://evil' not in text
+    assert text.count("<b>") == text.count("</b>")
+    assert text.count("New incident: ") == 1
+
+
+def test_a_subject_of_the_configuration_stands_before_the_title(mailbox: tuple[Mailbox, str]) -> None:
+    box, url = mailbox
+    channel = a_channel(url, subject="[prod]")
+    assert channel.send(a_message(), None).ok
+    assert channel.send(replace(a_message(), subject="Look at this"), None).ok
+    assert sorted(str(mail["subject"]) for _, mail in box.mails) == [
+        "Look at this",
+        "[prod]: New incident: Disk almost full on db-1",
+    ]
+
+
+def test_a_subject_for_mails_hides_no_title_elsewhere(service: StandIn) -> None:
+    message = replace(a_message(), subject="Look at this")
+    assert a_channel(f"ntfy://127.0.0.1:{service.port}/ops").send(message, None).ok
+    assert service.got[0].json["title"] == "New incident: Disk almost full on db-1"
