@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 
+from benchmarks.channels import answers
 from benchmarks.growth import growth
 from benchmarks.intake import latency, throughput
 from benchmarks.pages import lateness, start
@@ -25,6 +26,7 @@ SECTIONS: dict[str, Callable[[], Iterable[Row]]] = {
     "lateness": lateness,
     "start": start,
     "latency": latency,
+    "channels": answers,
     "throughput": throughput,
     "growth": growth,
     "retention": retention,

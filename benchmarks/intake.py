@@ -45,8 +45,8 @@ def latency() -> Iterable[Row]:
     with Service() as service:
         service.start_worker()
         service.ready()
-        closed_loop(service.client, SHORT, _bodies(WARM_UP))
-        took = _on_schedule(service.client)
+        closed_loop(service.client, SHORT, bodies(WARM_UP))
+        took = on_schedule(service.client, RATE_SECONDS)
     yield at_most(
         f"webhook answered, {RATE} a second for {RATE_SECONDS} s (p50 / p99 / max)",
         percentile(took, 99) * 1000,
@@ -64,12 +64,12 @@ def throughput() -> Iterable[Row]:
             many.client.report([{"title": f"Disk full on host {n}"} for n in range(AT_ONCE)], 7_200)
         clients = {BARE: bare, MANY: many.client, FEW: few.client}
         for client in clients.values():
-            closed_loop(client, SHORT, _bodies(WARM_UP))
+            closed_loop(client, SHORT, bodies(WARM_UP))
         took: dict[str, list[list[float]]] = {kind: [] for kind in clients}
         stores = many.redis.work()
         for _ in range(ROUNDS):
             for kind, client in clients.items():
-                took[kind].append(closed_loop(client, SHORT, _bodies(REQUESTS)))
+                took[kind].append(closed_loop(client, SHORT, bodies(REQUESTS)))
         stores = many.redis.work() - stores
         pings, scripts = many.redis.pings_per_second(RAW_CALLS), many.redis.scripts_per_second(RAW_CALLS)
     yield from _against_bare(took)
@@ -106,7 +106,7 @@ def rate(took: Sequence[float]) -> float:
     return CONNECTIONS * len(took) / sum(took)
 
 
-def _bodies(count: int) -> list[bytes]:
+def bodies(count: int) -> list[bytes]:
     """Webhooks, each about a problem of its own: a plain body and an Alertmanager's, in turns."""
     plain = sample("generic_01_full")
     group = sample("alertmanager_01_firing")
@@ -123,9 +123,9 @@ def sample(name: str) -> dict[str, Any]:
     return body
 
 
-def _on_schedule(client: Client) -> list[float]:
-    """Seconds from the scheduled moment to the answer, of every request."""
-    prepared = _bodies(RATE * RATE_SECONDS)
+def on_schedule(client: Client, seconds: int) -> list[float]:
+    """Seconds from the scheduled moment to the answer, of every request at a steady rate for so long."""
+    prepared = bodies(RATE * seconds)
     began = time.monotonic() + 0.5
 
     def send(at: float, body: bytes) -> float:
@@ -138,7 +138,7 @@ def _on_schedule(client: Client) -> list[float]:
         return list(senders.map(send, schedule, prepared))
 
 
-def closed_loop(client: Client, path: str, bodies: Iterable[bytes]) -> list[float]:
+def closed_loop(client: Client, path: str, sent: Iterable[bytes]) -> list[float]:
     """Seconds of each request when every connection sends its next one as soon as it has the answer."""
 
     def send(body: bytes) -> float:
@@ -147,4 +147,4 @@ def closed_loop(client: Client, path: str, bodies: Iterable[bytes]) -> list[floa
         return time.monotonic() - began
 
     with ThreadPoolExecutor(CONNECTIONS) as senders:
-        return list(senders.map(send, bodies))
+        return list(senders.map(send, sent))

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
@@ -52,11 +52,12 @@ def memory(process: Process) -> tuple[float, float]:
 class Service:
     """One web process with its children, and workers as they are asked for; all on 127.0.0.1.
 
-    `max_per_minute`: of the configuration, 0 for no limit.
+    `max_per_minute`: of the configuration, 0 for no limit. `channels`: URLs of channels that are told.
     """
 
-    def __init__(self, max_per_minute: int = 0) -> None:
+    def __init__(self, max_per_minute: int = 0, channels: Sequence[str] = ()) -> None:
         self._max_per_minute = max_per_minute
+        self._channels = channels
 
     def __enter__(self) -> Self:
         with ExitStack() as parts:
@@ -136,5 +137,6 @@ class Service:
             "public_host": f"http://127.0.0.1:{port}",
             "gateway_secret": "benchmark-gateway-secret",
             "oncall": oncall,
+            "alert": {"channels": [{"name": f"c{n}", "url": url} for n, url in enumerate(self._channels)]},
             "redis": {"host": "127.0.0.1", "port": self._redis.port},
         }

@@ -20,7 +20,7 @@ from app.gateway import Gateway
 from app.incident import Incident, State
 from app.receive import Message, Options, receive
 from app.web import create_app
-from config.channels import Slack
+from config.go_channels import Slack
 from tests.channels.standin import StandIn
 
 SIGNING_SECRET = "planted-signing-secret"

@@ -1,0 +1,42 @@
+"""Whether those who are told in channels make the sender wait."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+
+from benchmarks.intake import RATE, SHORT, WARM_UP, bodies, closed_loop, on_schedule
+from benchmarks.report import Row, at_most, percentile, spread
+from benchmarks.service import Service
+from tests.channels.standin import StandIn
+
+WELL = 4
+SECONDS = 8
+GOAL = 1.3
+
+
+def answers() -> Iterable[Row]:
+    """With four channels that take everything and one that hangs, against none.
+
+    One after the other, since those who are told take their share of the cores for as long as there is news.
+    """
+    with ExitStack() as parts:
+        services = [parts.enter_context(StandIn().serving()) for _ in range(WELL + 1)]
+        services[-1].hangs.set()
+        alone = _took(())
+        telling = _took([f"json://127.0.0.1:{one.port}/x" for one in services])
+        if not all(one.got for one in services):
+            raise RuntimeError("somebody was told nothing")
+    for percent in (50, 99):
+        ratio = percentile(telling, percent) / percentile(alone, percent)
+        shown = f"{ratio:.2f} ({spread(telling, 'ms', 1000)} against {spread(alone, 'ms', 1000)})"
+        what = f"p{percent} of webhooks at {RATE} a second, five channels of which one hangs, against none"
+        yield at_most(what, ratio, GOAL, "", shown=shown)
+
+
+def _took(channels: Sequence[str]) -> list[float]:
+    with Service(channels=channels) as service:
+        service.start_worker()
+        service.ready()
+        closed_loop(service.client, SHORT, bodies(WARM_UP))
+        return on_schedule(service.client, SECONDS)

@@ -1,0 +1,192 @@
+"""Which channels a webhook's parameters ask for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from urllib.parse import quote
+
+import pytest
+from flask.testing import FlaskClient
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+from werkzeug.datastructures import MultiDict
+
+from app.alert import LINE_LIMIT
+from app.channels import Channels, UnknownChannel
+from app.gateway import Gateway
+from app.web import create_app
+from app.web.options import options_of
+from app.web.query import BadParameter
+from config import ChannelSettings
+from tests.fakes import RecordingChannel
+
+URLS = {
+    "ops": "json://localhost/ops",
+    "slack": "slack://xoxb-1-a/C0000000000",
+    "telegram": "tgram://123456789:abcdefg/1/",
+    "mail": "mailto://localhost?from=a@example.com&to=b@example.com",
+    "msteams": "json://localhost/teams",
+}
+ASKED_ONLY = {
+    "msteams-qc": "json://localhost/qc",
+    "lark-dev": "json://localhost/dev",
+    "night": "json://localhost/n",
+}
+DEFAULT = tuple(URLS)
+SETTINGS = [ChannelSettings(name, SecretStr(url)) for name, url in URLS.items()]
+SETTINGS += [ChannelSettings(name, SecretStr(url), default=False) for name, url in ASKED_ONLY.items()]
+CHANNELS = Channels(SETTINGS, {one.name: RecordingChannel() for one in SETTINGS})
+NAMES = "ops, slack, telegram, mail, msteams, msteams-qc, lark-dev, night"
+
+
+def asked(of: Channels = CHANNELS, /, **parameters: str) -> tuple[str, ...] | None:
+    return options_of(MultiDict(parameters), of).channels
+
+
+def put(place: str, target: str) -> tuple[str, ...]:
+    """The default channels with this one in place of that."""
+    return tuple(target if name == place else name for name in DEFAULT)
+
+
+def test_without_parameters_the_configuration_decides_when_it_is_told() -> None:
+    assert asked() is None
+
+
+@pytest.mark.parametrize(
+    ("value", "channels"),
+    [
+        ("night", ("night",)),
+        ("Night, ops,night,,", ("night", "ops")),
+        ("", ()),
+    ],
+)
+def test_a_request_names_channels(value: str, channels: tuple[str, ...]) -> None:
+    assert asked(channels=value) == channels
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "place", "target"),
+    [
+        ("slack_channel_id", "C0123456789", "slack", "slack>C0123456789"),
+        ("slack_channel_id", "#ops-night", "slack", "slack>#ops-night"),
+        ("telegram_chat_id", "-1001234567890", "telegram", "telegram>-1001234567890"),
+        ("telegram_chat_id", "@ops", "telegram", "telegram>@ops"),
+        ("email_to", "a@example.com,b.c+d@example.com", "mail", "mail>a@example.com,b.c+d@example.com"),
+        ("msteams_other_power_url", "QC", "msteams", "msteams-qc"),
+    ],
+)
+def test_another_address_replaces_that_of_a_channel(
+    parameter: str, value: str, place: str, target: str
+) -> None:
+    assert asked(CHANNELS, **{parameter: value}) == put(place, target)
+
+
+def test_another_address_is_added_where_its_channel_is_not_told() -> None:
+    assert asked(lark_other_webhook_url="dev") == (*DEFAULT, "lark-dev")
+    assert asked(channels="ops", email_to="a@example.com") == ("ops", "mail>a@example.com")
+
+
+def test_several_parameters_go_together() -> None:
+    assert asked(
+        channels="mail,slack,night",
+        email_to="a@example.com",
+        slack_channel_id="C9",
+        msteams_other_power_url="qc",
+    ) == ("mail>a@example.com", "slack>C9", "night", "msteams-qc")
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "said"),
+    [
+        ("slack_channel_id", "c0123", "it must be the ID of a channel, such as C0123456789"),
+        ("slack_channel_id", "C1>x", "it must be the ID of a channel"),
+        ("telegram_chat_id", "12x", "it must be the ID of a chat, such as -1001234567890"),
+        ("telegram_chat_id", "1/../2", "it must be the ID of a chat"),
+        ("email_to", "ops", "it must be mail addresses, separated by commas, 20 at the most"),
+        ("email_to", "a@example.com, b@example.com", "it must be mail addresses"),
+        ("email_to", "a@example.com&smtp=evil.example", "it must be mail addresses"),
+        ("email_to", "a@example.com\r\nBcc: x@example.com", "it must be mail addresses"),
+        ("email_to", ",".join(["a@example.com"] * 21), "20 at the most"),
+    ],
+)
+def test_an_address_that_is_none_is_told_of(parameter: str, value: str, said: str) -> None:
+    with pytest.raises(BadParameter, match=f"The parameter {parameter} is ") as caught:
+        asked(CHANNELS, **{parameter: value})
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "missing"),
+    [
+        ("channels", "ops,nobody", "nobody"),
+        ("channels", "ops>x", "ops>x"),
+        ("msteams_other_power_url", "dev", "msteams-dev"),
+        ("lark_other_webhook_url", "qc", "lark-qc"),
+    ],
+)
+def test_an_unknown_name_lists_the_names(parameter: str, value: str, missing: str) -> None:
+    with pytest.raises(UnknownChannel) as caught:
+        asked(CHANNELS, **{parameter: value})
+    assert str(caught.value) == f"There is no channel {missing!r}: the names are {NAMES}."
+
+
+def test_without_channels_an_unknown_name_says_so() -> None:
+    with pytest.raises(UnknownChannel, match="the names are none, as none is configured"):
+        asked(Channels([], {}), channels="ops")
+
+
+def test_an_address_for_a_service_without_a_channel_is_told_of() -> None:
+    with pytest.raises(UnknownChannel, match="There is no slack channel that could take another address"):
+        asked(Channels(SETTINGS[:1], {}), slack_channel_id="C0123456789")
+
+
+def test_a_subject_is_one_line_of_a_length() -> None:
+    parameters = MultiDict({"email_subject": "Look\r\nBcc: x@example.com" + "x" * 2_000})
+    subject = options_of(parameters, CHANNELS).mail_subject or ""
+    assert subject.startswith("Look Bcc: ")
+    assert len(subject) <= LINE_LIMIT
+    assert options_of(MultiDict({"email_subject": " "}), CHANNELS).mail_subject is None
+
+
+@given(st.text(max_size=60), st.sampled_from(["slack_channel_id", "telegram_chat_id", "email_to"]))
+def test_no_address_reaches_another_channel(address: str, parameter: str) -> None:
+    try:
+        targets = asked(CHANNELS, **{parameter: address}) or ()
+    except BadParameter:
+        return
+    for target in targets:
+        found = CHANNELS.channel(target)
+        assert found is not None
+        assert found[1] in (None, address)
+
+
+# -- over HTTP ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def channelled(gateway: Gateway) -> FlaskClient:
+    """A service with these channels."""
+    return create_app(replace(gateway, channels=CHANNELS)).test_client()
+
+
+def test_the_incident_keeps_what_was_asked_for(channelled: FlaskClient, gateway: Gateway) -> None:
+    answer = channelled.post(
+        "/api/incidents?channels=night&email_to=a@example.com&email_subject=Hi", json={"title": "x"}
+    )
+    assert answer.status_code == 201
+    incident = gateway.store.incidents.get(answer.get_json()["incident"]["id"])
+    assert incident is not None
+    assert (incident.channels, incident.mail_subject) == (("night", "mail>a@example.com"), "Hi")
+    assert sorted(gateway.store.notices.targets()) == ["mail>a@example.com", "night"]
+
+
+@pytest.mark.parametrize("query", ["channels=nobody", "email_to=ops", "channels=ops&channels=night"])
+def test_what_is_wrong_is_answered_400_and_creates_nothing(
+    channelled: FlaskClient, gateway: Gateway, query: str
+) -> None:
+    answer = channelled.post(f"/api/incidents?{quote(query, safe='=&')}", json={"title": "x"})
+    assert answer.status_code == 400
+    assert answer.get_json()["error"]
+    assert gateway.store.notices.targets() == []
