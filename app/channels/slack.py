@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.error import URLError
 
 from pydantic import SecretStr
 from slack_sdk import WebClient
-from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.errors import SlackApiError
 
 from app.channels import words
 from app.channels.channel import Message, Summary, Told
@@ -27,6 +28,8 @@ IN_THREAD = ("severity_raised", "escalated", "failed", "resolved")
 
 COLOURS = {"critical": "#b3201b", "high": "#d9480f", "medium": "#b7791f", "low": "#1a4fb4", "info": "#565d69"}
 GREEN = "#146c3c"
+
+CODE = re.compile(r"[a-z_]{1,80}")
 
 # What another try can't mend; an operator may, within the hour.
 GONE = ("message_not_found", "cant_update_message", "edit_window_closed")
@@ -52,21 +55,22 @@ class SlackChannel:
             if message.reference is None:
                 return self._post(message, address or self._channel)
             return self._update(message, message.reference)
-        except (SlackClientError, URLError, OSError, ValueError) as error:
+        except Exception as error:
             return _failed(error)
 
     def summarise(self, summary: Summary, address: str | None) -> Told:
         """Tell of many in one message."""
         try:
             self._client.chat_postMessage(channel=address or self._channel, **self.shown(summary))
-        except (SlackClientError, URLError, OSError, ValueError) as error:
+        except Exception as error:
             return _failed(error)
         return Told(ok=True)
 
     def _post(self, message: Message, channel: str) -> Told:
         answer = self._client.chat_postMessage(channel=channel, **self.shown(message))
         # A channel may have been given by its name; only its ID can be used to change the message.
-        return Told(ok=True, reference=f"{answer['channel']}:{answer['ts']}")
+        found, ts = answer.get("channel"), answer.get("ts")
+        return Told(ok=True, reference=f"{found}:{ts}" if found and ts else None)
 
     def _update(self, message: Message, reference: str) -> Told:
         channel, _, ts = reference.partition(":")
@@ -154,10 +158,14 @@ def _summary_blocks(summary: Summary) -> list[dict[str, Any]]:
 
 
 def _failed(error: Exception) -> Told:
+    # Its client raises what comes to hand when a proxy answers in Slack's place.
     if isinstance(error, SlackApiError):
         after = error.response.headers.get("Retry-After", "")
-        reason = str(error.response.get("error") or f"HTTP {error.response.status_code}")
-        return Told(ok=False, detail=reason[:80], not_before=float(after) if after.isdigit() else None)
+        answer = error.response.data
+        said = str(answer.get("error")) if isinstance(answer, dict) else ""
+        # Slack's codes are words; anything else may repeat what it was sent, the token included.
+        reason = said if CODE.fullmatch(said) else f"HTTP {error.response.status_code}"
+        return Told(ok=False, detail=reason, not_before=float(after) if after.isdigit() else None)
     reached = error.reason if isinstance(error, URLError) else error
     if isinstance(reached, TimeoutError):
         return Told(ok=False, detail="no answer in time")

@@ -152,3 +152,17 @@ def test_nobody_there_is_told_of() -> None:
     channel = SlackChannel(SecretStr(TOKEN), CHANNEL, "http://127.0.0.1:1/api", interactive=True)
     told = channel.send(a_message(), None)
     assert (told.ok, told.detail) == (False, "Connection refused")
+
+
+@pytest.mark.parametrize("status", [200, 502])
+@pytest.mark.parametrize(
+    "body", [b"<html>xoxb-1</html>", b"[]", b'"x"', b"null", b'{"ok": false, "error": {"a": 1}}', b"\xff"]
+)
+def test_what_a_proxy_answers_in_slacks_place_is_a_failure_without_its_words(
+    status: int, body: bytes
+) -> None:
+    with StandIn(lambda got: Answer(status, body)).serving() as api:
+        told = slack(api).send(a_message(), None)
+    assert (told.ok, told.again) == (False, True)
+    assert told.detail
+    assert "xoxb" not in told.detail
