@@ -84,8 +84,6 @@ def _summarise(gateway: Gateway, claimed: Claimed) -> None:
     if held and found is not None:
         channel, address = found
         told = channel.summarise(_summary(gateway, held), address)
-    if told.ok:
-        gateway.store.notices.summarised(target, held, gateway.clock())
     _ended(gateway, claimed, told, held)
 
 
@@ -109,11 +107,14 @@ def _summary(gateway: Gateway, held: Sequence[Notice]) -> Summary:
 def _ended(gateway: Gateway, claimed: Claimed, told: Told, notices: Sequence[Notice]) -> None:
     now = gateway.clock()
     target = claimed.notice.target
-    given_up = not told.again or now - claimed.since >= GIVE_UP_AFTER
-    again_at = None if told.ok or given_up else now + pause_after(told, claimed.tries)
-    if told.ok and claimed.notice.news == SUMMARY and gateway.store.notices.holds(target):
-        again_at = now + SUMMARY_PAUSE
-    gateway.store.notices.ended(claimed, now, again_at)
+    given_up = not told.ok and (not told.again or now - claimed.since >= GIVE_UP_AFTER)
+    done = told.ok or given_up
+    again_at = None if done else now + pause_after(told, claimed.tries)
+    if done and claimed.notice.news == SUMMARY:
+        gateway.store.notices.summarised(target, notices, now)
+        if gateway.store.notices.holds(target):
+            again_at = now + SUMMARY_PAUSE
+    gateway.store.notices.ended(claimed, now, again_at, anew=done)
     gateway.store.notices.count(target, "told" if told.ok else "failed")
     (log.info if told.ok else log.warning)(
         "told" if told.ok else "not_told",
@@ -126,7 +127,7 @@ def _ended(gateway: Gateway, claimed: Claimed, told: Told, notices: Sequence[Not
         again_at=again_at.isoformat() if again_at and not told.ok else None,
     )
     # Tries in between would push what matters off the timeline.
-    if told.ok or given_up or claimed.tries == 1:
+    if done or claimed.tries == 1:
         _note(gateway, notices, told, given_up, summary=claimed.notice.news == SUMMARY, now=now)
 
 

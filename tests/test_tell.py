@@ -333,6 +333,61 @@ def test_a_summary_that_fails_is_tried_again_with_all_that_it_has_to_tell(
     assert [summary.total for summary in ops.summaries] == [5, 5]
 
 
+def storm_of(gateway: Gateway, clock: Clock, minutes: int) -> None:
+    """A storm that goes on for so long, and everything told as it becomes due."""
+    for _ in range(minutes * 6):
+        for _ in range(5):
+            create(gateway)
+        tell_all(gateway)
+        clock.wind(seconds=10)
+
+
+def test_a_summary_that_fails_late_in_a_long_storm_is_tried_again(
+    gateway: Gateway, ops: RecordingChannel, clock: Clock
+) -> None:
+    seen = 0
+
+    def one_more() -> None:
+        """While a summary is under way, the storm brings something for the next one."""
+        nonlocal seen
+        if len(ops.summaries) > seen:
+            seen = len(ops.summaries)
+            create(gateway)
+            for notice in due(gateway):
+                tell(gateway, notice)
+
+    ops.meanwhile = one_more
+    storm_of(gateway, clock, minutes=65)
+    assert len(ops.summaries) >= 60
+    ops.meanwhile = lambda: None
+    ops.summaries.clear()
+    # The last minute is told in one; it fails once.
+    ops.answers = [REFUSED] * 21
+    clock.wind(seconds=70)
+    tell_all(gateway)
+    refused = [summary.total for summary in ops.summaries]
+    clock.wind(minutes=6)
+    tell_all(gateway)
+    assert [summary.total for summary in ops.summaries] == refused * 2
+
+
+def test_a_summary_that_was_given_up_holds_nothing_back_for_ever(
+    gateway: Gateway, ops: RecordingChannel, clock: Clock
+) -> None:
+    incidents = [create(gateway) for _ in range(25)]
+    tell_all(gateway)
+    ops.answers = [REFUSED] * 1_000
+    for _ in range(80):
+        clock.wind(minutes=1)
+        tell_all(gateway)
+    assert not gateway.store.notices.holds("ops")
+    given_up = [
+        one for incident in incidents for one in timeline(gateway, incident, "not_told") if "given up" in one
+    ]
+    assert len(given_up) == 5
+    assert due(gateway) == []
+
+
 def test_a_storm_in_one_channel_is_none_in_another(
     gateway: Gateway, ops: RecordingChannel, mail: RecordingChannel
 ) -> None:

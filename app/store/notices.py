@@ -83,13 +83,16 @@ redis.call('HSET', KEYS[2], member, (tries + 1) .. ' ' .. since .. ' ' .. ARGV[3
 return {tries + 1, since}
 """
 
-# KEYS: notices, tried, bell; ARGV: member, token, when to try again ('' for never), now. Does nothing where
-# the same news came once more meanwhile, or another worker has it.
+# KEYS: notices, tried, bell; ARGV: member, token, when to try again ('' for never), now, '1' to count the
+# tries anew. Does nothing where the same news came once more meanwhile, or another worker has it.
 ENDED = """
 local tried = redis.call('HGET', KEYS[2], ARGV[1])
 if tried and string.match(tried, '(%S+)$') == ARGV[2] then
   if ARGV[3] == '' then
     redis.call('ZREM', KEYS[1], ARGV[1])
+    redis.call('HDEL', KEYS[2], ARGV[1])
+  elseif ARGV[5] == '1' then
+    redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
     redis.call('HDEL', KEYS[2], ARGV[1])
   else
     local tries, since = string.match(tried, '^(%d+) (%S+)')
@@ -183,11 +186,16 @@ class Notices:
         """Count for the metrics how an attempt ended."""
         self._connection.call(*counters.told(target, outcome))
 
-    def ended(self, claimed: Claimed, now: datetime, again_at: datetime | None) -> None:
-        """The attempt is over; `again_at`: the next one, None when there shall be none."""
+    def ended(
+        self, claimed: Claimed, now: datetime, again_at: datetime | None, *, anew: bool = False
+    ) -> None:
+        """The attempt is over; `again_at`: the next one, None when there shall be none.
+
+        `anew`: the next one has other things to tell, and as much time for them as this one had.
+        """
         again: str | float = "" if again_at is None else again_at.timestamp()
         keys = [NOTICES + claimed.notice.target, TRIED + claimed.notice.target, BELL]
-        self._ended(keys, [claimed.notice.member, claimed.token, again, now.timestamp()])
+        self._ended(keys, [claimed.notice.member, claimed.token, again, now.timestamp(), int(anew)])
 
     def held(self, target: str) -> list[Notice]:
         """What the next summary of this target tells, in order."""
@@ -195,7 +203,7 @@ class Notices:
         return [Notice.of(target, member) for member in members]
 
     def summarised(self, target: str, told: Sequence[Notice], now: datetime) -> None:
-        """A summary told these; what came meanwhile waits for the next one."""
+        """A summary is through with these; what came meanwhile waits for the next one."""
         for start in range(0, len(told), 1000):
             members = [notice.member for notice in told[start : start + 1000]]
             self._connection.call("ZREM", HELD + target, *members)
