@@ -9,6 +9,8 @@ DELIVER = "app/deliver.py"
 RECEIVE = "app/receive.py"
 GATEWAY = "app/gateway.py"
 HEALTH = "app/health.py"
+TELL = "app/tell.py"
+NOTICES = "app/store/notices.py"
 SWEEP = "tasks/sweep.py"
 AGENDA = "app/store/agenda.py"
 SCRIPTS = "app/store/scripts.py"
@@ -22,6 +24,7 @@ OF_INCIDENT = ("tests/test_incident.py",)
 OF_INCIDENT_IO = ("tests/providers/test_incident_io.py",)
 OF_DELIVER = ("tests/test_deliver.py",)
 OF_RECEIVE = ("tests/test_receive.py",)
+OF_TELL = ("tests/test_tell.py",)
 OF_SWEEP = ("tests/tasks/test_sweep.py",)
 OF_AGENDA = ("tests/store/test_agenda.py",)
 OF_STORE = ("tests/store/test_incidents.py",)
@@ -412,6 +415,63 @@ MUTATIONS: tuple[Mutation, ...] = (
         '        return SEVERITIES.index(self.severity or "medium")',
         '        return SEVERITIES.index("medium")',
         OF_AGENDA,
+    ),
+    # -- telling people ----------------------------------------------------------------------------------
+    Mutation(
+        "told_without_a_lease",
+        "Two workers tell the same news at once.",
+        TELL,
+        "LEASE = timedelta(seconds=20)",
+        "LEASE = timedelta(0)",
+        OF_TELL,
+    ),
+    Mutation(
+        "told_by_the_dead_alone",
+        "What a worker was telling when it died is told by nobody.",
+        NOTICES,
+        "redis.call('ZADD', KEYS[1], ARGV[3], member)\nredis.call('HSET'",
+        "redis.call('ZREM', KEYS[1], member)\nredis.call('HSET'",
+        OF_TELL,
+    ),
+    Mutation(
+        "told_or_forgotten",
+        "A channel that refuses once is not tried again.",
+        TELL,
+        "    given_up = not told.ok and (not told.again or now - claimed.since >= GIVE_UP_AFTER)",
+        "    given_up = not told.ok",
+        OF_TELL,
+    ),
+    Mutation(
+        "tried_for_ever",
+        "A channel that is gone is tried for ever.",
+        TELL,
+        "now - claimed.since >= GIVE_UP_AFTER)",
+        "False)",
+        OF_TELL,
+    ),
+    Mutation(
+        "newer_news_ended_with_the_older",
+        "The same news, come again while the first was being told, is lost.",
+        NOTICES,
+        "if tried and string.match(tried, '(%S+)$') == ARGV[2] then",
+        "if true then",
+        OF_TELL,
+    ),
+    Mutation(
+        "storm_told_one_by_one",
+        "A storm floods the channel.",
+        NOTICES,
+        "SINGLY = 20\n",
+        "SINGLY = 20_000\n",
+        OF_TELL,
+    ),
+    Mutation(
+        "hour_of_a_summary_never_begins_anew",
+        "After an hour of storm, one failure loses a summary.",
+        TELL,
+        "again_at, anew=done)",
+        "again_at)",
+        OF_TELL,
     ),
     # -- time --------------------------------------------------------------------------------------------
     Mutation(
