@@ -226,6 +226,7 @@ def test_every_route_is_of_a_known_kind(gateway: Gateway) -> None:
         "acknowledge",
         "operations",
         "metrics",
+        "openapi",
         "slack",
         "dashboard",
         "admin",

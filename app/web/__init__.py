@@ -16,7 +16,7 @@ from app.sns import NotNow
 from app.store import BadCursor, Unavailable, Unknown
 from app.store.rejected import NotKept
 from app.telemetry import log
-from app.web import acknowledge, admin, incidents, metrics, operations, slack
+from app.web import acknowledge, admin, incidents, metrics, openapi, operations, slack
 from app.web.body import BadBody, TooLarge
 from app.web.guard import IntakeUnauthorized, Unauthorized
 from app.web.incidents import Intake, Truncated
@@ -66,6 +66,7 @@ def create_app(gateway: Gateway | None = None) -> Flask:
     app.register_blueprint(acknowledge.blueprint(gateway))
     app.register_blueprint(operations.blueprint(gateway))
     app.register_blueprint(metrics.blueprint(gateway))
+    app.register_blueprint(openapi.blueprint())
     signing_secret = gateway.config.alert.slack.signing_secret
     if signing_secret is not None:
         app.register_blueprint(slack.blueprint(gateway, signing_secret))
