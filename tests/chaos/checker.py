@@ -218,6 +218,45 @@ def _meets(fault: Fault, since: float, until: float) -> bool:
     return fault.began_at <= until and fault.ended_at >= since - reach
 
 
+# -- everybody is told -------------------------------------------------------------------------------------
+
+
+@rule
+def who_is_asked_for_is_told(known: Known) -> Iterator[Violation]:
+    """Every incident is told to its channel: alone, or in a summary, which says of how many it tells."""
+    tellings = known.history.tellings
+    alone = {telling.incident for telling in tellings}
+    in_summaries = sum(telling.count for telling in tellings if telling.incident is None)
+    missing = [incident for incident in known.stored if incident not in alone]
+    if known.history.channels and len(missing) > in_summaries:
+        for incident in missing:
+            yield Violation(
+                "who_is_asked_for_is_told",
+                f"{len(missing)} incidents were not told alone, and summaries told of {in_summaries}.",
+                incident=incident,
+                curable=True,
+            )
+
+
+@rule
+def nobody_is_told_twice_without_a_fault(known: Known) -> Iterator[Violation]:
+    """A channel is told again only when something broke while it was told, and once for each time."""
+    faults = [fault for fault in known.history.faults if fault.kind not in HARMLESS]
+    for incident in known.stored:
+        # On-call that is asked for later makes it news once more.
+        was_open = any(
+            s.state == "open" for a in known.answers[incident] for s in a.incidents if s.id == incident
+        )
+        told = sorted(one.at for one in known.history.tellings if one.incident == incident)[was_open:]
+        meeting = [fault for fault in faults if told and _meets(fault, told[0], told[-1])]
+        if len(told) > 1 + len(meeting):
+            yield Violation(
+                "nobody_is_told_twice_without_a_fault",
+                f"It was told {len(told)} times, and {len(meeting)} faults could be the reason.",
+                incident=incident,
+            )
+
+
 # -- one problem, one alert ------------------------------------------------------------------------------
 
 

@@ -69,6 +69,16 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Telling:
+    """A message as it reached a channel: one about an incident that is new, or a summary of so many."""
+
+    at: float
+    incident: str | None = None
+    """None: a summary."""
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
     """Something that the harness broke, from when to when."""
 
@@ -114,6 +124,9 @@ class History:
     faults: list[Fault] = field(default_factory=list)
     lives: list[Life] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
+    tellings: list[Telling] = field(default_factory=list)
+    channels: bool = False
+    """Whether anybody was asked to be told."""
     not_ready: str | None = None
     """What `/readyz` complained of at the end."""
     ended_at: float = float("inf")
@@ -121,7 +134,7 @@ class History:
     def lines(self) -> Iterator[dict[str, Any]]:
         """Everything, in the order in which it began."""
         everything: list[tuple[float, dict[str, Any]]] = []
-        for kind in ("exchanges", "events", "faults", "lives"):
+        for kind in ("exchanges", "events", "faults", "lives", "tellings"):
             for one in getattr(self, kind):
                 row = asdict(one)
                 everything.append((moment_of(one), {"what": kind[:-1], **row}))
@@ -134,7 +147,7 @@ class History:
         path.write_text("".join(json.dumps(line) + "\n" for line in self.lines()))
 
 
-def moment_of(one: Exchange | Event | Fault | Life) -> float:
+def moment_of(one: Exchange | Event | Fault | Life | Telling) -> float:
     """When it happened, or began."""
     if isinstance(one, Exchange):
         return one.sent_at

@@ -17,7 +17,7 @@ import requests
 
 from tests.chaos.history import Exchange, Seen
 from tests.chaos.plan import PlannedDeed, PlannedWebhook
-from tests.chaos.platform import Platform
+from tests.chaos.platform import CHANNELS, Platform
 from tests.fakes import GATEWAY_SECRET
 
 SENDERS = 64
@@ -82,7 +82,9 @@ class Load:
         web = (webhook.web + attempt - 1) % len(self._platform.bases)
         url = f"{self._platform.bases[web]}/api/incidents"
         sent_at = time.time()
-        answer, note = self._post(url, json=webhook.body, params=webhook.parameters)
+        answer, note = self._post(
+            url, json=webhook.body, params=webhook.parameters | {"channels": _channel(webhook.marker)}
+        )
         shown = _incidents(answer)
         exchange = Exchange(
             action=webhook.effect,
@@ -154,6 +156,11 @@ class Load:
         except requests.RequestException as error:
             return None, type(error).__name__
         return answer, "" if answer.ok else answer.text[:300]
+
+
+def _channel(marker: str) -> str:
+    """The channel in which a webhook wants to be told; the same whenever it is repeated."""
+    return f"c{int(marker.split('-')[1]) % CHANNELS}"
 
 
 def moment(text: str | None) -> float | None:

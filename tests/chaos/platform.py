@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import threading
 import time
@@ -19,7 +20,8 @@ import yaml
 from local.embedded import EmbeddedRedis, free_port
 from local.processes import Process
 from local.simulator import Simulator
-from tests.chaos.history import History, Life
+from tests.channels.standin import Answer, Got, StandIn
+from tests.chaos.history import History, Life, Telling
 from tests.chaos.plan import WEBS, WORKERS
 from tests.fakes import API_KEY, GATEWAY_SECRET
 from tests.relay import Relay
@@ -30,6 +32,9 @@ GRACE = 10.0
 PAUSE = 1.0
 """Before a process that died is started again."""
 LOOK = 0.05
+CHANNELS = 40
+"""Each problem is told in one of them: in so many, few are ever told more than twenty within a minute."""
+NEW = re.compile(r"(\d+) new")
 
 
 class NotStarted(Exception):
@@ -142,6 +147,7 @@ class Platform:
         self.to_incidentio = Relay(int(self.simulator.base_url.rsplit(":", 1)[1]))
         for relay in (self.to_redis, self.to_incidentio):
             self._parts.callback(relay.stop)
+        self.channels = self._parts.enter_context(StandIn(self._told).serving())
         self.bases = [f"http://127.0.0.1:{free_port()}" for _ in range(WEBS)]
         path = folder / "config.yaml"
         path.write_text(yaml.safe_dump(self._config(max_per_minute)))
@@ -177,8 +183,27 @@ class Platform:
                 "provider": "incident_io",
                 "incident_io": incident_io,
             },
+            "alert": {"channels": [self._channel(n) for n in range(CHANNELS)]},
             "redis": {"host": "127.0.0.1", "port": self.to_redis.port},
         }
+
+    def _channel(self, number: int) -> dict[str, Any]:
+        return {
+            "name": f"c{number}",
+            "url": f"json://127.0.0.1:{self.channels.port}/{number}",
+            "events": ["created"],
+            "template": "{{ news }} {{ incident.id }}",
+            "default": False,
+        }
+
+    def _told(self, got: Got) -> Answer:
+        """A channel takes a message; that an incident became more severe is not looked at."""
+        news, _, incident = got.json["message"].partition(" ")
+        if summary := NEW.search(got.json["title"].partition("Many incidents at once")[2]):
+            self.history.tellings.append(Telling(at=time.time(), count=int(summary[1])))
+        elif news == "created":
+            self.history.tellings.append(Telling(at=time.time(), incident=incident))
+        return Answer()
 
     def _look(self) -> None:
         while not self._over.wait(LOOK):

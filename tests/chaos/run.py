@@ -120,6 +120,7 @@ def _snapshot(platform: Platform) -> History:
     history = replace(
         platform.history,
         exchanges=list(platform.history.exchanges),
+        channels=True,
         not_ready=next((complaint for complaint in complaints if complaint is not None), None),
         ended_at=now - QUIET,
     )
@@ -130,6 +131,7 @@ def _snapshot(platform: Platform) -> History:
     # Last, so that no record speaks of an event that is not here.
     history.events = list(_events(platform))
     history.lives = list(platform.history.lives)
+    history.tellings = list(platform.history.tellings)
     twice = {
         key for key, events in Known(history).events.items() if len({event.kind for event in events}) > 1
     }

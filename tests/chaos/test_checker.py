@@ -10,7 +10,7 @@ import pytest
 
 from tests.chaos import checker
 from tests.chaos.checker import check
-from tests.chaos.history import Event, Exchange, Fault, History, Life, Record, Seen
+from tests.chaos.history import Event, Exchange, Fault, History, Life, Record, Seen, Telling
 from tests.chaos.known import lateness
 
 DUE = 110.0
@@ -82,8 +82,11 @@ def history(*parts: Any, ended_at: float = 200.0, not_ready: str | None = None) 
     def of(kind: type) -> list[Any]:
         return [part for part in parts if isinstance(part, kind)]
 
+    tellings = of(Telling)
     return History(
-        of(Exchange), of(Event), of(Fault), of(Life), of(Record), not_ready=not_ready, ended_at=ended_at
+        *(of(Exchange), of(Event), of(Fault), of(Life), of(Record), tellings, bool(tellings)),
+        not_ready=not_ready,
+        ended_at=ended_at,
     )
 
 
@@ -94,6 +97,7 @@ RESOLVED = (
     record("resolved", escalated_at=110.1),
 )
 KILLED = Fault(kind="kill_worker", began_at=110.0, ended_at=111.0)
+TOLD = Telling(at=100.2, incident="i")
 OVER = webhook(action="resolved", status=200, problem="p", sent_at=105.0, answered_at=105.1)
 
 KEPT: dict[str, Iterable[Any]] = {
@@ -143,6 +147,9 @@ KEPT: dict[str, Iterable[Any]] = {
         *(event(130.0), event(130.5, "resolved"), KILLED),
         record("resolved", timeline=("escalated", "delivered_late")),
     ),
+    "told alone": (*PAGED, TOLD),
+    "told in a summary": (*PAGED, Telling(at=115.0, count=3)),
+    "told again after a kill": (*PAGED, KILLED, TOLD, Telling(at=112.0, incident="i")),
     "a process that was killed": (
         Life(at=1.0, name="worker-1", event="ended", detail="SIGKILL"),
         Life(at=2.0, name="worker-1", event="started"),
@@ -229,6 +236,18 @@ BROKEN: list[tuple[str, str, Iterable[Any]]] = [
         "a_page_is_repeated_only_after_a_fault",
         "a slow incident.io is no reason",
         (*PAGED, event(111.0), Fault(kind="incidentio_delay", began_at=105.0, ended_at=115.0)),
+    ),
+    ("who_is_asked_for_is_told", "another one was told", (*PAGED, Telling(at=100.2, incident="j"))),
+    (
+        "who_is_asked_for_is_told",
+        "the summary tells of one, and two are missing",
+        (webhook("j", due_at=None, marker="chaos-2"), *PAGED, Telling(at=115.0, count=1)),
+    ),
+    ("nobody_is_told_twice_without_a_fault", "twice", (*PAGED, TOLD, Telling(at=101.0, incident="i"))),
+    (
+        "nobody_is_told_twice_without_a_fault",
+        "three times after one kill",
+        (*PAGED, KILLED, TOLD, *(Telling(at=at, incident="i") for at in (111.5, 112.0))),
     ),
     ("one_incident_is_one_alert", "two sources", (*PAGED, event(112.0, source="source-infra"), KILLED)),
     (
