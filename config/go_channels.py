@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar
 from urllib.parse import quote
@@ -48,6 +49,10 @@ class GoBlock(Block):
 
 def _said(value: str | SecretStr | None) -> str:
     return value.get_secret_value() if isinstance(value, SecretStr) else value or ""
+
+
+def _is_ip(host: str | None) -> bool:
+    return re.fullmatch(r"[0-9.]+|.*:.*", host or "") is not None
 
 
 class Slack(GoBlock):
@@ -103,7 +108,11 @@ class Email(GoBlock):
         secure = bool(user) or self.smtp_port == SMTP_TLS_PORT
         mode = "ssl" if self.smtp_port == SMTP_TLS_PORT else "starttls"
         login = f"{quote(user, safe='')}:{quote(_said(self.password), safe='')}@" if user else ""
-        sender = user if "@" in user else f"versus@{self.smtp_host}"
+        # A mail's sender must have a domain.
+        domain = (
+            (self.to or "").partition(",")[0].partition("@")[2] if _is_ip(self.smtp_host) else self.smtp_host
+        )
+        sender = user if "@" in user else f"versus@{domain}"
         query = f"from={quote(sender, safe='')}&to={quote(self.to or '', safe=',')}"
         query += f"&smtp={self.smtp_host}&mode={mode}" if secure else ""
         yield "email", f"mailto{'s' * secure}://{login}{self.smtp_host}:{self.smtp_port}?{query}", "smtp_host"

@@ -77,6 +77,17 @@ def made(config: Config) -> list[tuple[str, str, bool]]:
             [("email", "mailto://localhost:25?from=versus%40localhost&to=a%40example.com", True)],
         ),
         (
+            "email: {enable: true, smtp_host: 127.0.0.1, smtp_port: 25, to: 'a@example.com,b@example.org'}",
+            {},
+            [
+                (
+                    "email",
+                    "mailto://127.0.0.1:25?from=versus%40example.com&to=a%40example.com,b%40example.org",
+                    True,
+                )
+            ],
+        ),
+        (
             "msteams: {enable: true, other_power_urls: {QC: '${TEAMS_QC}', unset: '${NOTHING}'}}",
             {"MSTEAMS_POWER_AUTOMATE_URL": TEAMS, "TEAMS_QC": TEAMS + "x"},
             [("msteams", TEAMS, True), ("msteams-qc", TEAMS + "x", False)],

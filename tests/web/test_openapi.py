@@ -27,7 +27,7 @@ from app.receive import Message, Options, receive
 from app.web import create_app
 from app.web.openapi import PATHS, document_of
 from config import load_config
-from config.channels import Slack
+from config.go_channels import Slack
 from tests.fakes import GATEWAY_SECRET, environment
 
 DESCRIBED = ("/api/", "/healthz", "/readyz", "/metrics")
