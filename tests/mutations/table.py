@@ -236,7 +236,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         """
             return worth_announcing(incident, now, at_once=at_once, pending=self.store.agenda.pending())
 
-        result, stored = self.store.incidents.change(draft, work, announced)
+        result, stored = self.store.incidents.change(draft, work, announced, self.channels.targets)
         self.wakeup.announce(stored, now)
 """,
         """
@@ -247,7 +247,7 @@ MUTATIONS: tuple[Mutation, ...] = (
 
         from app.store import Stored
 
-        result, _ = self.store.incidents.change(draft, work, announced)
+        result, _ = self.store.incidents.change(draft, work, announced, self.channels.targets)
 """,
         ("tests/test_gateway.py",),
     ),
@@ -296,7 +296,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "told_ahead_and_forgotten",
         "What was announced ahead, to a worker that died, is looked at again only a day after it was due.",
         SCRIPTS,
-        "    return due + 0.5",
+        "    return due + {GRACE_SECONDS}",
         "    return due + 86400",
         OF_AGENDA,
     ),
@@ -328,7 +328,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "lost_knock_is_found_a_day_later",
         "An incident whose message was lost is looked at a day after it was due.",
         AGENDA,
-        "GRACE = timedelta(seconds=0.5)",
+        "GRACE = timedelta(seconds=scripts.GRACE_SECONDS)",
         "GRACE = timedelta(days=1)",
         OF_SWEEP,
         Chaos(31, "what_is_due_is_paged"),
