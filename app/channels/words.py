@@ -41,7 +41,7 @@ COUNTED: dict[News, str] = {
 }
 
 # Whatever the form, these wake everybody in some service.
-MENTION = re.compile(r"@(?=everyone|here|channel|all\b|room\b)|<(?=[!@#])", re.IGNORECASE)
+MENTION = re.compile(r"@(?=everyone|here|channel|(?:all|room)(?![a-z0-9]))|<(?=[!@#])", re.IGNORECASE)
 MARKDOWN = re.compile(r"([\\`*_\[\]()<>#~|!])")
 
 

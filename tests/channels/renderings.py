@@ -25,7 +25,7 @@ IMAGES = ROOT / "docs" / "images"
 BROWSER = ("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run")
 # As wide as a narrow mail program shows it; as tall as the message.
 WIDTH = 640
-PICTURES = {"created": 440, "failed": 464}
+PICTURES = {"created": 484, "failed": 508}
 
 HEAD = """\
 # The default messages

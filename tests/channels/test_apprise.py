@@ -71,6 +71,15 @@ def test_a_mail_has_the_link_and_what_happens_without_it(mailbox: tuple[Mailbox,
     assert "Pages at 2026-03-04 03:03:00 UTC unless somebody acknowledges." in text
 
 
+def test_a_mail_has_the_link_for_those_who_read_text_alone(mailbox: tuple[Mailbox, str]) -> None:
+    box, url = mailbox
+    message = a_message()
+    assert a_channel(url).send(message, None).ok
+    plain = box.mails[0][1].get_body(("plain",))
+    assert plain is not None
+    assert str(message.ack_url) in plain.get_content()
+
+
 def test_a_request_may_send_a_mail_to_others_under_another_subject(mailbox: tuple[Mailbox, str]) -> None:
     box, url = mailbox
     message = replace(a_message(), subject="Look at this")

@@ -155,7 +155,7 @@ PIECES = (
     ),
 )
 hostile = st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=5)), max_size=12).map("".join)
-MENTIONS = re.compile(r"@(everyone|here|channel|all\b|room\b)|<[!@#]", re.IGNORECASE)
+MENTIONS = re.compile(r"@(everyone|here|channel|(?:all|room)(?![a-z0-9]))|<[!@#]", re.IGNORECASE)
 
 
 class Tags(HTMLParser):
