@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
@@ -126,3 +128,16 @@ def test_without_redis_it_says_so(gateway: Gateway) -> None:
     assert answer.status_code == 200
     assert "versus_redis_up 0.0" in answer.text
     assert "versus_pending" not in answer.text
+
+
+def test_the_page_about_monitoring_names_every_metric_and_no_other(
+    gateway: Gateway, clock: Clock, provider: RecordingProvider, client: FlaskClient
+) -> None:
+    provider.limits = [Budget("source:default", 10)]
+    incident = create(gateway)
+    clock.wind(minutes=4)
+    deliver(gateway, incident.id)
+    page = (Path(__file__).parents[2] / "docs" / "monitoring.md").read_text()
+    named = {name.removesuffix("_total") for name in re.findall(r"`(versus_\w+)`", page)}
+    told = {family.name for family in text_string_to_metric_families(client.get("/metrics").text)}
+    assert {name.removesuffix("_info") for name in named} == {name.removesuffix("_info") for name in told}
