@@ -16,7 +16,7 @@ from app.sns import NotNow
 from app.store import BadCursor, Unavailable, Unknown
 from app.store.rejected import NotKept
 from app.telemetry import log
-from app.web import acknowledge, admin, incidents, metrics, openapi, operations, slack
+from app.web import acknowledge, admin, incidents, metrics, openapi, operations, overview, slack
 from app.web.body import BadBody, TooLarge
 from app.web.guard import IntakeUnauthorized, Unauthorized
 from app.web.incidents import Intake, Truncated
@@ -71,6 +71,7 @@ def create_app(gateway: Gateway | None = None) -> Flask:
     if signing_secret is not None:
         app.register_blueprint(slack.blueprint(gateway, signing_secret))
     secret = gateway.config.gateway_secret
+    app.register_blueprint(overview.blueprint(gateway, secret))
     if secret is not None:
         app.register_blueprint(admin.blueprint(gateway, intake, secret))
     _answer_errors(app, gateway)

@@ -110,6 +110,13 @@ def check_admin(request: Request, secret: SecretStr) -> None:
         raise Unauthorized("This needs the gateway secret: send it in the header X-Gateway-Secret.")
 
 
+def check_person(request: Request, secret: SecretStr) -> None:
+    """Raises `IntakeUnauthorized`, upon which a browser asks, unless the password is the gateway secret."""
+    authorization = request.authorization
+    if authorization is None or authorization.type != "basic" or not _same(authorization.password, secret):
+        raise IntakeUnauthorized("This needs the gateway secret as password; any user name will do.")
+
+
 def _offered(request: Request) -> Iterator[str | None]:
     yield request.headers.get("X-Versus-Token")
     yield from request.args.getlist("token")

@@ -469,7 +469,7 @@ def test_an_error_of_ours_is_a_503_that_tells_nothing_and_is_logged_whole(
 @pytest.mark.parametrize(
     ("method", "path", "code"),
     [
-        ("GET", "/", 404),
+        ("GET", "/nothing", 404),
         ("GET", "/api", 404),
         ("POST", "/api/incident", 404),
         ("GET", "/static/../incidents.py", 404),
