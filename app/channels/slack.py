@@ -15,7 +15,8 @@ from app.channels.channel import Message, Summary, Told
 from app.incident import State
 from app.text import cut, lines
 
-TIMEOUT_SECONDS = 10
+# A change and a word in the thread are two calls, which together must end within 15 s.
+TIMEOUT_SECONDS = 7
 ACKNOWLEDGE = "acknowledge"
 """The `action_id` of the button; `app/web/slack.py` answers it."""
 
@@ -31,7 +32,7 @@ GREEN = "#146c3c"
 
 CODE = re.compile(r"[a-z_]{1,80}")
 
-# What another try can't mend; an operator may, within the hour.
+# The first message can't be changed any more; then another one is posted.
 GONE = ("message_not_found", "cant_update_message", "edit_window_closed")
 
 

@@ -173,9 +173,9 @@ class Incidents:
 
         `announced` tells, of an incident and of how many are written with it, whether a message will be
         published for its next attempt; the rest is left to the sweep. `targets` tells whom to tell what of a
-        change, which is stored with it. When somebody wrote since the draft
-        was read, it is read again and `work` runs again, so it must do nothing but decide. What it raises is
-        passed on, and nothing is written. Raises `Unavailable`.
+        change, which is stored with it. When somebody wrote since the draft was read, it is read again and
+        `work` runs again, so it must do nothing but decide. What it raises is passed on, and nothing is
+        written. Raises `Unavailable`.
         """
         for attempt in range(MOST_CONFLICTS):
             if attempt:
@@ -226,8 +226,7 @@ class Incidents:
         for check in checks:
             args += check
         keys = [INCIDENT + i for i in draft.put_incidents]
-        announced = announce.__contains__
-        for command in draft.commands(token, lambda i: announced(i.id), targets, self._sources):
+        for command in draft.commands(token, lambda i: i.id in announce, targets, self._sources):
             args += (len(command), *command)
         done = bool(self._commit_script(keys, args))
         if done:
