@@ -61,7 +61,6 @@ def test_lists_are_newest_first_in_pages(store: Store) -> None:
         (Search(until=NOW + timedelta(seconds=2)), ["1", "0"]),
         (Search(since=NOW + timedelta(seconds=1), until=NOW + timedelta(seconds=3)), ["2", "1"]),
     ],
-    ids=str,
 )
 def test_each_filter_finds_what_it_asks_for(store: Store, search: Search, wanted: list[str]) -> None:
     put(
