@@ -11,6 +11,7 @@ import pytest
 import redis
 
 from local.embedded import EmbeddedRedis, free_port
+from tests.stories.stack import on_disk
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def test_data_survive_a_kill_and_a_restart(start: Start) -> None:
     server = start()
     client = client_of(server)
     client.set("incident", "pending")
-    client.waitaof(1, 0, 5000)
+    on_disk(client)
     server.kill()
     server.start()
     assert client.get("incident") == "pending"

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import redis
 import requests
 import yaml
 
@@ -30,6 +31,20 @@ def wait_until(condition: Callable[[], Any], what: str, within: float = DEADLINE
             return value
         assert time.monotonic() < deadline, f"not within {within} s: {what}"
         time.sleep(POLL)  # poll
+
+
+def on_disk(client: redis.Redis) -> None:
+    """Returns once everything written so far would survive a SIGKILL of the server.
+
+    By rewriting its file, which every server can; `everysec` alone may lose a second.
+    """
+    client.bgrewriteaof()
+
+    def is_written() -> bool:
+        about: dict[str, int] = client.info("persistence")  # type: ignore[assignment]
+        return not (about["aof_rewrite_in_progress"] or about["aof_rewrite_scheduled"])
+
+    wait_until(is_written, "the file is rewritten")
 
 
 class Stack:
