@@ -4,5 +4,14 @@ from config.channels import ChannelSettings
 from config.document import ConfigError
 from config.loader import load_config
 from config.schema import AlertSource, Config, UnknownAlertSource
+from config.values import Network
 
-__all__ = ["AlertSource", "ChannelSettings", "Config", "ConfigError", "UnknownAlertSource", "load_config"]
+__all__ = [
+    "AlertSource",
+    "ChannelSettings",
+    "Config",
+    "ConfigError",
+    "Network",
+    "UnknownAlertSource",
+    "load_config",
+]

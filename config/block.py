@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, SecretStr
@@ -38,4 +39,6 @@ def _described(value: object) -> object:
         return value.describe()
     if isinstance(value, Mapping):
         return {name: _described(inner) for name, inner in value.items()}
-    return list(value) if isinstance(value, tuple) else value
+    if isinstance(value, tuple):
+        return [_described(inner) for inner in value]
+    return str(value) if isinstance(value, (IPv4Network, IPv6Network)) else value

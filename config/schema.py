@@ -17,6 +17,7 @@ from config.values import (
     ConfigId,
     Host,
     Name,
+    Networks,
     PassPhrase,
     ProviderAddress,
     RedisUrl,
@@ -232,6 +233,11 @@ class Config(Block):
         PassPhrase | None,
         Setting(_PHRASE, "GATEWAY_SECRET"),
     ] = None
+    trusted_proxies: Annotated[
+        Networks,
+        Setting("IP addresses or networks such as 10.0.0.0/8, separated by commas", "TRUSTED_PROXIES"),
+    ] = ()
+    """Whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed."""
     intake_secret: Annotated[PassPhrase | None, Setting(_PHRASE)] = None
     intake_signatures: Annotated[IntakeSignatures, Setting("a mapping of settings")] = IntakeSignatures()
     oncall: Annotated[OnCall, Setting("a mapping of settings")] = OnCall()
@@ -261,6 +267,12 @@ class Config(Block):
         secret = self.gateway_secret or self.oncall.incident_io.api_key
         key = secret.get_secret_value() if secret else self.name
         return hmac.new(key.encode(), b"versus acknowledgement link", hashlib.sha256).digest()
+
+    @property
+    def session_key(self) -> bytes:
+        """Signs the logins to the dashboard; another gateway secret ends them all."""
+        secret = self.gateway_secret.get_secret_value() if self.gateway_secret else ""
+        return hmac.new(secret.encode(), b"versus dashboard session", hashlib.sha256).digest()
 
     def unmet(self) -> Iterator[tuple[str, str]]:
         """What settings ask of each other and is not so: a dotted key, and the rest of the sentence."""

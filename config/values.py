@@ -79,7 +79,18 @@ def _sns_topics(text: Any) -> Any:
     return topics or None
 
 
+def _networks(text: Any) -> Any:
+    # One text, so that a single variable can hold them all.
+    named = [one.strip() for one in text.split(",") if one.strip()] if isinstance(text, str) else text
+    try:
+        return tuple(ipaddress.ip_network(one) for one in named)
+    except (TypeError, ValueError) as error:
+        raise Wrong from error
+
+
 Name = Annotated[str, AfterValidator(_printable)]
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Networks = Annotated[tuple[Network, ...], BeforeValidator(_networks)]
 SnsTopics = Annotated[tuple[str, ...], BeforeValidator(_sns_topics)]
 ConfigId = Annotated[str, AfterValidator(_config_id)]
 ApiKey = Annotated[SecretStr, AfterValidator(_token)]

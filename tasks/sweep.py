@@ -109,7 +109,11 @@ def _again(*, busy: bool) -> float:
 def send_heartbeat(gateway: Gateway) -> None:
     """Tell the provider's dead man's switch that all is well, if there is one."""
     outcome = gateway.provider.ping(deadline=time.monotonic() + ATTEMPT_SECONDS)
-    if outcome is not None and outcome.verdict != "delivered":
+    if outcome is None:
+        return
+    if outcome.verdict == "delivered":
+        gateway.store.agenda.heartbeat_taken(gateway.clock())
+    else:
         log.error("heartbeat_failed", reason=outcome.reason, detail=outcome.detail)
 
 

@@ -227,9 +227,10 @@ def test_every_route_is_of_a_known_kind(gateway: Gateway) -> None:
         "operations",
         "metrics",
         "openapi",
-        "overview",
         "slack",
         "dashboard",
+        "icon",
+        "login",
         "admin",
         "static",
     }

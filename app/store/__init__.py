@@ -17,6 +17,7 @@ from app.store.rejected import KEPT, Rejected
 from app.store.retention import BATCH, Retention
 from app.store.search import BadCursor, Page, Search
 from app.store.server import Server, Settings
+from app.store.sessions import Sessions
 
 __all__ = [
     "BATCH",
@@ -39,7 +40,7 @@ __all__ = [
 
 
 class Store:
-    """Incidents, agenda, notices and rejected bodies of one Redis, and its clock.
+    """Incidents, agenda, notices, rejected bodies and logins of one Redis, and its clock.
 
     `patience` and `timeout` in seconds: how long a call is tried while Redis is away, and how long one try
     may take.
@@ -53,6 +54,7 @@ class Store:
         self.notices = Notices(self._connection)
         self.rejected = Rejected(self._connection)
         self.retention = Retention(self._connection, sources)
+        self.sessions = Sessions(self._connection)
         self.server = Server(self._connection)
 
     def gauges(

@@ -206,6 +206,10 @@ class Incidents:
         """The newest incidents that are wanted, `limit` at the most; see `app/store/search.py`."""
         return search.page(self._connection, wanted, limit, cursor)
 
+    def soonest(self, limit: int) -> list[Incident]:
+        """The pending incidents that page first, `limit` at the most, the first of them first."""
+        return search.soonest(self._connection, limit)
+
     def _read(self, draft: Draft) -> None:
         by_identity: dict[str, str] = {}
         if draft.wanted_identities:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from app.alert import Severity
 from app.incident import Incident, State
+from app.store.agenda import DUE
 from app.store.connection import Connection
 from app.store.record import ALL, BY_STATE, INCIDENT, RECORD
 
@@ -91,6 +92,21 @@ def page(connection: Connection, search: Search, limit: int, cursor: str | None)
         if places.end:
             return Page(found, None)
     return Page(found, _cursor(place))
+
+
+def soonest(connection: Connection, limit: int) -> list[Incident]:
+    """The pending incidents that page first, the first of them first. Raises `Unavailable`."""
+    # Before them may stand any number that is late, so the newest are looked at as well.
+    first, newest = connection.calls(
+        [
+            ("ZRANGE", DUE, 0, limit + PAGE_READ),
+            ("ZREVRANGE", BY_STATE + State.PENDING, 0, limit),
+        ]
+    )
+    docs = connection.calls([("HGET", INCIDENT + i, "doc") for i in dict.fromkeys([*first, *newest])])
+    incidents = [RECORD.validate_json(doc) for doc in docs if doc is not None]
+    pending = [one for one in incidents if one.state is State.PENDING and one.due_at is not None]
+    return sorted(pending, key=lambda one: (one.due_at, one.id))[:limit]
 
 
 @dataclass(frozen=True, slots=True)

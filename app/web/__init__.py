@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response, jsonify, request
+from urllib.parse import urlencode
+
+from flask import Flask, jsonify, redirect, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as BaseResponse
 
 from app import gateway as gateways
 from app import telemetry
@@ -16,11 +19,27 @@ from app.sns import NotNow
 from app.store import BadCursor, Unavailable, Unknown
 from app.store.rejected import NotKept
 from app.telemetry import log
-from app.web import acknowledge, admin, incidents, metrics, openapi, operations, overview, slack
+from app.web import (
+    acknowledge,
+    admin,
+    dashboard,
+    icon,
+    incidents,
+    login,
+    metrics,
+    openapi,
+    operations,
+    session,
+    slack,
+)
 from app.web.body import BadBody, TooLarge
+from app.web.dashboard import NotLoggedIn
 from app.web.guard import IntakeUnauthorized, Unauthorized
 from app.web.incidents import Intake, Truncated
+from app.web.pages import page, wants_page
+from app.web.proxies import Proxies
 from app.web.query import BadParameter
+from app.web.room import NoRoom
 from config import UnknownAlertSource, load_config
 
 RETRY_AFTER_SECONDS = 5
@@ -44,8 +63,28 @@ STATUS: dict[type[Exception], int] = {
     Truncated: 409,
     Expired: 410,
     TooLarge: 413,
+    NoRoom: 503,
     NotNow: 503,
     Unavailable: 503,
+}
+
+
+# Blueprints whose errors people see.
+PAGES = ("acknowledge", "dashboard", "login")
+HEADINGS = {
+    400: "Something in it is wrong",
+    401: "Log in first",
+    403: "Not sent by this page",
+    404: "There is no such thing",
+    409: "That can't be done",
+    413: "That is too large",
+    429: "Too many attempts",
+}
+LINK_HEADINGS = {
+    401: "This link does not work",
+    404: "No such incident",
+    409: "Already resolved",
+    410: "This link has expired",
 }
 
 
@@ -67,25 +106,35 @@ def create_app(gateway: Gateway | None = None) -> Flask:
     app.register_blueprint(operations.blueprint(gateway))
     app.register_blueprint(metrics.blueprint(gateway))
     app.register_blueprint(openapi.blueprint())
+    app.register_blueprint(icon.blueprint())
     signing_secret = gateway.config.alert.slack.signing_secret
     if signing_secret is not None:
         app.register_blueprint(slack.blueprint(gateway, signing_secret))
     secret = gateway.config.gateway_secret
-    app.register_blueprint(overview.blueprint(gateway, secret))
-    if secret is not None:
+    if secret is None:
+        app.register_blueprint(dashboard.closed())
+    else:
+        session.configure(app, gateway)
+        app.register_blueprint(login.blueprint(gateway, secret))
+        app.register_blueprint(dashboard.blueprint(gateway, intake))
         app.register_blueprint(admin.blueprint(gateway, intake, secret))
+    app.wsgi_app = Proxies(app.wsgi_app, gateway.config.trusted_proxies)  # type: ignore[method-assign]
     _answer_errors(app, gateway)
     return app
 
 
 def _answer_errors(app: Flask, gateway: Gateway) -> None:
     @app.errorhandler(Exception)
-    def answer(error: Exception) -> Response:
+    def answer(error: Exception) -> BaseResponse:
         status, sentence = _described(error)
         if status < 500 and request.blueprint == "intake":
             incidents.keep_rejected(gateway, error, status, sentence)
-        if request.blueprint == "acknowledge" and acknowledge.wants_page():
-            response = acknowledge.page("message.html", status, heading=_heading(status), sentence=sentence)
+        if isinstance(error, NotLoggedIn) and request.method == "GET" and "X-Live" not in request.headers:
+            return redirect(f"/login?{urlencode({'next': request.full_path.rstrip('?')})}", 303)
+        if request.blueprint in PAGES and wants_page():
+            of_link = request.blueprint == "acknowledge"
+            heading = (LINK_HEADINGS if of_link else HEADINGS).get(status, "Try again in a moment")
+            response = page("message.html", status, heading=heading, sentence=sentence, of_link=of_link)
         else:
             response = jsonify(error=sentence)
             response.status_code = status
@@ -95,6 +144,8 @@ def _answer_errors(app: Flask, gateway: Gateway) -> None:
             response.headers["WWW-Authenticate"] = 'Basic realm="versus"'
         if status == 503:
             response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        if status == 429:
+            response.headers["Retry-After"] = "60"
         return response
 
 
@@ -109,12 +160,3 @@ def _described(error: Exception) -> tuple[int, str]:
     # Senders repeat a 503, and several never repeat a 500.
     log.error("request_failed", path=request.path, exc_info=error)
     return 503, "Something went wrong here, not with your request: send it again."
-
-
-def _heading(status: int) -> str:
-    return {
-        401: "This link does not work",
-        404: "No such incident",
-        409: "Already resolved",
-        410: "This link has expired",
-    }.get(status, "Try again in a moment")

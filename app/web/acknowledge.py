@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from flask import Blueprint, Response, jsonify, make_response, render_template, request
+from flask import Blueprint, Response, jsonify, request
 
 from app import actions, shown
 from app.gateway import Gateway
 from app.incident import Incident
-
-# Pages load nothing but our style sheet, run nothing, and send the link to nobody.
-PAGE_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
-        "frame-ancestors 'none'; base-uri 'none'"
-    ),
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-store",
-}
+from app.web.pages import page, wants_page
 
 
 def blueprint(gateway: Gateway) -> Blueprint:
@@ -43,26 +31,6 @@ def blueprint(gateway: Gateway) -> Blueprint:
         return _answer(gateway, incident, status="acknowledged", note=_thanks(incident))
 
     return pages
-
-
-def wants_page() -> bool:
-    """Whether the client is a browser rather than a program that wants JSON.
-
-    Browsers name `text/html`; a program that takes anything gets the page to look at, and JSON when it acts.
-    """
-    accepted = request.accept_mimetypes
-    # By name: what stands for everything, as in the `*/*` of many libraries, asks for nothing.
-    named = set(accepted.values())
-    if "text/html" in named:
-        return accepted["text/html"] >= accepted["application/json"]
-    return request.method != "POST" and "application/json" not in named
-
-
-def page(template: str, status: int, **context: Any) -> Response:
-    """A page with the headers that every page has."""
-    response = make_response(render_template(template, **context), status)
-    response.headers.update(PAGE_HEADERS)
-    return response
 
 
 def _check(gateway: Gateway, incident_id: str) -> None:

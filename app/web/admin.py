@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, request
+from flask import Blueprint, g, request
 from pydantic import SecretStr
 
 from app import actions, shown
@@ -22,9 +22,12 @@ Answer = dict[str, Any]
 
 
 def blueprint(gateway: Gateway, intake: Intake, secret: SecretStr) -> Blueprint:
-    """Everything here needs the gateway secret."""
+    """Everything here needs the gateway secret, or a login to the dashboard."""
     admin = Blueprint("admin", __name__)
-    admin.before_request(lambda: check_admin(request, secret))
+
+    @admin.before_request
+    def check() -> None:
+        g.person = check_admin(gateway, secret)
 
     @admin.get("/api/incidents")
     def list_incidents() -> Answer:
@@ -73,6 +76,9 @@ def _done(gateway: Gateway, status: str, incident: Incident) -> Answer:
 
 
 def _by() -> str:
+    """Who acts: who is logged in, or whom a program names."""
+    if g.person is not None:
+        return str(g.person)
     try:
         body = request.get_json(silent=True)
     except RecursionError:

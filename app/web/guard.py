@@ -9,11 +9,13 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from flask import Request
+from flask import Request, request
 from pydantic import SecretStr
 
+from app.gateway import Gateway
 from app.senders.sns import is_message
 from app.sns import Sns
+from app.web import session
 from app.web.body import Body
 from config import Config
 
@@ -101,20 +103,32 @@ class Entrance:
 
     def _has_secret(self, request: Request) -> bool:
         secret = self.config.intake_secret
-        return secret is not None and any(_same(one, secret) for one in _offered(request))
+        return secret is not None and any(is_secret(one, secret) for one in _offered(request))
 
 
-def check_admin(request: Request, secret: SecretStr) -> None:
-    """Raises `Unauthorized` unless the request carries the gateway secret."""
-    if not _same(request.headers.get("X-Gateway-Secret"), secret):
+def check_admin(gateway: Gateway, secret: SecretStr) -> str | None:
+    """Raises `Unauthorized` unless the request carries the gateway secret, or comes from the dashboard.
+
+    Returns who is logged in to the dashboard; None for a program that knows the secret.
+    """
+    offered = request.headers.get("X-Gateway-Secret")
+    if offered is None and (name := session.person(gateway)) is not None:
+        if request.method not in ("GET", "HEAD"):
+            session.check_csrf()
+        return name
+    if not is_secret(offered, secret):
         raise Unauthorized("This needs the gateway secret: send it in the header X-Gateway-Secret.")
+    return None
 
 
-def check_person(request: Request, secret: SecretStr) -> None:
-    """Raises `IntakeUnauthorized`, upon which a browser asks, unless the password is the gateway secret."""
-    authorization = request.authorization
-    if authorization is None or authorization.type != "basic" or not _same(authorization.password, secret):
-        raise IntakeUnauthorized("This needs the gateway secret as password; any user name will do.")
+def is_secret(offered: str | None, secret: SecretStr) -> bool:
+    """Whether that is the secret, in constant time."""
+    if offered is None:
+        return False
+    # As bytes: text beyond ASCII can't be compared in constant time.
+    return hmac.compare_digest(
+        offered.encode("utf-8", "surrogateescape"), secret.get_secret_value().encode("utf-8")
+    )
 
 
 def _offered(request: Request) -> Iterator[str | None]:
@@ -126,15 +140,6 @@ def _offered(request: Request) -> Iterator[str | None]:
     else:
         # Not `authorization.token`: werkzeug takes a token with an equals sign inside for parameters.
         yield request.headers.get("Authorization", "").partition(" ")[2].strip()
-
-
-def _same(offered: str | None, secret: SecretStr) -> bool:
-    if offered is None:
-        return False
-    # As bytes: text beyond ASCII can't be compared in constant time.
-    return hmac.compare_digest(
-        offered.encode("utf-8", "surrogateescape"), secret.get_secret_value().encode("utf-8")
-    )
 
 
 def _is_hmac(offered: str, secret: SecretStr, signed: bytes) -> bool:

@@ -116,6 +116,12 @@ def _standing(gauges: Gauges, now: float) -> Iterable[Metric]:
             "Since a page was last accepted.",
             max(0.0, now - gauges.counters.last_page),
         )
+    if gauges.last_heartbeat is not None:
+        yield GaugeMetricFamily(
+            "versus_seconds_since_last_heartbeat",
+            "Since incident.io last took a heartbeat.",
+            max(0.0, now - gauges.last_heartbeat),
+        )
     limited = {(name,): budget for name, budget in gauges.budgets.items() if budget.left is not None}
     source = ["alert_source"]
     yield _gauge(

@@ -12,7 +12,7 @@ from flask import Blueprint, Flask, Response, current_app
 from app import __version__
 from app.alert import SEVERITIES
 from app.incident import State
-from app.web.acknowledge import page
+from app.web.pages import page
 from app.web.schemas import INCIDENT, PAYLOAD, REJECTED, SCHEMAS, json_of, ref
 
 Json = dict[str, Any]

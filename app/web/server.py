@@ -45,6 +45,8 @@ logger_class = Logger
 control_socket_disable = True
 bind = f"{_config.host}:{_config.port}"
 worker_class = "gthread"
+# Whom to believe is decided in one place, `app/web/proxies.py`.
+forwarded_allow_ips = ""
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 threads = 16
 # Senders hold connections open; a restart must not cut off a request that waits for Redis or the provider.

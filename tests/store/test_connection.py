@@ -92,7 +92,7 @@ def test_wrong_credentials_are_named_as_such_and_not_shown(
 
 def test_a_missing_right_is_named(redis_url: str, user: str) -> None:
     url = redis_url.replace("://", f"://{user}:{QUOTED}@")
-    with pytest.raises(Unavailable, match="(?i)refuses to work: .*no permissions to access"):
+    with pytest.raises(Unavailable, match=r"(?i)refuses to work: .*no permissions to access"):
         connection(url).call("GET", "another:key")
 
 

@@ -92,6 +92,24 @@ def test_incidents_of_the_same_moment_are_all_found(store: Store) -> None:
     assert sorted(found(store, Search(), 2)) == [str(n) for n in range(9)]
 
 
+def waiting(number: int, due: float) -> Incident:
+    incident = opened(number)
+    return replace(
+        incident, due_at=NOW + timedelta(seconds=due), next_attempt_at=NOW + timedelta(seconds=due)
+    )
+
+
+def test_those_that_page_first_are_found_among_more(store: Store) -> None:
+    put(store, *(waiting(n, due=1000 - n) for n in range(300)), waiting(300, due=5000))
+    assert [i.id for i in store.incidents.soonest(3)] == ["299", "298", "297"]
+
+
+def test_what_waits_is_found_behind_any_number_that_is_late(store: Store) -> None:
+    late = [replace(waiting(n, due=-100), state=State.ESCALATING) for n in range(searching.PAGE_READ + 100)]
+    put(store, *late, waiting(900, due=60), waiting(901, due=30))
+    assert [i.id for i in store.incidents.soonest(50)] == ["901", "900"]
+
+
 @pytest.mark.parametrize("cursor", ["no cursor", "nan:1", "inf:"])
 def test_a_cursor_that_is_none_of_ours_is_refused(store: Store, cursor: str) -> None:
     with pytest.raises(BadCursor, match="not one of ours"):

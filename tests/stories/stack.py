@@ -41,7 +41,7 @@ def on_disk(client: redis.Redis) -> None:
     client.bgrewriteaof()
 
     def is_written() -> bool:
-        about: dict[str, int] = client.info("persistence")  # type: ignore[assignment]
+        about: dict[str, int] = client.info("persistence")
         return not (about["aof_rewrite_in_progress"] or about["aof_rewrite_scheduled"])
 
     wait_until(is_written, "the file is rewritten")

@@ -14,6 +14,7 @@ from app import actions
 from app.alert import Alert
 from app.deliver import deliver
 from app.gateway import Gateway
+from app.health import standing
 from app.incident import State
 from app.providers import Budget, Event
 from app.receive import Message, Options, receive
@@ -300,7 +301,7 @@ def test_a_tick_sends_the_heartbeat_while_all_is_well(
     quiet: Gateway, sweep: Sweep, clock: Clock, provider: RecordingProvider, redis_url: str
 ) -> None:
     sweep.tick()
-    _until(lambda: provider.pings == 1, "a heartbeat")
+    _until(lambda: standing(quiet).last_heartbeat == clock().timestamp(), "a heartbeat")
     received(quiet, 0)
     clock.wind(seconds=31)
     redis.Redis.from_url(redis_url).delete(HEARTBEAT)

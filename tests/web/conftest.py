@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from app import telemetry
 from app.gateway import Gateway
@@ -31,6 +33,28 @@ def client(gateway: Gateway) -> FlaskClient:
 def admin(client: FlaskClient) -> FlaskClient:
     """Somebody who knows the gateway secret; the same service."""
     client.environ_base["HTTP_X_GATEWAY_SECRET"] = GATEWAY_SECRET
+    return client
+
+
+def csrf_of(page: str) -> str:
+    """The token that a page's form carries."""
+    found = re.search(r'name="csrf" value="([^"]+)"', page)
+    assert found, page
+    return found[1]
+
+
+def log_in(
+    client: FlaskClient, name: str = "Dana", secret: str = GATEWAY_SECRET, **more: str
+) -> TestResponse:
+    """Fill in the login page and send it; the answer."""
+    fields = {"csrf": csrf_of(client.get("/login").text), "name": name, "secret": secret, **more}
+    return client.post("/login", data=fields)
+
+
+@pytest.fixture
+def person(client: FlaskClient) -> FlaskClient:
+    """Dana, who is logged in to the dashboard of the same service."""
+    assert log_in(client).status_code == 303
     return client
 
 

@@ -137,6 +137,7 @@ def test_the_page_about_monitoring_names_every_metric_and_no_other(
     incident = create(gateway)
     clock.wind(minutes=4)
     deliver(gateway, incident.id)
+    gateway.store.agenda.heartbeat_taken(clock())
     page = (Path(__file__).parents[2] / "docs" / "monitoring.md").read_text()
     named = {name.removesuffix("_total") for name in re.findall(r"`(versus_\w+)`", page)}
     told = {family.name for family in text_string_to_metric_families(client.get("/metrics").text)}

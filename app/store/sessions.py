@@ -1,0 +1,47 @@
+"""Who is logged in to the dashboard, and how often an address tried to."""
+
+from __future__ import annotations
+
+from app.store.connection import PREFIX, Connection
+
+SESSION = PREFIX + "session:"
+LOGINS = PREFIX + "logins:"
+
+IDLE_SECONDS = 12 * 3600
+"""A login ends when it was not used for so long."""
+ATTEMPTS = 10
+"""To log in, from one address within a minute."""
+
+# KEYS: the count; ARGV: seconds. Counting and the end of the count are one step: a count without end would
+# shut an address out for ever.
+ATTEMPT_SCRIPT = """
+local attempts = redis.call('INCR', KEYS[1])
+if attempts == 1 then
+  redis.call('EXPIRE', KEYS[1], ARGV[1])
+end
+return attempts
+"""
+
+
+class Sessions:
+    """Logins, each known by a random ID; one that Redis does not know is none."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._attempt = connection.script(ATTEMPT_SCRIPT)
+
+    def begin(self, session_id: str) -> None:
+        """From now on it lives. Raises `Unavailable`, like the others."""
+        self._connection.call("SET", SESSION + session_id, "1", "EX", IDLE_SECONDS)
+
+    def lives(self, session_id: str) -> bool:
+        """Whether it was begun, not ended, and used within `IDLE_SECONDS`; this is a use."""
+        return bool(self._connection.call("EXPIRE", SESSION + session_id, IDLE_SECONDS))
+
+    def end(self, session_id: str) -> None:
+        """It is no login any more, whoever still has its cookie."""
+        self._connection.call("UNLINK", SESSION + session_id)
+
+    def may_try(self, address: str) -> bool:
+        """Count an attempt to log in; False when this address has had its attempts of this minute."""
+        return int(self._attempt([LOGINS + address], [60])) <= ATTEMPTS

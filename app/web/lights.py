@@ -1,0 +1,96 @@
+"""The strip at the top of the dashboard: how the whole is, in a word or a number each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from app.gateway import Gateway
+from app.health import WORKER_SEEN_WITHIN, standing
+from app.store import Budget, Gauges, Unavailable
+
+HEARTBEAT_LATE = timedelta(seconds=90)
+"""Three heartbeats."""
+SCARCE = 0.1
+"""Of a rate budget."""
+
+
+@dataclass(frozen=True, slots=True)
+class Light:
+    """One thing that is well or not."""
+
+    name: str
+    says: str
+    well: bool = True
+    left: int | None = None
+    """Of a rate budget, how much is left; `limit` is the whole."""
+    limit: int = 0
+    path: str | None = None
+    """Where there is more about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How the whole is: the lights, and how many incidents are in each state."""
+
+    lights: tuple[Light, ...]
+    counts: dict[str, int]
+
+
+def stand(gateway: Gateway) -> Standing:
+    """How the whole is now; without Redis, that is all there is to say."""
+    try:
+        gauges = standing(gateway)
+        now = gateway.clock()
+    except Unavailable as error:
+        return Standing((Light("Redis", str(error), well=False),), {})
+    counts: dict[str, int] = {}
+    for (_, state), count in gauges.counters.current.items():
+        counts[state] = counts.get(state, 0) + count
+    return Standing(tuple(_lights(gateway, gauges, now)), counts)
+
+
+def _lights(gateway: Gateway, gauges: Gauges, now: datetime) -> Iterator[Light]:
+    yield Light("Redis", "answers")
+    seen = int(WORKER_SEEN_WITHIN.total_seconds())
+    yield Light(
+        "Workers",
+        str(gauges.workers) if gauges.workers else f"none seen in {seen} s: start one",
+        well=gauges.workers > 0,
+    )
+    yield _overdue(gauges)
+    if gateway.config.oncall.incident_io.heartbeat_config_id is not None:
+        yield _heartbeat(gauges, now)
+    for name, budget in gauges.budgets.items():
+        yield _budget(name, budget)
+    if waiting := sum(gauges.notices.values()):
+        yield Light("Notices", f"{waiting} wait to be told")
+    yield Light("Rejected", str(gauges.rejected), path="/rejected")
+
+
+def _overdue(gauges: Gauges) -> Light:
+    if not gauges.overdue or gauges.oldest_due is None:
+        return Light("Overdue", "none")
+    return Light("Overdue", f"{gauges.overdue}, since {_clock(gauges.oldest_due)}", well=False)
+
+
+def _heartbeat(gauges: Gauges, now: datetime) -> Light:
+    if gauges.last_heartbeat is None:
+        return Light("Heartbeat", "none was accepted yet", well=False)
+    late = now.timestamp() - gauges.last_heartbeat > HEARTBEAT_LATE.total_seconds()
+    return Light("Heartbeat", f"{'last' if late else 'at'} {_clock(gauges.last_heartbeat)}", well=not late)
+
+
+def _budget(name: str, budget: Budget) -> Light:
+    if budget.paused_until is not None:
+        return Light(f"Rate of {name}", f"held back until {_clock(budget.paused_until)}", well=False)
+    if budget.left is None:
+        return Light(f"Rate of {name}", "no limit")
+    says = f"{budget.left} of {budget.limit} left"
+    well = budget.left > SCARCE * budget.limit
+    return Light(f"Rate of {name}", says, well, budget.left, budget.limit)
+
+
+def _clock(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%H:%M:%S UTC")

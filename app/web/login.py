@@ -1,0 +1,89 @@
+"""Logging in to the dashboard and out again: with the gateway secret, and a name for the timeline."""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Response, redirect, request
+from pydantic import SecretStr
+from werkzeug.exceptions import TooManyRequests
+from werkzeug.wrappers import Response as Redirect
+
+from app.gateway import Gateway
+from app.store.sessions import ATTEMPTS
+from app.telemetry import log
+from app.text import one_line
+from app.web import session
+from app.web.guard import is_secret
+from app.web.pages import page
+from app.web.room import in_room
+
+LONGEST_NAME = 80
+HOME = "/"
+
+
+def blueprint(gateway: Gateway, secret: SecretStr) -> Blueprint:
+    """The login page."""
+    login = Blueprint("login", __name__)
+    in_room(login, gateway)
+
+    @login.get("/login")
+    def ask() -> Response:
+        return _form(200, problem=None)
+
+    @login.post("/login")
+    def log_in() -> Response | Redirect:
+        session.check_csrf()
+        if not gateway.store.sessions.may_try(_address()):
+            log.warning("login_throttled", address=request.remote_addr)
+            raise TooManyRequests(
+                f"More than {ATTEMPTS} attempts within a minute came from your address: wait a minute."
+            )
+        name = one_line(request.form.get("name", ""), LONGEST_NAME)
+        if not name:
+            return _form(400, problem="Say who you are: the name stands on the timeline of what you do.")
+        if not is_secret(request.form.get("secret"), secret):
+            log.warning("login_failed", address=request.remote_addr)
+            return _form(401, problem="That is not the gateway secret.")
+        session.log_in(gateway, name)
+        log.info("login", by=name, address=request.remote_addr)
+        return redirect(local(request.form.get("next", "")), 303)
+
+    @login.post("/logout")
+    def log_out() -> Redirect:
+        session.check_csrf()
+        session.log_out(gateway)
+        return redirect("/login", 303)
+
+    return login
+
+
+def local(path: str) -> str:
+    """The path if it is one of this service, else the dashboard's: a link must not lead on to elsewhere."""
+    parts = urlsplit(path)
+    # Browsers take a backslash for a slash, and two slashes for another host.
+    plain = path.isprintable() and "\\" not in path and not path.startswith("//")
+    return path if plain and path.startswith("/") and not (parts.scheme or parts.netloc) else HOME
+
+
+def _form(status: int, *, problem: str | None) -> Response:
+    return page(
+        "login.html",
+        status,
+        problem=problem,
+        name=one_line(request.form.get("name", ""), LONGEST_NAME),
+        next=local(request.values.get("next", "")),
+        csrf=session.csrf_token(),
+    )
+
+
+def _address() -> str:
+    """Whom attempts are counted for; of IPv6 the network, since a host may have all of its addresses."""
+    try:
+        address = ipaddress.ip_address(request.remote_addr or "")
+    except ValueError:
+        return "unknown"
+    if address.version == 6 and address.ipv4_mapped is None:
+        return str(ipaddress.ip_network((address, 64), strict=False))
+    return str(address)

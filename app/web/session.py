@@ -1,0 +1,103 @@
+"""A person's login to the dashboard: a signed cookie, which Redis must know as well, and its CSRF token.
+
+The cookie says who it is; that it is still good, Redis says, so a login can be ended for good. It is signed
+with a key that follows from the gateway secret (`Config.session_key`).
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import MutableMapping
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Flask, request, session
+from flask.sessions import SecureCookieSessionInterface
+from werkzeug.exceptions import Forbidden
+
+from app.gateway import Gateway
+
+KEPT = timedelta(days=7)
+"""No login is good for longer, however much it is used; unused ones end sooner (`app/store/sessions.py`)."""
+
+CSRF_FIELD = "csrf"
+CSRF_HEADER = "X-CSRF-Token"
+
+# Of these a browser tells that another site's page made it send the request.
+OWN_SITES = ("same-origin", "none")
+
+
+class Cookies(SecureCookieSessionInterface):
+    """The cookie of a login: out of reach of scripts and other sites, and behind TLS sent over TLS alone."""
+
+    def __init__(self, public_base: str) -> None:
+        self._public = urlsplit(public_base)
+
+    def get_cookie_name(self, app: Flask) -> str:
+        """`__Host-`: a browser takes it only from this very host, and only over TLS."""
+        return "__Host-versus" if self.get_cookie_secure(app) else "versus"
+
+    def get_cookie_secure(self, app: Flask) -> bool:
+        """Whether this request came over TLS, as far as we know: a proxy that we do not trust may have ended
+        it, but whoever asks for the host of an https address came to that address."""
+        public = self._public
+        return request.is_secure or (public.scheme == "https" and request.host == public.netloc)
+
+
+def configure(app: Flask, gateway: Gateway) -> None:
+    """Give the application its cookies."""
+    app.secret_key = gateway.config.session_key
+    app.session_interface = Cookies(gateway.config.public_base)
+    app.config.update(
+        SESSION_COOKIE_HTTPONLY=True,
+        # Not `Strict`: who follows a link in a chat is logged in.
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_REFRESH_EACH_REQUEST=False,
+        PERMANENT_SESSION_LIFETIME=KEPT,
+    )
+
+
+def log_in(gateway: Gateway, name: str) -> None:
+    """Begin a login, with an ID and a token of its own: what was known before it proves nothing after it."""
+    session.clear()
+    session_id = secrets.token_urlsafe(24)
+    gateway.store.sessions.begin(session_id)
+    session.update(id=session_id, name=name, csrf=secrets.token_urlsafe(24))
+    session.permanent = True
+
+
+def log_out(gateway: Gateway) -> None:
+    """End the login for good."""
+    if isinstance(session_id := session.get("id"), str):
+        gateway.store.sessions.end(session_id)
+    session.clear()
+
+
+def person(gateway: Gateway) -> str | None:
+    """Who is logged in. Raises `Unavailable`."""
+    session_id, name = session.get("id"), session.get("name")
+    if isinstance(session_id, str) and isinstance(name, str) and gateway.store.sessions.lives(session_id):
+        return name
+    return None
+
+
+def csrf_token() -> str:
+    """What a form must carry; one who is not logged in has one as well."""
+    held: MutableMapping[str, Any] = session
+    if "csrf" not in held:
+        held["csrf"] = secrets.token_urlsafe(24)
+    return str(held["csrf"])
+
+
+def check_csrf() -> None:
+    """Raises `Forbidden` unless one of our own pages sent this request."""
+    offered = request.headers.get(CSRF_HEADER) or request.form.get(CSRF_FIELD, "")
+    held = str(session.get("csrf", ""))
+    if (
+        not held
+        or not hmac.compare_digest(offered.encode("utf-8", "surrogateescape"), held.encode())
+        or request.headers.get("Sec-Fetch-Site", "none") not in OWN_SITES
+    ):
+        raise Forbidden("This was not sent by a page of ours, or the page is too old: load it again.")

@@ -1,0 +1,196 @@
+// Keeps a page of the dashboard up to date, counts down, and lets people work with keys.
+// Without it every page can be read and every button works.
+"use strict";
+
+const LOOK_MS = 600; // between two looks; the server looks no more than four times a second itself
+const LOOK_UNSEEN_MS = 10_000; // while nobody looks at this tab
+const STALE_MS = 5_000; // without an answer, after which people are told that what they see is old
+
+const live = document.getElementById("live");
+const token = document.body.dataset.csrf;
+let tag = document.body.dataset.tag;
+let ahead = 0; // of the server's clock before ours, ms
+let answered = Date.now();
+let timer = 0;
+
+// -- news ------------------------------------------------------------------------------------------------
+
+// `how`: "now" for what is stored at this moment, "1" for what is at most a quarter of a second old.
+async function look(how = "1") {
+  clearTimeout(timer);
+  try {
+    const answer = await fetch(location.href, {
+      headers: { "X-Live": how, "If-None-Match": tag },
+      cache: "no-store",
+      signal: AbortSignal.timeout(STALE_MS),
+    });
+    if (answer.status === 401) return void location.reload();
+    if (answer.ok) {
+      tag = answer.headers.get("ETag");
+      show(await answer.text());
+    }
+    if (answer.ok || answer.status === 304) {
+      ahead = Number(answer.headers.get("X-Now")) - Date.now();
+      answered = Date.now();
+    }
+  } catch {
+    // It is told by `tick`, and the next look may go better.
+  }
+  timer = setTimeout(look, document.hidden ? LOOK_UNSEEN_MS : LOOK_MS);
+}
+
+function show(html) {
+  const known = new Set(rows().map((row) => row.id));
+  const focused = document.activeElement?.closest("[data-id]");
+  const place = focused && [...focused.querySelectorAll("a, button")].indexOf(document.activeElement);
+  const scrolled = [...live.querySelectorAll("pre")].map((pre) => pre.scrollTop);
+  live.innerHTML = html;
+  live.querySelectorAll("pre").forEach((pre, n) => (pre.scrollTop = scrolled[n] ?? 0));
+  if (focused) {
+    const row = document.getElementById(focused.id);
+    const target = row?.querySelectorAll("a, button")[place] ?? row?.querySelector("a");
+    (target ?? live).focus({ preventScroll: true });
+  }
+  for (const row of rows().filter((row) => !known.has(row.id))) row.classList.add("new");
+  summarise();
+  tick();
+}
+
+function rows() {
+  return [...live.querySelectorAll(".row")];
+}
+
+function summarise() {
+  const { waiting, icon } = document.getElementById("summary").dataset;
+  const heading = live.querySelector("h1")?.textContent;
+  document.title = (waiting === "0" ? "" : `(${waiting}) `) + (heading ? `${heading} · ` : "") + "Versus Incident";
+  if (document.getElementById("icon").getAttribute("href") !== icon) {
+    document.getElementById("icon").setAttribute("href", icon);
+  }
+}
+
+// -- time ------------------------------------------------------------------------------------------------
+
+function tick() {
+  const now = Date.now() + ahead;
+  for (const left of live.querySelectorAll(".left")) {
+    const seconds = Math.ceil(Number(left.dataset.due) - now / 1000);
+    left.textContent = seconds > 0 ? clock(seconds) : "now";
+    left.classList.toggle("soon", seconds <= 60);
+  }
+  for (const time of live.querySelectorAll("time[data-ago]")) {
+    if (time.title === "") time.title = new Date(time.dateTime).toLocaleString();
+    let ago = time.nextElementSibling;
+    if (!ago?.classList.contains("ago")) {
+      ago = document.createElement("span");
+      ago.className = "ago";
+      time.after(ago);
+    }
+    ago.textContent = ` (${since((now - Date.parse(time.dateTime)) / 1000)})`;
+  }
+  const silent = Date.now() - answered;
+  const old = silent > STALE_MS && !document.hidden;
+  const stale = document.getElementById("stale");
+  if (old) stale.textContent = `No answer for ${since(silent / 1000, "")}: what you see may be old. Trying again …`;
+  if (stale.hidden === old) stale.hidden = !old;
+}
+
+function clock(seconds) {
+  const two = (number) => String(number).padStart(2, "0");
+  const hours = Math.floor(seconds / 3600);
+  const rest = `${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`;
+  return hours > 0 ? `${hours}:${rest}` : rest.replace(/^0/, "");
+}
+
+function since(seconds, ago = " ago") {
+  const units = [["day", 86400], ["h", 3600], ["min", 60], ["s", 1]];
+  const [unit, size] = units.find(([, size]) => seconds >= size) ?? ["s", 1];
+  const count = Math.max(0, Math.floor(seconds / size));
+  return `${count} ${unit}${unit === "day" && count > 1 ? "s" : ""}${ago}`;
+}
+
+// -- acting ----------------------------------------------------------------------------------------------
+
+// A button's form goes to `/incidents/…`; the API has the same path and answers a script in JSON.
+async function act(button) {
+  const path = button.getAttribute("formaction");
+  const title = button.closest("[data-id]").dataset.title ?? "It";
+  button.disabled = true;
+  let words;
+  try {
+    const answer = await fetch(`/api${path}`, {
+      method: "POST",
+      headers: { "X-CSRF-Token": token, "Content-Type": "application/json", Accept: "application/json" },
+      body: "{}",
+      signal: AbortSignal.timeout(10_000),
+    });
+    const said = await answer.json();
+    words = answer.ok ? `${said.status}: ${title}` : said.error;
+  } catch {
+    words = `No answer came, so it may not have been done: ${title}`;
+  }
+  button.disabled = false;
+  tell(words);
+  look("now");
+}
+
+function tell(words) {
+  const told = document.getElementById("told");
+  told.textContent = words.charAt(0).toUpperCase() + words.slice(1);
+  told.hidden = false;
+}
+
+// A key is pressed by accident more easily than a button, so what can't be taken back asks first.
+function ask(button) {
+  const sure = document.getElementById("sure");
+  const title = button.closest("[data-id]").dataset.title;
+  document.getElementById("sure-title").textContent = `${button.textContent}: ${title}?`;
+  sure.returnValue = "no";
+  sure.onclose = () => sure.returnValue === "yes" && act(button);
+  sure.showModal();
+}
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button[data-action]");
+  if (button) {
+    event.preventDefault();
+    act(button);
+  }
+});
+
+// -- keys ------------------------------------------------------------------------------------------------
+
+const BUTTONS = { a: "ack", p: "escalate", r: "resolve" };
+
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && event.target.matches("input")) return event.target.blur();
+  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+  if (event.target.matches("input:not([type=checkbox]), select, textarea")) return;
+  const current = document.activeElement?.closest("[data-id]") ?? live.querySelector(".one");
+  if (event.key === "j" || event.key === "k") move(current, event.key === "j" ? 1 : -1);
+  else if (event.key === "/") document.getElementById("q")?.focus();
+  else if (event.key === "h") location.assign("/");
+  else if (event.key === "?") document.getElementById("keys").showModal();
+  else if (event.key in BUTTONS) {
+    const button = current?.querySelector(`[data-action=${BUTTONS[event.key]}]`);
+    if (!button) return tell(current ? "That can't be done to this incident." : "Choose an incident with j and k first.");
+    if (event.key === "a") act(button);
+    else ask(button);
+  } else return;
+  event.preventDefault();
+});
+
+function move(current, step) {
+  const all = rows();
+  const next = all[current ? all.indexOf(current) + step : step > 0 ? 0 : all.length - 1];
+  const target = next?.querySelector("a, button");
+  target?.focus();
+  target?.scrollIntoView({ block: "nearest" });
+}
+
+// --------------------------------------------------------------------------------------------------------
+
+document.addEventListener("visibilitychange", () => document.hidden || look());
+summarise();
+setInterval(tick, 250);
+look();

@@ -1,0 +1,35 @@
+"""Logins: which live, and how often an address may try."""
+
+from __future__ import annotations
+
+import redis
+
+from app.store import Store
+from app.store.sessions import ATTEMPTS, IDLE_SECONDS, LOGINS, SESSION
+
+
+def test_a_login_lives_until_it_is_ended(store: Store) -> None:
+    assert not store.sessions.lives("one")
+    store.sessions.begin("one")
+    assert store.sessions.lives("one")
+    assert not store.sessions.lives("another")
+    store.sessions.end("one")
+    assert not store.sessions.lives("one")
+
+
+def test_a_login_ends_when_it_is_not_used_and_each_use_prolongs_it(store: Store, redis_url: str) -> None:
+    client = redis.Redis.from_url(redis_url)
+    store.sessions.begin("one")
+    client.expire(SESSION + "one", 60)
+    assert store.sessions.lives("one")
+    assert IDLE_SECONDS - 5 < client.ttl(SESSION + "one") <= IDLE_SECONDS
+
+
+def test_an_address_has_so_many_attempts_a_minute(store: Store, redis_url: str) -> None:
+    assert [store.sessions.may_try("1.2.3.4") for _ in range(ATTEMPTS + 2)] == [True] * ATTEMPTS + [False] * 2
+    assert store.sessions.may_try("1.2.3.5")
+    client = redis.Redis.from_url(redis_url)
+    assert 50 < client.ttl(LOGINS + "1.2.3.4") <= 60
+    # As it is after that minute.
+    client.delete(LOGINS + "1.2.3.4")
+    assert store.sessions.may_try("1.2.3.4")

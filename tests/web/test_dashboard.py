@@ -1,0 +1,342 @@
+"""The dashboard: what it shows of incidents, what its buttons do, and how an open page learns of news."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from app import actions
+from app.deliver import deliver
+from app.gateway import Gateway
+from app.providers import Budget, Outcome
+from app.web import create_app, dashboard
+from app.web.room import PLACES, _places
+from tests.fakes import GATEWAY_SECRET, Clock, RecordingProvider
+from tests.web.conftest import Report, csrf_of
+
+
+def act(person: FlaskClient, path: str, **more: str) -> Any:
+    """Press a button; the page after it."""
+    fields = {"csrf": csrf_of(person.get("/").text), "next": "/", **more}
+    return person.post(path, data=fields, follow_redirects=True)
+
+
+def groups(page: str) -> list[str]:
+    return re.findall(r'<section class="group" aria-label="([^"]+)"', page)
+
+
+def titles(page: str) -> list[str]:
+    return re.findall(r'<h3><a href="/incidents/[^"]+" dir="auto">([^<]+)</a>', page)
+
+
+# -- the board ----------------------------------------------------------------------------------------------
+
+
+def test_what_somebody_must_do_something_about_comes_first(
+    person: FlaskClient, gateway: Gateway, report: Report, clock: Clock, provider: RecordingProvider
+) -> None:
+    assert "Nothing has happened" in person.get("/").text
+    paged, failed = report(title="Paged"), report(title="Failed")
+    clock.wind(minutes=4)
+    deliver(gateway, paged["id"])
+    provider.outcomes = [Outcome("misconfigured", "401: no such key", "unauthorized")]
+    deliver(gateway, failed["id"])
+    actions.acknowledge(gateway, report(title="Taken")["id"], "Robin")
+    actions.resolve(gateway, report(title="Over")["id"], "Robin")
+    report({"oncall_enable": "false"}, title="Only told")
+    report({"oncall_wait_minutes": "30"}, title="Later")
+    report(title="Soon")
+    page = person.get("/").text
+    assert groups(page) == [
+        "Waiting for somebody",
+        "Nobody was paged",
+        "Paged, not acknowledged",
+        "Acknowledged",
+        "Open, without on-call",
+        "Resolved lately",
+    ]
+    assert titles(page) == ["Soon", "Later", "Failed", "Paged", "Taken", "Only told", "Over"]
+    assert "401: no such key" in page
+    assert "<bdi>Robin</bdi>" in page
+    assert 'data-waiting="2"' in page
+    assert "/favicon.svg?waiting=2&amp;alarm=1" in page
+
+
+def test_of_many_that_wait_those_are_shown_that_page_first(
+    person: FlaskClient, client: FlaskClient, gateway: Gateway
+) -> None:
+    bodies = [{"title": f"Late {n}"} for n in range(60)]
+    client.post("/api/incidents?oncall_wait_minutes=60", json=bodies)
+    client.post("/api/incidents?oncall_wait_minutes=1", json={"title": "First"})
+    client.post("/api/incidents?oncall_wait_minutes=90", json=bodies)
+    page = person.get("/").text
+    assert titles(page)[0] == "First"
+    assert len(titles(page)) == 50
+    assert ">All 121</a>" in page
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("q=disk", ["Disk full"]),
+        ("state=resolved", ["Over"]),
+        ("state=pending&state=resolved", ["Over", "Queue grows", "Disk full"]),
+        ("severity=high", ["Queue grows"]),
+        ("service=shop", ["Disk full"]),
+        ("q=nothing+like+this", []),
+        ("since=2026-03-04T03:00", ["Over", "Queue grows", "Disk full"]),
+        ("until=2026-03-04T03:00", []),
+        ("q=&service=&source=&since=&until=&state=pending", ["Queue grows", "Disk full"]),
+    ],
+)
+def test_one_can_search(
+    person: FlaskClient, gateway: Gateway, report: Report, clock: Clock, query: str, found: list[str]
+) -> None:
+    report(title="Disk full", service="shop")
+    clock.wind(seconds=1)
+    report(title="Queue grows", severity="high")
+    clock.wind(seconds=1)
+    actions.resolve(gateway, report(title="Over")["id"], "Robin")
+    page = person.get(f"/?{query}").text
+    assert titles(page) == found
+    assert ("No incident is like that." in page) == (not found)
+
+
+def test_a_search_goes_on_page_by_page(person: FlaskClient, client: FlaskClient) -> None:
+    client.post("/api/incidents", json=[{"title": f"Disk {n}"} for n in range(120)])
+    path, seen = "/?q=disk&state=pending&state=open", []
+    while path:
+        page = person.get(path).text
+        seen += titles(page)
+        found = re.search(r'rel="next" href="([^"]+)"', page)
+        path = found[1].replace("&amp;", "&") if found else ""
+        assert not path or "state=pending&state=open" in path
+    assert sorted(seen) == sorted(f"Disk {n}" for n in range(120))
+
+
+@pytest.mark.parametrize("query", ["state=asleep", "since=yesterday", "cursor=x", "q=a&q=b"])
+def test_a_search_that_makes_no_sense_says_what_would(person: FlaskClient, query: str) -> None:
+    answer = person.get(f"/?{query}", headers={"Accept": "text/html"})
+    assert answer.status_code == 400
+    assert "Something in it is wrong" in answer.text
+
+
+# -- one incident -------------------------------------------------------------------------------------------
+
+
+def test_an_incidents_page_explains_every_decision(
+    person: FlaskClient, gateway: Gateway, report: Report, clock: Clock, provider: RecordingProvider
+) -> None:
+    incident = report(title="Disk full", description="It fills.", labels={"region": "eu"})
+    clock.wind(minutes=3, seconds=2)
+    provider.outcomes = [Outcome("try_again", "500: try later (request r-1)", "server_error")]
+    deliver(gateway, incident["id"])
+    clock.wind(minutes=1)
+    deliver(gateway, incident["id"])
+    actions.note_link_opened(gateway, incident["id"])
+    page = person.get(f"/incidents/{incident['id']}").text
+    for words in (
+        "The alert came in: from generic.",
+        "Attempt 1 to page.",
+        "The attempt failed: 500: try later (request r-1).",
+        "The provider took the page",
+        "The acknowledgement link was opened, which acknowledges nothing.",
+        "nobody had acknowledged when it was due",
+        "It was accepted 62.00 s after it was due.",
+        "It fills.",
+        "eu",
+        "&#34;title&#34;: &#34;Disk full&#34;",
+    ):
+        assert words in page, words
+
+
+def test_an_incident_that_there_is_not(person: FlaskClient) -> None:
+    answer = person.get("/incidents/none", headers={"Accept": "text/html"})
+    assert answer.status_code == 404
+    assert "There is no such incident" in answer.text
+
+
+def test_the_buttons_act_in_the_name_of_who_is_logged_in(
+    person: FlaskClient, gateway: Gateway, report: Report
+) -> None:
+    taken, over, urgent = report(title="Taken"), report(title="Over"), report(title="Urgent")
+    assert "Acknowledged: Taken" in act(person, f"/incidents/{taken['id']}/ack").text
+    assert "Resolved: Over" in act(person, f"/incidents/{over['id']}/resolve").text
+    assert "Paging now: Urgent" in act(person, f"/incidents/{urgent['id']}/escalate").text
+    need = gateway.store.incidents.need
+    assert need(taken["id"]).acknowledged_by == "Dana"
+    assert [(e.event, e.detail) for e in need(over["id"]).timeline][-1] == ("resolved", "by Dana")
+    assert [(e.event, e.detail) for e in need(urgent["id"]).timeline][-1] == ("page_now", "by Dana")
+
+
+def test_a_button_leads_back_to_where_it_was(person: FlaskClient, report: Report) -> None:
+    incident = report()
+    path = f"/incidents/{incident['id']}"
+    assert act(person, f"{path}/ack", next=path).request.path == path
+
+
+def test_what_can_no_more_be_done_is_said_in_a_sentence(person: FlaskClient, report: Report) -> None:
+    incident = report()
+    act(person, f"/incidents/{incident['id']}/resolve")
+    fields = {"csrf": csrf_of(person.get("/").text)}
+    answer = person.post(f"/incidents/{incident['id']}/ack", data=fields, headers={"Accept": "text/html"})
+    assert answer.status_code == 409
+    assert "nothing left to acknowledge" in answer.text
+
+
+def test_the_api_takes_the_login_and_its_token(person: FlaskClient, gateway: Gateway, report: Report) -> None:
+    incident = report()
+    token = csrf_of(person.get("/").text)
+    assert person.get("/api/incidents").status_code == 200
+    path = f"/api/incidents/{incident['id']}/ack"
+    assert person.post(path, json={"by": "Mallory"}).status_code == 403
+    assert person.post(path, json={"by": "Mallory"}, headers={"X-CSRF-Token": token}).status_code == 200
+    assert gateway.store.incidents.need(incident["id"]).acknowledged_by == "Dana"
+    # A program with the secret needs no token, whatever cookie it has.
+    secret = {"X-Gateway-Secret": GATEWAY_SECRET}
+    assert person.post(path, headers=secret).status_code == 200
+    assert person.post(path, headers={"X-Gateway-Secret": "wrong"}).status_code == 401
+
+
+# -- what was rejected --------------------------------------------------------------------------------------
+
+
+def test_rejected_bodies_can_be_seen_and_sent_once_more(
+    person: FlaskClient, client: FlaskClient, gateway: Gateway
+) -> None:
+    client.post("/api/incidents?oncall_wait_minutes=soon", json={"title": "<b>Disk</b>"})
+    client.post("/api/incidents", data="{broken")
+    page = person.get("/rejected").text
+    assert "&lt;b&gt;Disk" in page
+    assert "{broken" in page
+    [entry] = [one for one in gateway.store.rejected.newest(10) if "broken" in one["body"]]
+    fields = {"csrf": csrf_of(page), "next": "/rejected"}
+    answer = person.post(f"/rejected/{entry['id']}/replay", data=fields)
+    assert answer.status_code == 400
+
+
+# -- news ---------------------------------------------------------------------------------------------------
+
+
+def at_another_process(person: FlaskClient, gateway: Gateway) -> FlaskClient:
+    """The same person at another web process, which looks anew."""
+    other = create_app(gateway).test_client()
+    cookie = person.get_cookie("versus")
+    assert cookie is not None
+    other.set_cookie("versus", cookie.value)
+    return other
+
+
+def look(person: FlaskClient, path: str = "/", tag: str = "") -> Any:
+    return person.get(path, headers={"X-Live": "now", "If-None-Match": tag})
+
+
+def test_an_open_page_gets_what_changed_and_nothing_when_nothing_did(
+    person: FlaskClient, report: Report, clock: Clock
+) -> None:
+    whole = person.get("/")
+    tag = whole.headers["ETag"]
+    assert f'data-tag="{tag[1:-1]}"' in whole.text.replace("&#34;", "")
+    assert look(person, tag=tag).status_code == 304
+    report(title="Disk full")
+    news = look(person, tag=tag)
+    assert news.status_code == 200
+    assert "<html" not in news.text
+    assert titles(news.text) == ["Disk full"]
+    assert news.headers["X-Now"] == str(int(clock().timestamp() * 1000))
+    assert look(person, tag=news.headers["ETag"]).status_code == 304
+
+
+def test_however_many_look_what_is_stored_is_read_four_times_a_second(
+    person: FlaskClient, report: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tag = person.get("/").headers["ETag"]
+    report()
+    news = {"X-Live": "1", "If-None-Match": tag}
+    monkeypatch.setattr(dashboard, "LOOK_KEPT", 3600.0)
+    assert person.get("/", headers=news).status_code == 304
+    monkeypatch.setattr(dashboard, "LOOK_KEPT", 0.0)
+    assert person.get("/", headers=news).status_code == 200
+
+
+def test_what_changes_holds_nothing_of_who_looks(person: FlaskClient, report: Report) -> None:
+    report()
+    page = person.get("/").text
+    part = look(person).text
+    assert csrf_of(page) not in part
+    assert "Dana" not in part
+
+
+def test_a_page_whose_login_ended_learns_so(client: FlaskClient) -> None:
+    assert look(client).status_code == 401
+
+
+def test_the_strip_tells_what_is_wrong(
+    person: FlaskClient, gateway: Gateway, report: Report, clock: Clock, provider: RecordingProvider
+) -> None:
+    provider.limits = [Budget("source:default", 10)]
+    report()
+    page = person.get("/").text
+    assert "none seen in 30 s: start one" in page
+    assert "10 of 10 left" in page
+    clock.wind(minutes=4)
+    gateway.store.agenda.worker_lives("worker-1", clock())
+    page = person.get("/").text
+    assert re.search(r"Overdue</span>\s*<span class=\"value\">1, since 03:03:00 UTC", page)
+    assert "none seen" not in page
+
+
+def test_without_redis_the_page_says_so(person: FlaskClient, without_redis: Gateway) -> None:
+    answer = at_another_process(person, without_redis).get("/", headers={"Accept": "text/html"})
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert "Redis can&#39;t be reached" in answer.text
+
+
+def test_pages_leave_room_for_webhooks(person: FlaskClient, report: Report) -> None:
+    for _ in range(PLACES):
+        assert _places.acquire(blocking=False)
+    try:
+        assert person.get("/").status_code == 503
+        assert report()["state"] == "pending"
+    finally:
+        for _ in range(PLACES):
+            _places.release()
+    assert person.get("/").status_code == 200
+
+
+def test_each_place_is_given_back(person: FlaskClient) -> None:
+    paths = ["/", "/incidents/none", "/?state=asleep", "/login"]
+    statuses = [person.get(path).status_code for path in paths * PLACES]
+    assert statuses == [200, 404, 400, 200] * PLACES
+
+
+# -- everywhere ---------------------------------------------------------------------------------------------
+
+
+def test_without_a_secret_there_is_a_page_that_says_how_to_have_it(gateway: Gateway) -> None:
+    config = gateway.config.model_copy(update={"gateway_secret": None})
+    client = create_app(dataclasses.replace(gateway, config=config)).test_client()
+    answer = client.get("/")
+    assert answer.status_code == 200
+    assert "Set GATEWAY_SECRET" in answer.text
+    assert client.get("/login").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("query", "text", "colour"),
+    [
+        ("", "V", "#146c3c"),
+        ("?waiting=3", "3", "#8a4b00"),
+        ("?waiting=100&alarm=1", "99+", "#b3201b"),
+        ("?waiting=<x>", "V", "#146c3c"),
+    ],
+)
+def test_the_icon_tells_how_many_wait(client: FlaskClient, query: str, text: str, colour: str) -> None:
+    answer = client.get(f"/favicon.svg{query}")
+    assert answer.content_type.startswith("image/svg+xml")
+    assert f">{text}</text>" in answer.text
+    assert colour in answer.text

@@ -1,0 +1,215 @@
+"""Logging in and out: who may, how often they may try, and what a cookie is worth afterwards."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import pytest
+from flask.testing import FlaskClient
+from itsdangerous import URLSafeTimedSerializer
+from pydantic import SecretStr
+
+from app.gateway import Gateway
+from app.store.sessions import ATTEMPTS, SESSION
+from app.web import create_app
+from app.web.login import local
+from tests.fakes import GATEWAY_SECRET
+from tests.web.conftest import csrf_of, log_in
+
+
+def configured(gateway: Gateway, **settings: object) -> FlaskClient:
+    """Somebody at a service with these settings changed, and the same Redis."""
+    config = gateway.config.model_copy(update=settings)
+    return create_app(dataclasses.replace(gateway, config=config)).test_client()
+
+
+def test_who_is_not_logged_in_is_asked_and_then_led_to_where_they_wanted(client: FlaskClient) -> None:
+    answer = client.get("/?q=disk&state=pending")
+    assert answer.status_code == 303
+    assert answer.location == "/login?next=%2F%3Fq%3Ddisk%26state%3Dpending"
+    page = client.get(answer.location)
+    assert page.status_code == 200
+    assert 'name="next" value="/?q=disk&amp;state=pending"' in page.text
+    assert log_in(client, next="/?q=disk&state=pending").location == "/?q=disk&state=pending"
+    assert client.get("/?q=disk").status_code == 200
+
+
+def test_the_name_is_kept_on_one_line(client: FlaskClient) -> None:
+    log_in(client, name="  Dana\r\nSet-Cookie: x=1  ")
+    assert "<bdi>Dana Set-Cookie: x=1</bdi>" in client.get("/").text
+
+
+@pytest.mark.parametrize("secret", ["", "wrong", GATEWAY_SECRET + " ", GATEWAY_SECRET[:-1], "ÿ", "\udcff"])
+def test_a_wrong_secret_is_refused(client: FlaskClient, secret: str, logged: Callable[[], str]) -> None:
+    answer = log_in(client, secret=secret.encode("utf-8", "replace").decode())
+    assert answer.status_code == 401
+    assert "That is not the gateway secret." in answer.text
+    assert client.get("/").status_code == 303
+    assert "event=login_failed" in logged()
+    assert GATEWAY_SECRET not in logged() + answer.text
+
+
+def test_a_name_is_needed(client: FlaskClient) -> None:
+    answer = log_in(client, name=" \t")
+    assert answer.status_code == 400
+    assert "Say who you are" in answer.text
+
+
+def test_ten_attempts_a_minute_and_address(client: FlaskClient) -> None:
+    statuses = [log_in(client, secret="wrong").status_code for _ in range(ATTEMPTS)]
+    assert set(statuses) == {401}
+    refused = log_in(client)
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "60")
+    assert "wait a minute" in refused.text
+    elsewhere = client.post(
+        "/login",
+        data={"csrf": csrf_of(client.get("/login").text), "name": "Dana", "secret": GATEWAY_SECRET},
+        environ_base={"REMOTE_ADDR": "203.0.113.9"},
+    )
+    assert elsewhere.status_code == 303
+
+
+def test_an_invented_address_brings_no_more_attempts_but_that_of_a_trusted_proxy_counts(
+    gateway: Gateway,
+) -> None:
+    def tries(client: FlaskClient) -> list[int]:
+        fields = {"csrf": csrf_of(client.get("/login").text), "name": "Dana", "secret": "wrong"}
+        heads = [{"X-Forwarded-For": f"203.0.113.{n}"} for n in range(ATTEMPTS + 1)]
+        return [client.post("/login", data=fields, headers=head).status_code for head in heads]
+
+    assert tries(configured(gateway))[-1] == 429
+    trusting = configured(
+        gateway, trusted_proxies=gateway.config.__class__(trusted_proxies="127.0.0.1").trusted_proxies
+    )
+    assert tries(trusting)[-1] == 401
+
+
+def test_addresses_of_one_ipv6_network_count_together(client: FlaskClient) -> None:
+    fields = {"csrf": csrf_of(client.get("/login").text), "name": "Dana", "secret": "wrong"}
+    statuses = [
+        client.post("/login", data=fields, environ_base={"REMOTE_ADDR": f"2001:db8::{n}"}).status_code
+        for n in range(ATTEMPTS + 1)
+    ]
+    assert statuses[-1] == 429
+
+
+# -- the cookie ---------------------------------------------------------------------------------------------
+
+
+def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(client: FlaskClient) -> None:
+    cookie = log_in(client).headers["Set-Cookie"]
+    assert cookie.startswith("versus=")
+    assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= set(cookie.split("; "))
+    assert "Secure" not in cookie
+    assert "Domain" not in cookie
+    assert GATEWAY_SECRET not in cookie
+
+
+def test_behind_tls_the_cookie_is_for_tls_and_this_host_alone(gateway: Gateway) -> None:
+    over_tls = configured(gateway)
+    cookie = over_tls.get("/login", base_url="https://versus.example.com").headers["Set-Cookie"]
+    assert cookie.startswith("__Host-versus=")
+    assert {"HttpOnly", "SameSite=Lax", "Path=/", "Secure"} <= set(cookie.split("; "))
+    # A proxy ended TLS, and we were not told to trust it, but the host is that of our https address.
+    public = configured(gateway, public_host="https://versus.example.com")
+    assert "Secure" in public.get("/login", base_url="http://versus.example.com").headers["Set-Cookie"]
+    assert "Secure" not in public.get("/login", base_url="http://10.0.0.4:3000").headers["Set-Cookie"]
+
+
+def test_after_logging_out_the_cookie_is_worth_nothing(person: FlaskClient) -> None:
+    page = person.get("/")
+    cookie = person.get_cookie("versus")
+    assert cookie is not None
+    assert person.post("/logout", data={"csrf": csrf_of(page.text)}).location == "/login"
+    assert person.get("/").status_code == 303
+    person.set_cookie("versus", cookie.value)
+    assert person.get("/").status_code == 303
+    assert person.get("/api/incidents").status_code == 401
+
+
+def test_another_gateway_secret_ends_every_login(gateway: Gateway, person: FlaskClient) -> None:
+    cookie = person.get_cookie("versus")
+    assert cookie is not None
+    rotated = configured(gateway, gateway_secret=SecretStr("rotated"))
+    rotated.set_cookie("versus", cookie.value)
+    assert rotated.get("/").status_code == 303
+    same = configured(gateway)
+    same.set_cookie("versus", cookie.value)
+    assert same.get("/").status_code == 200
+
+
+def test_a_login_that_redis_lost_has_to_be_made_again(gateway: Gateway, person: FlaskClient) -> None:
+    assert person.get("/").status_code == 200
+    connection = gateway.store.sessions._connection
+    for key in connection.call("KEYS", SESSION + "*"):
+        connection.call("DEL", key)
+    assert person.get("/").status_code == 303
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"id": "guessed", "name": "Mallory", "csrf": "x"},
+        {"id": ["list"], "name": "Mallory"},
+        {"name": "Mallory"},
+        {},
+    ],
+)
+def test_a_forged_cookie_is_none(client: FlaskClient, gateway: Gateway, content: dict[str, object]) -> None:
+    gateway.store.sessions.begin("known")
+    for key in (b"", b"versus", GATEWAY_SECRET.encode(), gateway.config.link_key):
+        forged = URLSafeTimedSerializer(key, "cookie-session").dumps({**content, "id": "known"})
+        client.set_cookie("versus", str(forged))
+        assert client.get("/").status_code == 303
+    # Even signed with the right key it is none, unless Redis knows it.
+    signer = client.application.session_interface.get_signing_serializer(client.application)  # type: ignore[attr-defined]
+    client.set_cookie("versus", str(signer.dumps(content)))
+    assert client.get("/").status_code == 303
+
+
+def test_what_was_known_before_the_login_proves_nothing_after_it(client: FlaskClient) -> None:
+    before = csrf_of(client.get("/login").text)
+    assert (
+        client.post("/login", data={"csrf": before, "name": "Dana", "secret": GATEWAY_SECRET}).status_code
+        == 303
+    )
+    assert csrf_of(client.get("/").text) != before
+    assert client.post("/logout", data={"csrf": before}).status_code == 403
+
+
+# -- where a login leads ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/", "/incidents/7?x=1", "/?q=%2F%2Fevil.example", "/rejected", "/a//b"])
+def test_a_path_of_ours_is_gone_to(path: str) -> None:
+    assert local(path) == path
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "//evil.example",
+        "///evil.example",
+        "https://evil.example",
+        "/\\evil.example",
+        "\\\\evil.example",
+        "javascript:alert(1)",
+        "evil.example",
+        "/\t/evil.example",
+        "/x\r\nSet-Cookie: a=b",
+        " /x",
+        "http:///evil.example",
+    ],
+)
+def test_a_login_leads_nowhere_else(client: FlaskClient, path: str) -> None:
+    assert local(path) == "/"
+    assert log_in(client, next=path).location == "/"
+    assert 'name="next" value="/"' in client.get("/login", query_string={"next": path}).text
+
+
+def test_with_redis_away_the_login_says_so(without_redis: Gateway) -> None:
+    client = create_app(without_redis).test_client()
+    answer = log_in(client)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
