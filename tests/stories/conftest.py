@@ -1,12 +1,15 @@
-"""Stacks for the stories: one that the peaceful ones share, and one for each that breaks things."""
+"""What stories need: a service that the peaceful ones share, one for each that breaks things, a browser."""
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.stories.stack import Stack
 
@@ -40,3 +43,35 @@ def own(tmp_path: Path) -> Iterator[Callable[..., Stack]]:
     yield make
     for one in stacks:
         one.stop()
+
+
+QUIET = (
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-sync",
+    "--disable-component-update",
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A real browser."""
+    found = shutil.which("chromium")
+    if found is None and not os.environ.get("VERSUS_REQUIRE_ALL_TESTS"):
+        pytest.skip("there is no chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=found or "chromium", chromium_sandbox=False, args=list(QUIET)
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """An empty page of it, with cookies of its own."""
+    context = browser.new_context()
+    yield context.new_page()
+    context.close()

@@ -2,40 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from aiosmtpd.controller import Controller
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from local.embedded import free_port
 from tests.channels.test_apprise import Mailbox, html_of
 from tests.stories.stack import Stack, wait_until
-
-BROWSER = shutil.which("chromium") or "chromium"
-QUIET = (
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-sync",
-)
-
-
-@pytest.fixture
-def page() -> Iterator[Page]:
-    """An empty page of a real browser."""
-    if shutil.which(BROWSER) is None and not os.environ.get("VERSUS_REQUIRE_ALL_TESTS"):
-        pytest.skip("there is no chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=BROWSER, chromium_sandbox=False, args=[*QUIET, "--disable-component-update"]
-        )
-        yield browser.new_page()
-        browser.close()
 
 
 @pytest.fixture

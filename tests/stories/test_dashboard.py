@@ -1,0 +1,234 @@
+"""The dashboard in a real browser: somebody logs in, sees an incident arrive, and takes care of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import requests
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from tests.fakes import GATEWAY_SECRET
+from tests.stories.stack import Stack, wait_until
+
+# News is there within a second; a busy machine that runs the tests gets more.
+SOON = 15_000
+
+SIZES = {"telephone": {"width": 360, "height": 740}, "desk": {"width": 1440, "height": 900}}
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A service whose dashboard nobody else fills."""
+    stack = Stack(tmp_path_factory.mktemp("dashboard"), incident_io={"max_per_minute": 120})
+    try:
+        yield stack.ready()
+    finally:
+        stack.stop()
+
+
+@pytest.fixture
+def errors(page: Page) -> Iterator[list[str]]:
+    """What the browser complained of until now: errors of scripts, and what the policy forbade."""
+    found: list[str] = []
+    page.on("pageerror", lambda error: found.append(str(error)))
+    page.on("console", lambda said: found.extend([said.text] if said.type == "error" else []))
+    yield found
+    assert found == []
+
+
+def log_in(page: Page, service: Stack, path: str = "/") -> None:
+    page.goto(f"{service.base}{path}")
+    page.get_by_label("Your name").fill("Dana")
+    page.get_by_label("Gateway secret").fill(GATEWAY_SECRET)
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url(f"{service.base}{path}")
+
+
+def row(page: Page, incident: dict[str, Any]) -> Any:
+    return page.locator(f"#i-{incident['id']}")
+
+
+def test_an_incident_arrives_and_is_acknowledged_with_the_keyboard(
+    page: Page, service: Stack, errors: list[str]
+) -> None:
+    log_in(page, service)
+    page.evaluate("window.sameDocument = true")
+    waiting = page.title()
+    incident = service.report(600, body={"title": "Disk of build-7 is full", "service": "ci"})
+    arrived = row(page, incident)
+    expect(arrived).to_be_visible(timeout=SOON)
+    expect(arrived.locator(".left")).to_have_text(re.compile(r"^(9:5\d|10:00)$"))
+    assert page.title() != waiting
+    assert re.match(r"\(\d+\) Versus Incident", page.title())
+    # It counts down by itself.
+    before = arrived.locator(".left").inner_text()
+    expect(arrived.locator(".left")).not_to_have_text(before, timeout=SOON)
+    page.keyboard.press("j")
+    while not arrived.evaluate("row => row.contains(document.activeElement)"):
+        page.keyboard.press("j")
+    page.keyboard.press("a")
+    expect(arrived.locator(".left")).to_have_count(0, timeout=SOON)
+    expect(page.get_by_role("region", name="Acknowledged")).to_contain_text("Disk of build-7 is full")
+    expect(page.locator("#told")).to_have_text("Acknowledged: Disk of build-7 is full")
+    expect(arrived).to_contain_text("by Dana")
+    assert page.evaluate("window.sameDocument")
+    shown = service.show(incident)
+    assert (shown["state"], shown["acknowledged_by"]) == ("acknowledged", "Dana")
+    # Focus stayed with the incident, wherever it went.
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{service.base}/incidents/{incident['id']}")
+    expect(page.locator(".timeline")).to_contain_text("Acknowledged by Dana.")
+    expect(page.locator(".verdict")).to_contain_text("It paged nobody, because it was acknowledged by Dana.")
+    expect(page.locator("pre")).to_contain_text('"service": "ci"')
+    page.keyboard.press("h")
+    page.wait_for_url(f"{service.base}/")
+    page.keyboard.press("/")
+    page.keyboard.type("build-7")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/?q=build-7*")
+    expect(page.locator(".row")).to_have_count(1)
+    expect(row(page, incident)).to_be_visible()
+
+
+def test_what_can_not_be_taken_back_asks_first_when_a_key_wants_it(
+    page: Page, service: Stack, errors: list[str]
+) -> None:
+    incident = service.report(600, body={"title": "Latency of search"})
+    log_in(page, service, f"/incidents/{incident['id']}")
+    page.keyboard.press("p")
+    expect(page.get_by_role("dialog")).to_contain_text("Page now: Latency of search?")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.keyboard.press("r")
+    page.get_by_role("button", name="No", exact=True).click()
+    assert service.show(incident)["state"] == "pending"
+    page.keyboard.press("p")
+    page.get_by_role("button", name="Yes").click()
+    wait_until(lambda: service.simulator.events(incident["id"]), "it was paged")
+    expect(page.locator(".timeline")).to_contain_text("The provider took the page", timeout=SOON)
+    page.keyboard.press("r")
+    page.get_by_role("button", name="Yes").click()
+    expect(page.locator(".tags .state")).to_have_text("Resolved", timeout=SOON)
+    page.keyboard.press("a")
+    expect(page.locator("#told")).to_have_text("That can't be done to this incident.")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+
+
+def test_one_touch_of_a_button_does_what_it_says(page: Page, service: Stack, errors: list[str]) -> None:
+    taken, over = service.report(600), service.report(600)
+    log_in(page, service)
+    row(page, taken).get_by_role("button", name="Acknowledge").click()
+    expect(row(page, taken)).to_contain_text("by Dana", timeout=SOON)
+    row(page, over).get_by_role("button", name="Resolve").click()
+    expect(row(page, over)).to_contain_text("resolved", timeout=SOON)
+    assert service.show(over)["timeline"][-1]["detail"] == "by Dana"
+
+
+def test_without_javascript_people_can_read_and_act(browser: Browser, service: Stack) -> None:
+    incident = service.report(600, body={"title": "Without a script"})
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    log_in(page, service)
+    expect(row(page, incident)).to_contain_text("pages at")
+    row(page, incident).get_by_role("button", name="Acknowledge").click()
+    expect(page.get_by_role("status").first).to_have_text("Acknowledged: Without a script")
+    assert service.show(incident)["acknowledged_by"] == "Dana"
+    page.get_by_role("link", name="Without a script").click()
+    expect(page.locator(".timeline")).to_contain_text("Acknowledged by Dana.")
+    page.get_by_role("button", name="Log out").click()
+    page.wait_for_url(f"{service.base}/login")
+    page.goto(f"{service.base}/")
+    page.wait_for_url("**/login?next=*")
+    context.close()
+
+
+def test_an_open_page_whose_login_ends_asks_for_it(page: Page, service: Stack) -> None:
+    log_in(page, service)
+    page.context.clear_cookies()
+    page.wait_for_url("**/login?next=*", timeout=SOON)
+
+
+def test_a_page_that_gets_no_answer_says_that_it_is_old(page: Page, own: Callable[..., Stack]) -> None:
+    stack = own()
+    incident = stack.report(600)
+    log_in(page, stack)
+    stack.web.kill()
+    expect(page.get_by_role("alert")).to_contain_text("what you see may be old", timeout=2 * SOON)
+    stack.start("web")
+    wait_until(stack.is_ready, "web is back")
+    expect(page.get_by_role("alert")).to_have_count(0, timeout=SOON)
+    stack.act(incident, "ack")
+    expect(row(page, incident)).to_contain_text("by admin API", timeout=SOON)
+
+
+def test_what_a_sender_writes_runs_nowhere(page: Page, service: Stack, errors: list[str]) -> None:
+    nasty = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
+    incident = service.report(600, body={"title": nasty, "service": nasty, "labels": {nasty: nasty}})
+    log_in(page, service)
+    expect(row(page, incident)).to_be_visible()
+    page.goto(f"{service.base}/incidents/{incident['id']}")
+    expect(page.get_by_role("heading", level=1)).to_have_text(nasty)
+    assert "owned" not in page.title().replace(nasty, "")
+    assert page.locator("img").count() == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+def test_everybody_can_use_the_pages(browser: Browser, service: Stack, size: str, scheme: Any) -> None:
+    """No serious violation that axe-core finds, and nothing beside the screen."""
+    incident = service.report(
+        600, body={"title": "Replica lag", "severity": "high", "labels": {"a": "b" * 90}}
+    )
+    service.act(service.report(600), "ack")
+    service.act(service.report(600), "resolve")
+    requests.post(f"{service.base}/api/incidents", data="{broken", timeout=15)
+    context = browser.new_context(viewport=SIZES[size], color_scheme=scheme)  # type: ignore[arg-type]
+    page = context.new_page()
+    log_in(page, service)
+    page.keyboard.press("?")
+    check(page)
+    for path in (
+        "/",
+        f"/incidents/{incident['id']}",
+        "/?q=lag&state=pending",
+        "/rejected",
+        "/?q=nothing",
+        "/api/docs",
+    ):
+        page.goto(f"{service.base}{path}")
+        check(page)
+    context.clear_cookies()
+    page.goto(f"{service.base}/login")
+    check(page)
+    context.close()
+
+
+def check(page: Page) -> None:
+    found = Axe().run(page).response["violations"]
+    serious = [one for one in found if one["impact"] in ("serious", "critical")]
+    told = [(one["id"], one["help"], [node["html"] for node in one["nodes"]]) for one in serious]
+    assert told == [], page.url
+    wide, screen = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+    assert wide <= screen, page.url
+
+
+def test_what_a_proxy_says_is_believed_only_if_we_trust_it(own: Callable[..., Stack]) -> None:
+    stack = own(config={"trusted_proxies": "127.0.0.1"})
+    over_tls = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.9"}
+    answer = requests.get(f"{stack.base}/login", headers=over_tls, timeout=15)
+    assert answer.headers["Set-Cookie"].startswith("__Host-versus=")
+
+
+def test_what_a_stranger_says_of_a_proxy_is_not_believed(service: Stack) -> None:
+    over_tls = {"X-Forwarded-Proto": "https", "X-Forwarded-Ssl": "on", "X-Forwarded-Protocol": "ssl"}
+    answer = requests.get(f"{service.base}/login", headers=over_tls, timeout=15)
+    assert answer.headers["Set-Cookie"].startswith("versus=")
+    assert "Secure" not in answer.headers["Set-Cookie"]
+    large = requests.get(f"{service.base}/login", headers={"Cookie": "versus=" + "x" * 20_000}, timeout=15)
+    assert large.status_code in (400, 431)
+    assert requests.get(f"{service.base}/healthz", timeout=15).status_code == 200
