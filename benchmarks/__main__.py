@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from benchmarks.channels import answers
+from benchmarks.dashboard import dashboard
 from benchmarks.growth import growth
 from benchmarks.intake import latency, throughput
 from benchmarks.pages import lateness, start
@@ -30,6 +31,7 @@ SECTIONS: dict[str, Callable[[], Iterable[Row]]] = {
     "throughput": throughput,
     "growth": growth,
     "retention": retention,
+    "dashboard": dashboard,
 }
 BY_HAND: dict[str, Callable[[], Iterable[Row]]] = {"storm120": storm120}
 

@@ -24,6 +24,8 @@ from local.processes import ROOT, Process, with_our_programs
 
 BARE = ["gunicorn", "-c", "python:app.web.server", "benchmarks.bare:create_app()"]
 
+SECRET = "benchmark-gateway-secret"
+
 STARTED_WITHIN = 30.0
 POLL = 0.02
 IDLE_SECONDS = 5.0
@@ -84,9 +86,21 @@ class Service:
         port = free_port()
         (folder / "config.yaml").write_text(yaml.safe_dump(self._config(port)))
         self._environ = {"PATH": os.environ["PATH"], "VERSUS_CONFIG": str(folder / "config.yaml")}
-        self._start("web", {**self._environ, "PORT": str(port)})
+        self.web = self._start("web", {**self._environ, "PORT": str(port)})
         self._wait_for(port)
         self.client = Client(port)
+
+    @property
+    def redis_url(self) -> str:
+        """Where the server answers."""
+        return self._redis.url
+
+    @property
+    def redis_pid(self) -> int:
+        """The process of the server."""
+        if self._redis.process is None:
+            raise RuntimeError("the server does not run")
+        return self._redis.process.pid
 
     def start_worker(self) -> Process:
         """A new worker; returns at once."""
@@ -135,7 +149,7 @@ class Service:
         return {
             "host": "127.0.0.1",
             "public_host": f"http://127.0.0.1:{port}",
-            "gateway_secret": "benchmark-gateway-secret",
+            "gateway_secret": SECRET,
             "oncall": oncall,
             "alert": {"channels": [{"name": f"c{n}", "url": url} for n, url in enumerate(self._channels)]},
             "redis": {"host": "127.0.0.1", "port": self._redis.port},

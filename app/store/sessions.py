@@ -9,6 +9,8 @@ LOGINS = PREFIX + "logins:"
 
 IDLE_SECONDS = 12 * 3600
 """A login ends when it was not used for so long."""
+WRITTEN_AFTER = 60
+"""Seconds of use that may be missing from what is written down."""
 ATTEMPTS = 10
 """To log in, from one address within a minute."""
 
@@ -36,7 +38,11 @@ class Sessions:
 
     def lives(self, session_id: str) -> bool:
         """Whether it was begun, not ended, and used within `IDLE_SECONDS`; this is a use."""
-        return bool(self._connection.call("EXPIRE", SESSION + session_id, IDLE_SECONDS))
+        left = int(self._connection.call("TTL", SESSION + session_id))
+        # Open pages ask many times a minute, and each prolongation would be written to Redis's file.
+        if 0 <= left < IDLE_SECONDS - WRITTEN_AFTER:
+            return bool(self._connection.call("EXPIRE", SESSION + session_id, IDLE_SECONDS))
+        return left >= 0
 
     def end(self, session_id: str) -> None:
         """It is no login any more, whoever still has its cookie."""

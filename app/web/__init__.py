@@ -33,13 +33,13 @@ from app.web import (
     slack,
 )
 from app.web.body import BadBody, TooLarge
-from app.web.dashboard import NotLoggedIn
 from app.web.guard import IntakeUnauthorized, Unauthorized
 from app.web.incidents import Intake, Truncated
 from app.web.pages import page, wants_page
 from app.web.proxies import Proxies
 from app.web.query import BadParameter
 from app.web.room import NoRoom
+from app.web.session import NotLoggedIn
 from config import UnknownAlertSource, load_config
 
 RETRY_AFTER_SECONDS = 5
@@ -55,6 +55,7 @@ STATUS: dict[type[Exception], int] = {
     UnknownChannel: 400,
     NotReady: 400,
     IntakeUnauthorized: 401,
+    NotLoggedIn: 401,
     Unauthorized: 401,
     BadSignature: 401,
     Unknown: 404,

@@ -1,16 +1,20 @@
-"""How much of a web process people may take: when Redis hangs, most threads are still there for webhooks."""
+"""How much of a web process people may take: when Redis hangs, its threads are still there for webhooks."""
 
 from __future__ import annotations
 
 import threading
 from contextlib import ExitStack
 
-from flask import Blueprint, g
+from flask import Blueprint, g, request
 
 from app.gateway import Gateway
 
-PLACES = 6
-"""Of a process's 16 threads (`app/web/server.py`), for all pages of people together."""
+PAGES = 6
+"""Pages of people that may be in the making at a time, of a process's threads (`app/web/server.py`)."""
+OPEN = 48
+"""Open pages that may wait for news at a time."""
+HOLD = 4.0
+"""Seconds after which a page that waits for news is told that there is none."""
 PATIENCE = 1.0
 """Seconds that a page waits for Redis."""
 
@@ -19,23 +23,25 @@ class NoRoom(Exception):
     """As many pages as may be are being made at this moment."""
 
 
-_places = threading.BoundedSemaphore(PLACES)
+_pages = threading.BoundedSemaphore(PAGES)
+_open = threading.BoundedSemaphore(OPEN)
 
 
 def in_room(blueprint: Blueprint, gateway: Gateway) -> None:
-    """Let no more than `PLACES` requests of these blueprints be under way, none of them for long.
+    """Let no more requests of these blueprints be under way than have room; none waits for Redis for long.
 
-    What finds no place is refused at once: open dashboards ask again by themselves, and a webhook that waits
-    behind them would be a page that is late.
+    An open page that finds no room to wait is answered at once. What finds no room at all is refused: a
+    webhook that waits behind it would be a page that is late.
     """
 
     @blueprint.before_request
     def enter() -> None:
-        if not _places.acquire(blocking=False):
+        g.may_wait = request.headers.get("X-Live") == "wait" and _open.acquire(blocking=False)
+        if not g.may_wait and not _pages.acquire(blocking=False):
             raise NoRoom("Too many pages are being asked for at once: try again in a moment.")
         g.place = ExitStack()
-        g.place.callback(_places.release)
-        g.place.enter_context(gateway.store.patience(PATIENCE))
+        g.place.callback((_open if g.may_wait else _pages).release)
+        g.place.enter_context(gateway.store.patience(PATIENCE + (HOLD if g.may_wait else 0)))
 
     @blueprint.teardown_request
     def leave(_: BaseException | None) -> None:

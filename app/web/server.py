@@ -19,6 +19,7 @@ from gunicorn.workers.base import Worker
 from app import telemetry
 from app.checks import tell_until_redis_answers
 from app.store import Store
+from app.web.room import OPEN, PAGES
 from config import ConfigError, load_config
 
 try:
@@ -48,7 +49,8 @@ worker_class = "gthread"
 # Whom to believe is decided in one place, `app/web/proxies.py`.
 forwarded_allow_ips = ""
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
-threads = 16
+# Those of people, which wait most of the time, besides those of senders and programs.
+threads = 16 + PAGES + OPEN
 # Senders hold connections open; a restart must not cut off a request that waits for Redis or the provider.
 keepalive = 30
 timeout = 60

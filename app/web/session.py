@@ -29,6 +29,10 @@ CSRF_HEADER = "X-CSRF-Token"
 OWN_SITES = ("same-origin", "none")
 
 
+class NotLoggedIn(Exception):
+    """Nobody is logged in; who looks for a page is led to the login."""
+
+
 class Cookies(SecureCookieSessionInterface):
     """The cookie of a login: out of reach of scripts and other sites, and behind TLS sent over TLS alone."""
 
@@ -81,6 +85,14 @@ def person(gateway: Gateway) -> str | None:
     if isinstance(session_id, str) and isinstance(name, str) and gateway.store.sessions.lives(session_id):
         return name
     return None
+
+
+def need(gateway: Gateway) -> str:
+    """Who is logged in. Raises `NotLoggedIn` and `Unavailable`."""
+    name = person(gateway)
+    if name is None:
+        raise NotLoggedIn("Log in first: the dashboard needs the gateway secret.")
+    return name
 
 
 def csrf_token() -> str:

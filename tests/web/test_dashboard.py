@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import threading
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -13,9 +15,9 @@ from app import actions
 from app.deliver import deliver
 from app.gateway import Gateway
 from app.providers import Budget, Outcome
-from app.web import create_app, dashboard
-from app.web.room import PLACES, _places
+from app.web import create_app, live, room
 from tests.fakes import GATEWAY_SECRET, Clock, RecordingProvider
+from tests.stories.stack import wait_until
 from tests.web.conftest import Report, csrf_of
 
 
@@ -231,8 +233,8 @@ def at_another_process(person: FlaskClient, gateway: Gateway) -> FlaskClient:
     return other
 
 
-def look(person: FlaskClient, path: str = "/", tag: str = "") -> Any:
-    return person.get(path, headers={"X-Live": "now", "If-None-Match": tag})
+def look(person: FlaskClient, tag: str = "", how: str = "now") -> Any:
+    return person.get("/", headers={"X-Live": how, "If-None-Match": tag})
 
 
 def test_an_open_page_gets_what_changed_and_nothing_when_nothing_did(
@@ -251,16 +253,52 @@ def test_an_open_page_gets_what_changed_and_nothing_when_nothing_did(
     assert look(person, tag=news.headers["ETag"]).status_code == 304
 
 
-def test_however_many_look_what_is_stored_is_read_four_times_a_second(
-    person: FlaskClient, report: Report, monkeypatch: pytest.MonkeyPatch
+def test_a_page_that_waits_has_news_as_soon_as_there_is_some(
+    person: FlaskClient, gateway: Gateway, report: Report
 ) -> None:
     tag = person.get("/").headers["ETag"]
-    report()
-    news = {"X-Live": "1", "If-None-Match": tag}
-    monkeypatch.setattr(dashboard, "LOOK_KEPT", 3600.0)
-    assert person.get("/", headers=news).status_code == 304
-    monkeypatch.setattr(dashboard, "LOOK_KEPT", 0.0)
-    assert person.get("/", headers=news).status_code == 200
+    waits = at_another_process(person, gateway)
+    answers: list[Any] = []
+    asking = {"X-Live": "wait", "If-None-Match": tag}
+    threads = [threading.Thread(target=lambda: answers.append(waits.get("/", headers=asking))) for _ in "ab"]
+    for thread in threads:
+        thread.start()
+    report(title="Disk full")
+    for thread in threads:
+        thread.join()
+    assert [titles(answer.text) for answer in answers] == [["Disk full"]] * 2
+
+
+def test_a_page_that_waits_in_vain_is_told_so(person: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "HOLD", 0.6)
+    tag = person.get("/").headers["ETag"]
+    answer = person.get("/", headers={"X-Live": "wait", "If-None-Match": tag})
+    assert (answer.status_code, answer.text, answer.headers["ETag"]) == (304, "", tag)
+
+
+def test_who_logs_out_while_a_page_of_theirs_waits_gets_no_news_there(
+    person: FlaskClient, gateway: Gateway, report: Report
+) -> None:
+    page = person.get("/")
+    waits = at_another_process(person, gateway)
+    answers: list[Any] = []
+    asking = {"X-Live": "wait", "If-None-Match": page.headers["ETag"]}
+    thread = threading.Thread(target=lambda: answers.append(waits.get("/", headers=asking)))
+    thread.start()
+    person.post("/logout", data={"csrf": csrf_of(page.text)})
+    report(title="Disk full")
+    thread.join()
+    assert answers[0].status_code == 401
+    assert "Disk full" not in answers[0].text
+
+
+def test_a_watch_that_nobody_needs_ends(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "HOLD", 0.1)
+    monkeypatch.setattr(live, "LOOK_EVERY", 0.05)
+    watch = live.Watch(gateway)
+    for _ in range(2):
+        assert watch.wait("") == watch.look()
+        wait_until(lambda: not watch._watches, "it ended")
 
 
 def test_what_changes_holds_nothing_of_who_looks(person: FlaskClient, report: Report) -> None:
@@ -297,21 +335,25 @@ def test_without_redis_the_page_says_so(person: FlaskClient, without_redis: Gate
 
 
 def test_pages_leave_room_for_webhooks(person: FlaskClient, report: Report) -> None:
-    for _ in range(PLACES):
-        assert _places.acquire(blocking=False)
-    try:
-        assert person.get("/").status_code == 503
-        assert report()["state"] == "pending"
-    finally:
-        for _ in range(PLACES):
-            _places.release()
+    tag = person.get("/").headers["ETag"]
+    with ExitStack() as taken:
+        for places, number in ((room._pages, room.PAGES), (room._open, room.OPEN)):
+            for _ in range(number - 1):
+                assert places.acquire(blocking=False)
+                taken.callback(places.release)
+        with room._open, room._pages:
+            assert person.get("/").status_code == 503
+            assert report()["state"] == "pending"
+        # There is no room to wait, but some to be answered at once.
+        with room._open:
+            assert look(person, tag=tag, how="wait").status_code == 200
     assert person.get("/").status_code == 200
 
 
 def test_each_place_is_given_back(person: FlaskClient) -> None:
     paths = ["/", "/incidents/none", "/?state=asleep", "/login"]
-    statuses = [person.get(path).status_code for path in paths * PLACES]
-    assert statuses == [200, 404, 400, 200] * PLACES
+    statuses = [person.get(path).status_code for path in paths * room.PAGES]
+    assert statuses == [200, 404, 400, 200] * room.PAGES
 
 
 # -- everywhere ---------------------------------------------------------------------------------------------

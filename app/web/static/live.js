@@ -2,41 +2,52 @@
 // Without it every page can be read and every button works.
 "use strict";
 
-const LOOK_MS = 600; // between two looks; the server looks no more than four times a second itself
-const LOOK_UNSEEN_MS = 10_000; // while nobody looks at this tab
-const STALE_MS = 5_000; // without an answer, after which people are told that what they see is old
+const PAUSE_MS = 500; // between news and the next question, however much happens
+const STALE_MS = 9_000; // without an answer, after which people are told that what they see is old
 
 const live = document.getElementById("live");
 const token = document.body.dataset.csrf;
 let tag = document.body.dataset.tag;
 let ahead = 0; // of the server's clock before ours, ms
 let answered = Date.now();
-let timer = 0;
+let question = new AbortController();
 
 // -- news ------------------------------------------------------------------------------------------------
 
-// `how`: "now" for what is stored at this moment, "1" for what is at most a quarter of a second old.
-async function look(how = "1") {
-  clearTimeout(timer);
+// The server answers when there is news, or after some seconds without.
+async function watch() {
+  for (;;) {
+    await ask("wait");
+    await new Promise((done) => setTimeout(done, PAUSE_MS));
+  }
+}
+
+// `how`: "wait" for news, or "now" for what is stored at this moment.
+async function ask(how) {
+  question.abort();
+  const own = (question = new AbortController());
+  const late = setTimeout(() => own.abort(), STALE_MS);
   try {
     const answer = await fetch(location.href, {
       headers: { "X-Live": how, "If-None-Match": tag },
       cache: "no-store",
-      signal: AbortSignal.timeout(STALE_MS),
+      signal: own.signal,
     });
-    if (answer.status === 401) return void location.reload();
+    if (answer.status === 401) return location.reload();
     if (answer.ok) {
+      const html = await answer.text();
       tag = answer.headers.get("ETag");
-      show(await answer.text());
+      show(html);
     }
     if (answer.ok || answer.status === 304) {
       ahead = Number(answer.headers.get("X-Now")) - Date.now();
       answered = Date.now();
     }
   } catch {
-    // It is told by `tick`, and the next look may go better.
+    // `tick` tells of it, and the next question may go better.
+  } finally {
+    clearTimeout(late);
   }
-  timer = setTimeout(look, document.hidden ? LOOK_UNSEEN_MS : LOOK_MS);
 }
 
 function show(html) {
@@ -89,7 +100,7 @@ function tick() {
     ago.textContent = ` (${since((now - Date.parse(time.dateTime)) / 1000)})`;
   }
   const silent = Date.now() - answered;
-  const old = silent > STALE_MS && !document.hidden;
+  const old = silent > STALE_MS;
   const stale = document.getElementById("stale");
   if (old) stale.textContent = `No answer for ${since(silent / 1000, "")}: what you see may be old. Trying again …`;
   if (stale.hidden === old) stale.hidden = !old;
@@ -131,7 +142,7 @@ async function act(button) {
   }
   button.disabled = false;
   tell(words);
-  look("now");
+  ask("now");
 }
 
 function tell(words) {
@@ -141,7 +152,7 @@ function tell(words) {
 }
 
 // A key is pressed by accident more easily than a button, so what can't be taken back asks first.
-function ask(button) {
+function confirmFirst(button) {
   const sure = document.getElementById("sure");
   const title = button.closest("[data-id]").dataset.title;
   document.getElementById("sure-title").textContent = `${button.textContent}: ${title}?`;
@@ -175,7 +186,7 @@ document.addEventListener("keydown", (event) => {
     const button = current?.querySelector(`[data-action=${BUTTONS[event.key]}]`);
     if (!button) return tell(current ? "That can't be done to this incident." : "Choose an incident with j and k first.");
     if (event.key === "a") act(button);
-    else ask(button);
+    else confirmFirst(button);
   } else return;
   event.preventDefault();
 });
@@ -190,7 +201,7 @@ function move(current, step) {
 
 // --------------------------------------------------------------------------------------------------------
 
-document.addEventListener("visibilitychange", () => document.hidden || look());
 summarise();
+tick();
 setInterval(tick, 250);
-look();
+watch();
