@@ -231,7 +231,7 @@ def main() -> int:
             right = demo.run()
             if os.environ.get("DEMO_EXIT", "") not in ("", "0"):
                 return 0 if right else 1
-            teller.say(f"It goes on running at {demo.base} (gateway secret: {SECRET}). Ctrl-C ends it.")
+            teller.say(f"The dashboard: {demo.base} (any name, gateway secret: {SECRET}). Ctrl-C ends it.")
             teller.say(
                 f"Try: curl -d '{{\"title\": \"Hello\"}}' '{demo.base}/api/incidents?oncall_wait_minutes=0.2'"
             )
