@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import product
 
 from flask import Blueprint, Response
 from prometheus_client import CollectorRegistry, generate_latest
@@ -24,6 +25,9 @@ from app.store.counters import BUCKETS
 from app.telemetry import log
 
 PATIENCE = 2.0
+
+OUTCOMES = ("delivered", "failed", "gave_up")
+TOLD = ("told", "failed")
 
 Labelled = Mapping[tuple[str, ...], int]
 
@@ -57,12 +61,21 @@ class _Collector:
             yield GaugeMetricFamily("versus_redis_up", "Whether Redis answers.", 0)
             return
         yield GaugeMetricFamily("versus_redis_up", "Whether Redis answers.", 1)
-        yield from _counted(gauges)
+        config = self._gateway.config
+        sources = config.oncall.incident_io.alert_sources
+        yield from _counted(gauges, list(sources), [channel.name for channel in config.channels])
         yield from _standing(gauges, now)
 
 
-def _counted(gauges: Gauges) -> Iterable[Metric]:
+def _counted(gauges: Gauges, alert_sources: Sequence[str], channels: Sequence[str]) -> Iterable[Metric]:
+    """`alert_sources` and `channels`: by name, all that are configured.
+
+    What has not happened yet is told as 0: Prometheus sees no growth in a series that begins with 1, and
+    nobody would hear of the first page that failed.
+    """
     counters = gauges.counters
+    pages: Labelled = dict.fromkeys(product(OUTCOMES, alert_sources), 0)
+    told: Labelled = dict.fromkeys(product(channels, TOLD), 0)
     by_source = ["source"]
     yield _counter("versus_incidents_created", "New incidents.", by_source, counters.created)
     yield _counter(
@@ -72,7 +85,7 @@ def _counted(gauges: Gauges) -> Iterable[Metric]:
         "versus_pages",
         "Pages that were delivered, failed (somebody has to mend the configuration), or were given up.",
         ["outcome", "alert_source"],
-        counters.pages,
+        {**pages, **counters.pages},
     )
     yield _counter("versus_page_attempts", "Attempts to page.", ["alert_source"], counters.attempts)
     yield _counter(
@@ -81,7 +94,9 @@ def _counted(gauges: Gauges) -> Iterable[Metric]:
         ["reason", "alert_source"],
         counters.retries,
     )
-    yield _counter("versus_channel_deliveries", "Notices to channels.", ["channel", "outcome"], counters.told)
+    yield _counter(
+        "versus_channel_deliveries", "Notices to channels.", ["channel", "outcome"], {**told, **counters.told}
+    )
     buckets = [(_bound(bound), float(counters.late.get(bound, 0))) for bound in (*BUCKETS, math.inf)]
     yield HistogramMetricFamily(
         "versus_page_lateness_seconds",

@@ -59,6 +59,8 @@ def test_before_anything_happened_everything_is_zero_or_absent(number: Numbers) 
     assert number("versus_pending") == number("versus_overdue") == number("versus_workers") == 0
     assert number("versus_oldest_overdue_seconds") == 0
     assert number("versus_seconds_since_last_page") is None
+    # Prometheus sees no growth from nothing to 1.
+    assert number("versus_pages_total", outcome="failed", alert_source="infra") == 0
     assert number("versus_page_lateness_seconds_count") == 0
 
 
