@@ -119,7 +119,8 @@ def create_app(gateway: Gateway | None = None) -> Flask:
         app.register_blueprint(login.blueprint(gateway, secret))
         app.register_blueprint(dashboard.blueprint(gateway, intake))
         app.register_blueprint(admin.blueprint(gateway, intake, secret))
-    app.wsgi_app = Proxies(app.wsgi_app, gateway.config.trusted_proxies)  # type: ignore[method-assign]
+    if trusted := gateway.config.trusted_proxies:
+        app.wsgi_app = Proxies(app.wsgi_app, trusted)  # type: ignore[method-assign]
     _answer_errors(app, gateway)
     return app
 
@@ -130,9 +131,10 @@ def _answer_errors(app: Flask, gateway: Gateway) -> None:
         status, sentence = _described(error)
         if status < 500 and request.blueprint == "intake":
             incidents.keep_rejected(gateway, error, status, sentence)
-        if isinstance(error, NotLoggedIn) and request.method == "GET" and "X-Live" not in request.headers:
+        from_a_script = "X-Live" in request.headers
+        if isinstance(error, NotLoggedIn) and request.method == "GET" and not from_a_script:
             return redirect(f"/login?{urlencode({'next': request.full_path.rstrip('?')})}", 303)
-        if request.blueprint in PAGES and wants_page():
+        if request.blueprint in PAGES and wants_page() and not from_a_script:
             of_link = request.blueprint == "acknowledge"
             heading = (LINK_HEADINGS if of_link else HEADINGS).get(status, "Try again in a moment")
             response = page("message.html", status, heading=heading, sentence=sentence, of_link=of_link)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from app.gateway import Gateway
 from app.health import WORKER_SEEN_WITHIN, standing
-from app.store import Budget, Gauges, Unavailable
+from app.store import Budget, Gauges
 
 HEARTBEAT_LATE = timedelta(seconds=90)
 """Three heartbeats."""
@@ -39,12 +39,9 @@ class Standing:
 
 
 def stand(gateway: Gateway) -> Standing:
-    """How the whole is now; without Redis, that is all there is to say."""
-    try:
-        gauges = standing(gateway)
-        now = gateway.clock()
-    except Unavailable as error:
-        return Standing((Light("Redis", str(error), well=False),), {})
+    """How the whole is now. Raises `Unavailable`."""
+    gauges = standing(gateway)
+    now = gateway.clock()
     counts: dict[str, int] = {}
     for (_, state), count in gauges.counters.current.items():
         counts[state] = counts.get(state, 0) + count

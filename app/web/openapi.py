@@ -20,6 +20,7 @@ Json = dict[str, Any]
 ERRORS = {
     400: "Something in it is wrong; the sentence says what, and what would be right.",
     401: "The secret, the signature or the login is missing or wrong.",
+    403: "Who is logged in to the dashboard must send the token of its pages as `X-CSRF-Token`.",
     404: "There is no such thing, or no more.",
     409: "That can't be done in the state that it is in.",
     410: "The link is older than seven days.",
@@ -34,7 +35,7 @@ ID: Json = {
     "schema": {"type": "string"},
     "description": "ID of the incident.",
 }
-SECRET: list[Json] = [{"gatewaySecret": []}]
+SECRET: list[Json] = [{"gatewaySecret": []}, {"dashboardLogin": []}]
 
 
 def blueprint() -> Blueprint:
@@ -67,6 +68,7 @@ def document_of(app: Flask) -> Json:
             "schemas": SCHEMAS,
             "securitySchemes": {
                 "gatewaySecret": {"type": "apiKey", "in": "header", "name": "X-Gateway-Secret"},
+                "dashboardLogin": {"type": "apiKey", "in": "cookie", "name": "versus"},
                 "intakeSecret": {"type": "http", "scheme": "bearer"},
             },
         },
@@ -133,7 +135,7 @@ def _act(name: str, summary: str, errors: tuple[int, ...]) -> Json:
         "post": _operation(
             name,
             summary,
-            errors=(401, 404, *errors),
+            errors=(401, 403, 404, *errors),
             answers={"200": json_of(ref("Acted"), "It is done, or was before.")},
             parameters=[ID],
             security=SECRET,
@@ -212,7 +214,7 @@ PATHS: Json = {
         "post": _operation(
             "replay",
             "A rejected body once more, as if it had been sent now",
-            errors=(400, 401, 404, 409, 413),
+            errors=(400, 401, 403, 404, 409, 413),
             answers=TAKEN,
             parameters=[{**ID, "name": "entry_id", "description": "ID of the rejected body."}],
             security=SECRET,

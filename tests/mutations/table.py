@@ -11,6 +11,10 @@ GATEWAY = "app/gateway.py"
 HEALTH = "app/health.py"
 TELL = "app/tell.py"
 NOTICES = "app/store/notices.py"
+SESSION = "app/web/session.py"
+LOGIN = "app/web/login.py"
+ROOM = "app/web/room.py"
+PROXIES = "app/web/proxies.py"
 SWEEP = "tasks/sweep.py"
 AGENDA = "app/store/agenda.py"
 SCRIPTS = "app/store/scripts.py"
@@ -25,6 +29,8 @@ OF_INCIDENT_IO = ("tests/providers/test_incident_io.py",)
 OF_DELIVER = ("tests/test_deliver.py",)
 OF_RECEIVE = ("tests/test_receive.py",)
 OF_TELL = ("tests/test_tell.py",)
+OF_LOGIN = ("tests/web/test_login.py",)
+OF_SECURITY = ("tests/web/test_security.py",)
 OF_SWEEP = ("tests/tasks/test_sweep.py",)
 OF_AGENDA = ("tests/store/test_agenda.py",)
 OF_STORE = ("tests/store/test_incidents.py",)
@@ -472,6 +478,71 @@ MUTATIONS: tuple[Mutation, ...] = (
         "again_at, anew=done)",
         "again_at)",
         OF_TELL,
+    ),
+    # -- the dashboard -----------------------------------------------------------------------------------
+    Mutation(
+        "no_csrf_token",
+        "Another site's page can act in the name of who is logged in.",
+        SESSION,
+        "        not held\n        or not hmac",
+        "        False\n        and not hmac",
+        OF_SECURITY,
+    ),
+    Mutation(
+        "another_site_with_the_token",
+        "A browser's word that another site asks is not heard.",
+        SESSION,
+        'OWN_SITES = ("same-origin", "none")',
+        'OWN_SITES = ("same-origin", "none", "same-site", "cross-site")',
+        OF_SECURITY,
+    ),
+    Mutation(
+        "cookie_without_redis",
+        "A cookie is a login even after logging out.",
+        SESSION,
+        " and gateway.store.sessions.lives(session_id):",
+        ":",
+        OF_LOGIN,
+    ),
+    Mutation(
+        "session_fixed_before_login",
+        "The token of before the login is good after it.",
+        SESSION,
+        "id=session_id, name=name, csrf=secrets.token_urlsafe(24))",
+        'id=session_id, name=name, csrf=request.form["csrf"])',
+        OF_LOGIN,
+    ),
+    Mutation(
+        "attempts_without_end",
+        "An address may try the gateway secret as often as it likes.",
+        "app/store/sessions.py",
+        "[60])) <= ATTEMPTS",
+        "[60])) >= 0",
+        OF_LOGIN,
+    ),
+    Mutation(
+        "login_leads_elsewhere",
+        "A login leads to another site.",
+        LOGIN,
+        ' and not path.startswith("//")',
+        "",
+        OF_LOGIN,
+    ),
+    Mutation(
+        "every_proxy_is_believed",
+        "Whoever sends X-Forwarded-For is where it says.",
+        PROXIES,
+        "        if self._is_ours(peer):",
+        "        if True:",
+        ("tests/web/test_proxies.py",),
+    ),
+    Mutation(
+        "no_room_for_webhooks",
+        "Open dashboards take every thread.",
+        ROOM,
+        "_pages = threading.BoundedSemaphore(PAGES)",
+        "_pages = threading.Semaphore(10**6)",
+        ("tests/web/test_dashboard.py",),
     ),
     # -- time --------------------------------------------------------------------------------------------
     Mutation(

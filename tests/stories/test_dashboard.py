@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import socket
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
+import redis
 import requests
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from tests.fakes import GATEWAY_SECRET
-from tests.stories.stack import Stack, wait_until
+from tests.stories.stack import Stack, on_disk, wait_until
 
 # News is there within a second; a busy machine that runs the tests gets more.
 SOON = 15_000
@@ -164,6 +169,44 @@ def test_a_page_that_gets_no_answer_says_that_it_is_old(page: Page, own: Callabl
     expect(page.get_by_role("alert")).to_have_count(0, timeout=SOON)
     stack.act(incident, "ack")
     expect(row(page, incident)).to_contain_text("by admin API", timeout=SOON)
+
+
+def test_a_page_says_why_there_is_no_news(page: Page, own: Callable[..., Stack]) -> None:
+    stack = own()
+    log_in(page, stack)
+    on_disk(redis.Redis.from_url(stack.redis.url))
+    stack.redis.kill()
+    expect(page.get_by_role("alert")).to_contain_text("Redis can't be reached", timeout=2 * SOON)
+    stack.redis.start()
+    expect(page.get_by_role("alert")).to_have_count(0, timeout=2 * SOON)
+    expect(page.get_by_role("button", name="Log out")).to_be_visible()
+
+
+def test_any_number_of_open_pages_takes_no_thread_from_webhooks(own: Callable[..., Stack]) -> None:
+    stack = own()
+    port = int(stack.base.rsplit(":", 1)[1])
+    session = requests.Session()
+    form = session.get(f"{stack.base}/login", timeout=15).text
+    token = re.search(r'name="csrf" value="([^"]+)"', form)
+    assert token
+    fields = {"csrf": token[1], "name": "Dana", "secret": GATEWAY_SECRET}
+    tag = session.post(f"{stack.base}/login", fields, timeout=15).headers["ETag"]
+    head = f"GET / HTTP/1.1\r\nHost: x\r\nCookie: versus={session.cookies['versus']}\r\n"
+    ask = f"{head}X-Live: wait\r\nIf-None-Match: {tag}\r\n\r\n".encode()
+    with ExitStack() as crowd:
+        pages = [crowd.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(300)]
+        # Redis hangs, so whoever needs it waits as long as may be.
+        assert stack.redis.process
+        os.kill(stack.redis.process.pid, signal.SIGSTOP)
+        try:
+            for one in pages:
+                one.sendall(ask)
+            # All of them ask at once, and again and again; and a webhook comes in between.
+            answer = stack.post({"title": "Disk full"})
+        finally:
+            os.kill(stack.redis.process.pid, signal.SIGCONT)
+    assert answer.status_code == 202, answer.text
+    wait_until(lambda: stack.simulator.events(), "it was paged")
 
 
 def test_what_a_sender_writes_runs_nowhere(page: Page, service: Stack, errors: list[str]) -> None:

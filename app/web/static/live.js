@@ -3,6 +3,7 @@
 "use strict";
 
 const PAUSE_MS = 500; // between news and the next question, however much happens
+const UNSEEN_MS = 5_000; // the same while nobody sees this tab: a browser has few connections for all of them
 const STALE_MS = 9_000; // without an answer, after which people are told that what they see is old
 
 const live = document.getElementById("live");
@@ -10,6 +11,7 @@ const token = document.body.dataset.csrf;
 let tag = document.body.dataset.tag;
 let ahead = 0; // of the server's clock before ours, ms
 let answered = Date.now();
+let trouble = ""; // what the last answer complained of
 let question = new AbortController();
 
 // -- news ------------------------------------------------------------------------------------------------
@@ -17,8 +19,11 @@ let question = new AbortController();
 // The server answers when there is news, or after some seconds without.
 async function watch() {
   for (;;) {
-    await ask("wait");
-    await new Promise((done) => setTimeout(done, PAUSE_MS));
+    await ask(document.hidden ? "now" : "wait");
+    await new Promise((done) => {
+      setTimeout(done, document.hidden ? UNSEEN_MS : PAUSE_MS);
+      document.addEventListener("visibilitychange", done, { once: true });
+    });
   }
 }
 
@@ -42,6 +47,9 @@ async function ask(how) {
     if (answer.ok || answer.status === 304) {
       ahead = Number(answer.headers.get("X-Now")) - Date.now();
       answered = Date.now();
+      trouble = "";
+    } else {
+      trouble = (await answer.json()).error;
     }
   } catch {
     // `tick` tells of it, and the next question may go better.
@@ -102,7 +110,7 @@ function tick() {
   const silent = Date.now() - answered;
   const old = silent > STALE_MS;
   const stale = document.getElementById("stale");
-  if (old) stale.textContent = `No answer for ${since(silent / 1000, "")}: what you see may be old. Trying again …`;
+  if (old) stale.textContent = `No news for ${since(silent / 1000, "")}: what you see may be old. ${trouble}`;
   if (stale.hidden === old) stale.hidden = !old;
 }
 
