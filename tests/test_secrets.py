@@ -504,9 +504,11 @@ def test_a_running_service_tells_nothing(stack: Stack, locked: EmbeddedRedis) ->
     ]
     bad = f"X-Versus-Token {INTAKE_SECRET}"
     answers += [say(stack, f"GET /?token={one} HTTP/9.9", bad) for one in (INTAKE_SECRET, OLD_TOKEN)]
-    # A path that does not begin with what a proxy says of it: gunicorn refuses it, before any code of ours.
-    answers += [say(stack, f"GET /?token={OLD_TOKEN} HTTP/1.1", "Host: x", "SCRIPT_NAME: /elsewhere")]
-    assert "500" in answers[-1]
+    # What a proxy says of the path is not believed; who is not logged in is led to the login.
+    for one in (INTAKE_SECRET, OLD_TOKEN):
+        asked = f"GET /?q=disk&token={one} HTTP/1.1"
+        answers += [say(stack, asked, "Host: x", "SCRIPT_NAME: /elsewhere", "Connection: close")]
+        assert "Location: /login?next=%2F%3Fq%3Ddisk" in answers[-1]
     lines = command_lines(stack)
     assert len(lines) >= 4
     kept = kept_in(opened(locked))

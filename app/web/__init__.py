@@ -133,7 +133,7 @@ def _answer_errors(app: Flask, gateway: Gateway) -> None:
             incidents.keep_rejected(gateway, error, status, sentence)
         from_a_script = "X-Live" in request.headers
         if isinstance(error, NotLoggedIn) and request.method == "GET" and not from_a_script:
-            return redirect(f"/login?{urlencode({'next': request.full_path.rstrip('?')})}", 303)
+            return redirect(f"/login?{urlencode({'next': _asked_for()})}", 303)
         if request.blueprint in PAGES and wants_page() and not from_a_script:
             of_link = request.blueprint == "acknowledge"
             heading = (LINK_HEADINGS if of_link else HEADINGS).get(status, "Try again in a moment")
@@ -150,6 +150,12 @@ def _answer_errors(app: Flask, gateway: Gateway) -> None:
         if status == 429:
             response.headers["Retry-After"] = "60"
         return response
+
+
+def _asked_for() -> str:
+    """Path and query, without a secret that senders may have in theirs."""
+    query = urlencode([pair for pair in request.args.items(multi=True) if pair[0] != "token"])
+    return f"{request.path}?{query}" if query else request.path
 
 
 def _described(error: Exception) -> tuple[int, str]:
