@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 import requests
 
@@ -28,6 +29,9 @@ TEST_WORDS = "Somebody ran `versus send-test`. There is nothing to do."
 # A request to web that waits for Redis in vain, and then for incident.io, is answered by then.
 ANSWER_SECONDS = 20.0
 POLL_SECONDS = 0.02
+
+Answer = tuple[int, dict[str, Any]]
+"""Status and JSON of what web answered."""
 
 HOPS = {
     "received": "stored in Redis,",
@@ -171,27 +175,39 @@ def post_webhook(
 ) -> requests.Response:
     """Send a webhook to web as a monitoring tool does. Raises `Failed`."""
     secret = config.intake_secret
+    headers = {"X-Versus-Token": secret.get_secret_value()} if secret else {}
+    return _post(url, "/api/incidents", headers, json=body, params=parameters)
+
+
+def send_test(config: Config, url: str, title: str, parameters: dict[str, str]) -> Answer:
+    """Send a webhook that is marked as a test. Raises `Failed`."""
+    body = {"title": title, "description": TEST_WORDS, "severity": "info", "source": "versus send-test"}
+    return _answer(url, post_webhook(config, url, body, parameters))
+
+
+def replay(config: Config, url: str, entry_id: str) -> Answer:
+    """Have web take a rejected body after all. Raises `Failed`."""
+    secret = config.gateway_secret
+    if secret is None:
+        raise Failed("Web takes a rejected body from the admin API alone: set gateway_secret.")
+    headers = {"X-Gateway-Secret": secret.get_secret_value()}
+    return _answer(url, _post(url, f"/api/rejected/{quote(entry_id, safe='')}/replay", headers))
+
+
+def _post(url: str, path: str, headers: dict[str, str], **what: Any) -> requests.Response:
     with requests.Session() as session:
         # Whatever proxy leads out to incident.io, it does not lead back to this host.
         session.trust_env = not url.startswith(("http://localhost", "http://127."))
         try:
             return session.post(
-                f"{url}/api/incidents",
-                json=body,
-                params=parameters,
-                headers={"X-Versus-Token": secret.get_secret_value()} if secret else {},
-                timeout=ANSWER_SECONDS,
-                allow_redirects=False,
+                f"{url}{path}", headers=headers, timeout=ANSWER_SECONDS, allow_redirects=False, **what
             )
         except (requests.RequestException, OSError, ValueError) as error:
             why = type(error).__name__
             raise Failed(f"Web does not answer at {url} ({why}): start it, or give --url.") from error
 
 
-def send_test(config: Config, url: str, title: str, parameters: dict[str, str]) -> tuple[int, dict[str, Any]]:
-    """Send a webhook that is marked as a test; status and JSON of the answer. Raises `Failed`."""
-    body = {"title": title, "description": TEST_WORDS, "severity": "info", "source": "versus send-test"}
-    answer = post_webhook(config, url, body, parameters)
+def _answer(url: str, answer: requests.Response) -> Answer:
     try:
         return answer.status_code, dict(answer.json())
     except (ValueError, TypeError):

@@ -31,10 +31,12 @@ def brief(gateway: Gateway, one: Incident, now: datetime | None) -> dict[str, An
         "acknowledged_at": _time(one.acknowledged_at),
         "acknowledged_by": one.acknowledged_by,
         "escalated_at": _time(one.escalated_at),
+        "failed_at": _time(one.failed_at),
         "resolved_at": _time(one.resolved_at),
         "alert_source": one.alert_source,
         "attempts": one.attempts,
         "last_error": one.last_error,
+        "last_reason": one.last_reason,
         "ack_url": gateway.links.url(one.id, now) if now is not None and one.can_be_acknowledged else None,
         "occurrences": one.occurrences,
     }

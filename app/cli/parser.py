@@ -149,7 +149,14 @@ def _about_trials(commands: _Commands) -> None:
     sent.add_argument("--title", default="[TEST] Nothing is broken", help="of the incident")
     sent.add_argument("--channels", metavar="NAMES", help="channels to tell, separated by commas")
     sent.add_argument("--page", action="store_true", help="page as well, if nobody acknowledges in time")
-    for command in (drill, sent):
+    again = commands.add(
+        "replay",
+        trial.replay_rejected,
+        "have the running web process take a body after all that was refused",
+        "5d41402abc4b2a76b9719d911017c592",
+    )
+    again.add_argument("id", help="as `versus rejected` shows it")
+    for command in (drill, sent, again):
         command.add_argument(
             "--url", metavar="URL", help="of web (default: http://localhost and the configured port)"
         )

@@ -1,4 +1,4 @@
-"""`versus rejected`: webhooks that were refused; `POST /api/rejected/{id}/replay` takes one after all."""
+"""`versus rejected`: webhooks that were refused; `versus replay` has one taken after all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`versus drill`, `send-test` and `preview`: try the way of a page, of a webhook, of a message."""
+"""`versus drill`, `send-test`, `replay` and `preview`: try the way of a page, of a webhook, of a message."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app import preview as previews
 from app import senders
 from app.channels import Message, Summary
 from app.cli.output import teller, write_json
-from app.drill import Drill, Failed, send_test
+from app.drill import Answer, Drill, Failed, replay, send_test
 from app.gateway import Gateway
 from app.store import Unavailable
 
@@ -57,7 +57,17 @@ def test_webhook(gateway: Gateway, arguments: argparse.Namespace) -> int:
     parameters = {"oncall_enable": "true" if arguments.page else "false"}
     if arguments.channels:
         parameters["channels"] = arguments.channels
-    status, answer = send_test(gateway.config, url_of(gateway, arguments), arguments.title, parameters)
+    answer = send_test(gateway.config, url_of(gateway, arguments), arguments.title, parameters)
+    return _told(gateway, arguments, answer)
+
+
+def replay_rejected(gateway: Gateway, arguments: argparse.Namespace) -> int:
+    """Have the running web process take a rejected body after all, and tell what became of it."""
+    return _told(gateway, arguments, replay(gateway.config, url_of(gateway, arguments), arguments.id))
+
+
+def _told(gateway: Gateway, arguments: argparse.Namespace, answered: Answer) -> int:
+    status, answer = answered
     if arguments.json:
         write_json([answer])
     else:

@@ -49,10 +49,12 @@ _BRIEF: Json = {
     "acknowledged_at": NO_TIME,
     "acknowledged_by": _or_null("string"),
     "escalated_at": NO_TIME,
+    "failed_at": {**NO_TIME, "description": "When its page was first refused for good, or given up."},
     "resolved_at": NO_TIME,
     "alert_source": {"type": "string", "description": "Name of the alternate, or `default`."},
     "attempts": {"type": "integer", "minimum": 0},
     "last_error": _or_null("string"),
+    "last_reason": _or_null("string", description="One word for `last_error`, as in log and metrics."),
     "ack_url": _or_null("string", description="The signed link; null when there is nothing to acknowledge."),
     "occurrences": {"type": "integer", "minimum": 1},
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
@@ -148,3 +149,18 @@ def test_its_help_warns_that_it_pages(stack: Stack) -> None:
     status, told = ended(stack.versus("drill", "--wait", "soon"))
     assert (status, "'soon'" in told) == (2, True)
     wait_until(stack.is_ready, "the shared service is well")
+
+
+def test_a_body_that_was_refused_is_taken_after_all(own: Callable[..., Stack]) -> None:
+    stack = own(config={"intake_secret": "test-intake-secret-7a"})
+    assert stack.post({"title": "Disk full"}).status_code == 401
+    listed = stack.versus("rejected", "--json").communicate(timeout=30)[0]
+    entry = json.loads(listed.splitlines()[-1])
+    replayed = stack.versus("replay", entry["id"])
+    said = replayed.communicate(timeout=30)[0]
+    assert (replayed.returncode, "201: Incident created" in said) == (0, True), said
+    [incident_id] = re.findall(r" id: (\S+)", said)
+    assert stack.show({"id": incident_id})["title"] == "Disk full"
+    again = stack.versus("replay", entry["id"])
+    assert "404: There is no rejected body" in again.communicate(timeout=30)[0]
+    assert again.returncode == 1
