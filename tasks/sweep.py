@@ -109,8 +109,15 @@ def _again(*, busy: bool) -> float:
 def send_heartbeat(gateway: Gateway) -> None:
     """Tell the provider's dead man's switch that all is well, if there is one."""
     outcome = gateway.provider.ping(deadline=time.monotonic() + ATTEMPT_SECONDS)
-    if outcome is not None and outcome.verdict != "delivered":
+    if outcome is None:
+        return
+    if outcome.verdict != "delivered":
         log.error("heartbeat_failed", reason=outcome.reason, detail=outcome.detail)
+        return
+    try:
+        gateway.store.agenda.heartbeat_accepted(gateway.clock())
+    except Unavailable as error:
+        log.warning("heartbeat_not_noted", reason=str(error))
 
 
 def forget_old(gateway: Gateway) -> None:

@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from app.store.agenda import DUE, HELD_BACK, LEARNED, REFUSED, SENT, WINDOW_SECONDS, WORKERS, Limit
+from app.store.agenda import (
+    DUE,
+    HELD_BACK,
+    LAST_HEARTBEAT,
+    LEARNED,
+    REFUSED,
+    SENT,
+    WINDOW_SECONDS,
+    WORKERS,
+    Limit,
+)
 from app.store.connection import Command, Connection
 from app.store.counters import COUNTS, LAST_PAGE, Counters, counted
 from app.store.notices import NOTICES, TARGETS
@@ -43,6 +53,8 @@ class Gauges:
     oldest_due: float | None
     """When the oldest of them was due, Unix time, in the past when it is late."""
     workers: int
+    last_heartbeat: float | None
+    """When the provider last accepted the heartbeat, Unix time."""
     rejected: int
     notices: Mapping[str, int]
     """Notices that wait, by target."""
@@ -70,6 +82,7 @@ def read(
         ("ZCOUNT", WORKERS, (now - seen).timestamp(), "+inf"),
         ("ZCARD", REJECTED),
         ("SMEMBERS", TARGETS),
+        ("GET", LAST_HEARTBEAT),
     ]
     general = len(commands)
     for name, (window, _) in sources:
@@ -77,7 +90,9 @@ def read(
         commands.append(("GET", LEARNED + name))
         commands.append(("GET", HELD_BACK + name))
     answers = connection.calls(commands)
-    counts, last, pending, late_now, in_vain, due, refused, workers, rejected, targets = answers[:general]
+    counts, last, pending, late_now, in_vain, due, refused, workers, rejected, targets, beat = answers[
+        :general
+    ]
     firsts = [float(first[1]) for first in (due, refused) if first]
     return Gauges(
         counters=counted(counts, last),
@@ -85,6 +100,7 @@ def read(
         overdue=int(late_now) + int(in_vain),
         oldest_due=min(firsts, default=None),
         workers=int(workers),
+        last_heartbeat=None if beat is None else float(beat),
         rejected=int(rejected),
         notices=_waiting(connection, sorted(targets)),
         budgets={
