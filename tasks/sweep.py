@@ -111,10 +111,13 @@ def send_heartbeat(gateway: Gateway) -> None:
     outcome = gateway.provider.ping(deadline=time.monotonic() + ATTEMPT_SECONDS)
     if outcome is None:
         return
-    if outcome.verdict == "delivered":
-        gateway.store.agenda.heartbeat_taken(gateway.clock())
-    else:
+    if outcome.verdict != "delivered":
         log.error("heartbeat_failed", reason=outcome.reason, detail=outcome.detail)
+        return
+    try:
+        gateway.store.agenda.heartbeat_accepted(gateway.clock())
+    except Unavailable as error:
+        log.warning("heartbeat_not_noted", reason=str(error))
 
 
 def forget_old(gateway: Gateway) -> None:

@@ -58,6 +58,8 @@ class RecordingProvider:
         self.outcomes: list[Outcome] = []
         self.limits: list[Budget] = []
         self.pings = 0
+        self.pong: Outcome | None = DELIVERED
+        """What a heartbeat is answered; None: none is configured."""
         self.meanwhile: Callable[[Event], object] = lambda event: None
         """What happens elsewhere while an event is being sent."""
 
@@ -69,7 +71,7 @@ class RecordingProvider:
 
     def ping(self, *, deadline: float) -> Outcome | None:
         self.pings += 1
-        return DELIVERED
+        return self.pong
 
     def budgets(self, alert_source: str) -> list[Budget]:
         return self.limits

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import io
 from typing import Literal
 
 import pytest
@@ -11,9 +13,10 @@ from app.actions import resolve
 from app.alert import Alert
 from app.deliver import deliver
 from app.gateway import Gateway
-from app.health import FAILED_ATTEMPTS, heartbeat_due, readiness
+from app.health import FAILED_ATTEMPTS, heartbeat_due, readiness, standing
 from app.providers import Outcome
 from app.receive import Message, Options, receive
+from app.store import Store
 from app.store.agenda import HEARTBEAT
 from tasks.sweep import send_heartbeat
 from tests.fakes import Clock, RecordingProvider
@@ -120,3 +123,27 @@ def test_there_is_no_heartbeat_while_every_attempt_fails(
 def test_a_heartbeat_pings_the_provider(gateway: Gateway, provider: RecordingProvider) -> None:
     send_heartbeat(gateway)
     assert provider.pings == 1
+
+
+def test_when_a_heartbeat_was_accepted_last_is_kept(
+    gateway: Gateway, provider: RecordingProvider, clock: Clock
+) -> None:
+    assert standing(gateway).last_heartbeat is None
+    accepted = clock().timestamp()
+    send_heartbeat(gateway)
+    assert standing(gateway).last_heartbeat == accepted
+    clock.wind(seconds=30)
+    for pong in (
+        Outcome("try_again", "500", "server_error"),
+        Outcome("misconfigured", "404", "not_found"),
+        None,
+    ):
+        provider.pong = pong
+        send_heartbeat(gateway)
+        assert standing(gateway).last_heartbeat == accepted
+
+
+def test_a_heartbeat_that_can_not_be_noted_is_logged(gateway: Gateway, log: io.StringIO) -> None:
+    away = dataclasses.replace(gateway, store=Store("redis://127.0.0.1:1/0", patience=0.05, timeout=0.05))
+    send_heartbeat(away)
+    assert "heartbeat_not_noted" in log.getvalue()

@@ -1,4 +1,4 @@
-"""docs/monitoring: rules that Prometheus takes and that tell what they shall, a dashboard for Grafana."""
+"""Alert rules and dashboard of docs/monitoring: that they work, and speak of what `/metrics` tells."""
 
 from __future__ import annotations
 
@@ -7,164 +7,190 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 
-DOCS = Path(__file__).parents[1] / "docs"
-RULES = DOCS / "monitoring" / "alerts.yml"
-GRAFANA = DOCS / "monitoring" / "grafana.json"
+from app.gateway import Gateway
+from app.providers.incident_io_answer import Reason
+from app.web import create_app
 
-UP = 'up{job="versus"}'
-# For each rule: the series of a system that is well, and of one that makes it fire, a value a minute
-# (Prometheus's notation), and the labels of the alert besides its severity.
-CASES: dict[str, tuple[dict[str, str], dict[str, str], dict[str, str]]] = {
-    "VersusAbsent": ({UP: "1x30"}, {UP: "1x5 0x25"}, {}),
-    "VersusRedisDown": ({"versus_redis_up": "1x30"}, {"versus_redis_up": "1x5 0x25"}, {}),
-    "VersusNoWorker": ({"versus_workers": "2x30"}, {"versus_workers": "2x5 0x25"}, {}),
-    "VersusOverdue": (
-        {"versus_oldest_overdue_seconds": "0 30 0x28"},
-        {"versus_oldest_overdue_seconds": "0x5 0+60x25"},
-        {},
-    ),
-    "VersusPageFailed": (
-        {'versus_pages_total{outcome="delivered",alert_source="default"}': "1+1x30"},
-        {'versus_pages_total{outcome="failed",alert_source="default"}': "0x25 1x5"},
-        {"alert_source": "default", "outcome": "failed"},
-    ),
-    "VersusAttemptsFail": (
-        {
-            'versus_attempts_failed_total{reason="rate_limited",alert_source="default"}': "0+9x30",
-            'versus_attempts_failed_total{reason="timeout",alert_source="default"}': "0x20 2x10",
-        },
-        {'versus_attempts_failed_total{reason="timeout",alert_source="default"}': "0+1x30"},
-        {"alert_source": "default", "reason": "timeout"},
-    ),
-    "VersusRateBudgetUsedUp": (
-        {'versus_rate_budget_left{alert_source="default"}': "120x5 0x3 120x22"},
-        {'versus_rate_budget_left{alert_source="default"}': "120x5 0x25"},
-        {"alert_source": "default"},
-    ),
-    "VersusRatePaused": (
-        {'versus_rate_paused{alert_source="default"}': "0x5 1x5 0x20"},
-        {'versus_rate_paused{alert_source="default"}': "0x5 1x25"},
-        {"alert_source": "default"},
-    ),
-    "VersusHeartbeatOld": (
-        {"versus_seconds_since_last_heartbeat": "10 35x29"},
-        {"versus_seconds_since_last_heartbeat": "0+60x30"},
-        {},
-    ),
-    "VersusChannelFails": (
-        {'versus_channel_deliveries_total{channel="ops",outcome="told"}': "0+1x30"},
-        {'versus_channel_deliveries_total{channel="ops",outcome="failed"}': "0x25 1x5"},
-        {"channel": "ops"},
-    ),
-    "VersusNoticesWait": (
-        {'versus_channel_notices_waiting{channel="ops"}': "0 3 0x28"},
-        {'versus_channel_notices_waiting{channel="ops"}': "0 3x29"},
-        {"channel": "ops"},
-    ),
-    "VersusBodiesRejected": (
-        {"versus_rejected_bodies": "7x30"},
-        {"versus_rejected_bodies": "7x25 8x5"},
-        {},
-    ),
-}
-AT = "30m"
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "docs" / "monitoring"
+RULES, SCENES, DASHBOARD = FOLDER / "alerts.yml", FOLDER / "alerts_test.yml", FOLDER / "grafana.json"
 
+needs_promtool = pytest.mark.skipif(
+    shutil.which("promtool") is None and not os.environ.get("VERSUS_REQUIRE_ALL_TESTS"),
+    reason="promtool is not installed",
+)
 
-@pytest.fixture(scope="module")
-def promtool() -> str:
-    """The program that Prometheus brings to check its files."""
-    found = shutil.which("promtool")
-    if found is None and not os.environ.get("VERSUS_REQUIRE_ALL_TESTS"):
-        pytest.skip("promtool is not installed")
-    return found or "promtool"
+# What Prometheus adds to all that it collects.
+OF_PROMETHEUS = {"job", "instance"}
 
 
 def rules() -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = yaml.safe_load(RULES.read_text())["groups"][0]["rules"]
-    return found
+    """All alert rules."""
+    groups = yaml.safe_load(RULES.read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
 
 
-def run(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def test_prometheus_takes_the_rules(promtool: str) -> None:
-    assert f"SUCCESS: {len(CASES)} rules found" in run(promtool, "check", "rules", str(RULES))
-
-
-def test_each_rule_fires_when_it_shall_and_only_then(promtool: str, tmp_path: Path) -> None:
-    bare, tests = [], []
-    for rule in rules():
-        well, ill, labels = CASES[rule["alert"]]
-        fires = {"exp_labels": {**labels, **rule["labels"]}}
-        # What they say is for people; promtool would have it here once more, word for word.
-        bare.append({name: value for name, value in rule.items() if name != "annotations"})
-        for series, expected in ((well, []), (ill, [fires])):
-            tests.append(
-                {
-                    "interval": "1m",
-                    "input_series": [{"series": name, "values": values} for name, values in series.items()],
-                    "alert_rule_test": [
-                        {"eval_time": AT, "alertname": rule["alert"], "exp_alerts": expected}
-                    ],
-                }
-            )
-    (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": [{"name": "versus", "rules": bare}]}))
-    file = tmp_path / "test.yml"
-    file.write_text(
-        yaml.safe_dump({"rule_files": ["rules.yml"], "evaluation_interval": "1m", "tests": tests})
-    )
-    run(promtool, "test", "rules", str(file))
-
-
-def test_each_rule_says_what_is_wrong_and_what_to_do() -> None:
-    assert {rule["alert"] for rule in rules()} == set(CASES)
-    for rule in rules():
-        assert rule["labels"]["severity"] in ("critical", "warning")
-        assert rule["annotations"]["summary"]
-        assert rule["annotations"]["description"].endswith(".")
-
-
-# -- Grafana ------------------------------------------------------------------------------------------------
+ALERTS = [rule["alert"] for rule in rules()]
 
 
 def panels() -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(GRAFANA.read_text())["panels"]
+    """All panels of the dashboard, rows included."""
+    found: list[dict[str, Any]] = json.loads(DASHBOARD.read_text())["panels"]
     return found
 
 
 def expressions() -> Iterator[str]:
-    """Everything that Prometheus is asked for."""
+    """All that alerts and dashboard ask Prometheus, with Grafana's variables filled in."""
     yield from (rule["expr"] for rule in rules())
-    yield from (target["expr"] for panel in panels() for target in panel["targets"])
+    for panel in panels():
+        for target in panel.get("targets", ()):
+            yield target["expr"].replace("$__interval", "5m").replace("$job", "versus")
 
 
-def test_whatever_is_asked_for_is_told() -> None:
-    told = set(re.findall(r"`(versus_\w+)`", (DOCS / "monitoring.md").read_text()))
-    asked = {name for one in expressions() for name in re.findall(r"versus_\w+", one)}
-    assert len(asked) > 15
-    assert {re.sub(r"_(bucket|sum|count)$", "", name) for name in asked} <= told
+def series() -> Mapping[str, set[str]]:
+    """The labels of every series that docs/monitoring.md names, which a test compares with `/metrics`."""
+    labels: dict[str, set[str]] = {"up": set()}
+    page = (ROOT / "docs" / "monitoring.md").read_text()
+    for names, of_row in re.findall(r"^\| (`versus_.*?) \| (.*?)\| ", page, re.M):
+        for name in re.findall(r"`(\w+)`", names):
+            labels[name] = set(re.findall(r"`(\w+)`", of_row))
+    of_lateness = labels.pop("versus_page_lateness_seconds")
+    labels["versus_page_lateness_seconds_bucket"] = of_lateness | {"le"}
+    return labels
 
 
-def test_the_panels_of_grafanas_dashboard_lie_side_by_side() -> None:
-    taken: set[tuple[int, int]] = set()
+def asked(expression: str) -> Mapping[str, set[str]]:
+    """The series that an expression names, with the labels that it selects them by."""
+    found = re.findall(r"\b(versus_\w+|up\b)(?:\{(.*?)\})?", re.sub(r'"[^"]*"', '""', expression))
+    return {name: set(re.findall(r"(\w+)!?=", selector)) for name, selector in found}
+
+
+def promtool(*words: str | Path, text: str | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["promtool", *words], input=text, capture_output=True, text=True, timeout=60)
+
+
+# -- alerts -----------------------------------------------------------------------------------------------
+
+
+@needs_promtool
+def test_promtool_takes_the_rules() -> None:
+    checked = promtool("check", "rules", RULES)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert f"{len(ALERTS)} rules found" in checked.stdout
+
+
+@needs_promtool
+def test_each_alert_fires_when_it_should_and_only_then() -> None:
+    tried = promtool("test", "rules", SCENES)
+    assert tried.returncode == 0, tried.stdout + tried.stderr
+
+
+@needs_promtool
+@pytest.mark.parametrize("expression", ["vector(1) == 0", "vector(1)"], ids=["never", "always"])
+def test_alerts_that_fire_never_or_always_are_noticed(expression: str, tmp_path: Path) -> None:
+    broken = {"groups": [{"name": "broken", "rules": [{**rule, "expr": expression} for rule in rules()]}]}
+    (tmp_path / RULES.name).write_text(yaml.safe_dump(broken))
+    shutil.copy(SCENES, tmp_path)
+    tried = promtool("test", "rules", tmp_path / SCENES.name)
+    assert tried.returncode == 1
+    assert set(re.findall(r'alertname="(\w+)"', tried.stderr)) == set(ALERTS)
+
+
+def test_each_alert_is_seen_firing() -> None:
+    seen = re.findall(r'labels: \'ALERTS\{alertname="(\w+)", alertstate="firing"', SCENES.read_text())
+    assert set(seen) == set(ALERTS)
+
+
+def test_each_alert_says_how_severe_it_is_and_what_to_do() -> None:
+    assert len(set(ALERTS)) == len(ALERTS)
+    for rule in rules():
+        assert rule["labels"]["severity"] in ("critical", "warning")
+        assert sorted(rule["annotations"]) == ["description", "runbook", "summary"]
+
+
+def test_each_runbook_is_there() -> None:
+    for rule in rules():
+        file, _, anchor = rule["annotations"]["runbook"].partition("#")
+        headings = re.findall(r"^#+ (.+)$", (ROOT / file).read_text(), re.M)
+        assert anchor in [re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings]
+
+
+def test_the_reasons_that_alerts_name_are_given() -> None:
+    named = re.findall(r'reason=~?"([^"]*)"', RULES.read_text())
+    assert named
+    assert {reason for one in named for reason in one.split("|")} <= set(get_args(Reason))
+
+
+# -- dashboard --------------------------------------------------------------------------------------------
+
+
+def test_the_ids_of_the_dashboards_panels_are_unique() -> None:
+    ids = [panel["id"] for panel in panels()]
+    assert len(set(ids)) == len(ids)
+
+
+def test_the_dashboard_has_the_datasource_of_whoever_imports_it() -> None:
+    variables = json.loads(DASHBOARD.read_text())["templating"]["list"]
+    assert ("datasource", "datasource") in [(one["type"], one["name"]) for one in variables]
+    for panel in panels():
+        for one in [panel, *panel.get("targets", ())] if panel["type"] != "row" else []:
+            assert one["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+
+
+def test_no_panel_covers_another() -> None:
+    taken: dict[tuple[int, int], str] = {}
     for panel in panels():
         at = panel["gridPos"]
-        cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
-        assert max(x for x, _ in cells) < 24
-        assert not cells & taken, panel["title"]
-        taken |= cells
-    assert len({panel["id"] for panel in panels()}) == len(panels())
-    assert len({panel["title"] for panel in panels()}) == len(panels())
-    for panel in panels():
-        assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
-        assert panel["description"].endswith(".")
+        assert at["x"] + at["w"] <= 24
+        for x in range(at["x"], at["x"] + at["w"]):
+            for y in range(at["y"], at["y"] + at["h"]):
+                assert (x, y) not in taken, f"{panel['title']} covers {taken[x, y]}"
+                taken[x, y] = panel["title"]
+
+
+@needs_promtool
+def test_prometheus_understands_all_that_the_dashboard_asks(tmp_path: Path) -> None:
+    records = [{"record": f"panel:{n}", "expr": expr} for n, expr in enumerate(expressions())]
+    (tmp_path / "records.yml").write_text(yaml.safe_dump({"groups": [{"name": "all", "rules": records}]}))
+    checked = promtool("check", "rules", tmp_path / "records.yml")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+# -- both -------------------------------------------------------------------------------------------------
+
+
+def test_alerts_and_dashboard_ask_for_what_is_told() -> None:
+    told = series()
+    for expression in expressions():
+        names = asked(expression)
+        assert names, expression
+        for name, selected in names.items():
+            assert name in told, f"there is no {name}"
+            assert selected <= told[name] | OF_PROMETHEUS, f"{name} has no such label: {expression}"
+        grouped = {
+            label for by in re.findall(r"\b(?:by|on) \((.*?)\)", expression) for label in by.split(", ")
+        }
+        assert grouped <= OF_PROMETHEUS.union(*(told[name] for name in names)), expression
+
+
+def test_the_scenes_of_alerts_are_made_of_what_is_told() -> None:
+    """A scene with a series that nobody tells would prove nothing."""
+    told = series()
+    for scene in yaml.safe_load(SCENES.read_text())["tests"]:
+        for one in scene["input_series"]:
+            [(name, labels)] = asked(one["series"]).items()
+            assert labels == told[name] | OF_PROMETHEUS
+
+
+@needs_promtool
+def test_promtool_finds_nothing_wrong_with_what_is_told(gateway: Gateway) -> None:
+    text = create_app(gateway).test_client().get("/metrics").text
+    checked = promtool("check", "metrics", text=text)
+    assert checked.returncode == 0, checked.stdout + checked.stderr

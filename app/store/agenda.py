@@ -30,7 +30,7 @@ SOURCES = PREFIX + "sources"
 WORKERS = PREFIX + "workers"
 TAKEN = PREFIX + "taken"
 HEARTBEAT = PREFIX + "heartbeat"
-HEARTBEAT_TAKEN = PREFIX + "heartbeat_taken"
+LAST_HEARTBEAT = PREFIX + "last_heartbeat"
 FAILED = PREFIX + "failed_in_a_row"
 
 # A little less than the 30 s between two heartbeats, since workers look once a second.
@@ -215,9 +215,9 @@ class Agenda:
         taken = self._connection.call("SET", HEARTBEAT, "sent", "NX", "PX", HEARTBEAT_MILLISECONDS)
         return bool(taken)
 
-    def heartbeat_taken(self, now: datetime) -> None:
-        """The provider took a heartbeat."""
-        self._connection.call("SET", HEARTBEAT_TAKEN, now.timestamp())
+    def heartbeat_accepted(self, now: datetime) -> None:
+        """The provider took the heartbeat. Raises `Unavailable`."""
+        self._connection.call("SET", LAST_HEARTBEAT, now.timestamp())
 
 
 def _rank(incident: Incident) -> float:

@@ -93,8 +93,10 @@ def _happened(before: Incident | None, after: Incident, source: str) -> Iterator
         return
     if after.attempts > before.attempts:
         yield "attempts", (after.alert_source,)
-    if after.failures > before.failures:
-        yield "retries", (after.last_reason or "unknown", after.alert_source)
+    # Not by `failures`: they begin anew when the last attempt ends in giving up, or in owing an all-clear.
+    ended = before.claim is not None and after.claim is None
+    if ended and after.last_reason is not None and not _paged(before, after):
+        yield "retries", (after.last_reason, after.alert_source)
     if _paged(before, after) and after.escalated_at is not None:
         yield "pages", ("delivered", after.alert_source)
         late = (after.escalated_at - (after.due_at or after.escalated_at)).total_seconds()

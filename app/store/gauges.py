@@ -9,8 +9,8 @@ from typing import Any
 
 from app.store.agenda import (
     DUE,
-    HEARTBEAT_TAKEN,
     HELD_BACK,
+    LAST_HEARTBEAT,
     LEARNED,
     REFUSED,
     SENT,
@@ -54,7 +54,7 @@ class Gauges:
     """When the oldest of them was due, Unix time, in the past when it is late."""
     workers: int
     last_heartbeat: float | None
-    """When the provider last took a heartbeat, Unix time."""
+    """When the provider last accepted the heartbeat, Unix time."""
     rejected: int
     notices: Mapping[str, int]
     """Notices that wait, by target."""
@@ -80,9 +80,9 @@ def read(
         ("ZRANGE", DUE, 0, 0, "WITHSCORES"),
         ("ZRANGE", REFUSED, 0, 0, "WITHSCORES"),
         ("ZCOUNT", WORKERS, (now - seen).timestamp(), "+inf"),
-        ("GET", HEARTBEAT_TAKEN),
         ("ZCARD", REJECTED),
         ("SMEMBERS", TARGETS),
+        ("GET", LAST_HEARTBEAT),
     ]
     general = len(commands)
     for name, (window, _) in sources:
@@ -90,8 +90,9 @@ def read(
         commands.append(("GET", LEARNED + name))
         commands.append(("GET", HELD_BACK + name))
     answers = connection.calls(commands)
-    counts, last, pending, late_now, in_vain, due, refused, *others = answers[:general]
-    workers, heartbeat, rejected, targets = others
+    counts, last, pending, late_now, in_vain, due, refused, workers, rejected, targets, beat = answers[
+        :general
+    ]
     firsts = [float(first[1]) for first in (due, refused) if first]
     return Gauges(
         counters=counted(counts, last),
@@ -99,7 +100,7 @@ def read(
         overdue=int(late_now) + int(in_vain),
         oldest_due=min(firsts, default=None),
         workers=int(workers),
-        last_heartbeat=None if heartbeat is None else float(heartbeat),
+        last_heartbeat=None if beat is None else float(beat),
         rejected=int(rejected),
         notices=_waiting(connection, sorted(targets)),
         budgets={

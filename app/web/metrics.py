@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import product
+from typing import get_args
 
 from flask import Blueprint, Response
 from prometheus_client import CollectorRegistry, generate_latest
@@ -20,14 +21,17 @@ from prometheus_client.metrics_core import (
 from app import __version__
 from app.gateway import Gateway
 from app.health import standing
+from app.providers.incident_io_answer import Reason
 from app.store import Gauges, Unavailable
 from app.store.counters import BUCKETS
 from app.telemetry import log
+from config import Config
 
 PATIENCE = 2.0
 
-OUTCOMES = ("delivered", "failed", "gave_up")
-TOLD = ("told", "failed")
+PAGES = ("delivered", "failed", "gave_up")
+REASONS = tuple(reason for reason in get_args(Reason) if reason != "ok")
+NOTICES = ("told", "failed")
 
 Labelled = Mapping[tuple[str, ...], int]
 
@@ -61,21 +65,14 @@ class _Collector:
             yield GaugeMetricFamily("versus_redis_up", "Whether Redis answers.", 0)
             return
         yield GaugeMetricFamily("versus_redis_up", "Whether Redis answers.", 1)
-        config = self._gateway.config
-        sources = config.oncall.incident_io.alert_sources
-        yield from _counted(gauges, list(sources), [channel.name for channel in config.channels])
-        yield from _standing(gauges, now)
+        yield from _counted(gauges, self._gateway.config)
+        yield from _standing(gauges, now, self._gateway.config)
 
 
-def _counted(gauges: Gauges, alert_sources: Sequence[str], channels: Sequence[str]) -> Iterable[Metric]:
-    """`alert_sources` and `channels`: by name, all that are configured.
-
-    What has not happened yet is told as 0: Prometheus sees no growth in a series that begins with 1, and
-    nobody would hear of the first page that failed.
-    """
+def _counted(gauges: Gauges, config: Config) -> Iterable[Metric]:
+    # Prometheus sees no growth in a series that begins with 1, so what an alert looks at begins with 0.
+    alert_sources, channels = config.oncall.incident_io.alert_sources, [one.name for one in config.channels]
     counters = gauges.counters
-    pages: Labelled = dict.fromkeys(product(OUTCOMES, alert_sources), 0)
-    told: Labelled = dict.fromkeys(product(channels, TOLD), 0)
     by_source = ["source"]
     yield _counter("versus_incidents_created", "New incidents.", by_source, counters.created)
     yield _counter(
@@ -85,17 +82,20 @@ def _counted(gauges: Gauges, alert_sources: Sequence[str], channels: Sequence[st
         "versus_pages",
         "Pages that were delivered, failed (somebody has to mend the configuration), or were given up.",
         ["outcome", "alert_source"],
-        {**pages, **counters.pages},
+        _from_zero(counters.pages, PAGES, alert_sources),
     )
     yield _counter("versus_page_attempts", "Attempts to page.", ["alert_source"], counters.attempts)
     yield _counter(
         "versus_attempts_failed",
         "Attempts in vain, to page or to send an all-clear.",
         ["reason", "alert_source"],
-        counters.retries,
+        _from_zero(counters.retries, REASONS, alert_sources),
     )
     yield _counter(
-        "versus_channel_deliveries", "Notices to channels.", ["channel", "outcome"], {**told, **counters.told}
+        "versus_channel_deliveries",
+        "Notices to channels.",
+        ["channel", "outcome"],
+        _from_zero(counters.told, channels, NOTICES),
     )
     buckets = [(_bound(bound), float(counters.late.get(bound, 0))) for bound in (*BUCKETS, math.inf)]
     yield HistogramMetricFamily(
@@ -106,11 +106,15 @@ def _counted(gauges: Gauges, alert_sources: Sequence[str], channels: Sequence[st
     )
 
 
+def _from_zero(values: Labelled, *labels: Iterable[str]) -> Labelled:
+    return {**dict.fromkeys(product(*labels), 0), **values}
+
+
 def _bound(bound: float) -> str:
     return "+Inf" if bound == math.inf else str(bound)
 
 
-def _standing(gauges: Gauges, now: float) -> Iterable[Metric]:
+def _standing(gauges: Gauges, now: float, config: Config) -> Iterable[Metric]:
     yield _gauge(
         "versus_incidents", "Incidents that are stored.", ["source", "state"], gauges.counters.current
     )
@@ -131,10 +135,11 @@ def _standing(gauges: Gauges, now: float) -> Iterable[Metric]:
             "Since a page was last accepted.",
             max(0.0, now - gauges.counters.last_page),
         )
-    if gauges.last_heartbeat is not None:
+    # What was accepted before the heartbeat was switched off would seem older and older.
+    if gauges.last_heartbeat is not None and config.oncall.incident_io.heartbeat_config_id is not None:
         yield GaugeMetricFamily(
             "versus_seconds_since_last_heartbeat",
-            "Since incident.io last took a heartbeat.",
+            "Since incident.io last accepted the heartbeat.",
             max(0.0, now - gauges.last_heartbeat),
         )
     limited = {(name,): budget for name, budget in gauges.budgets.items() if budget.left is not None}

@@ -29,14 +29,14 @@ def opened(store: Store, incident_id: str, source: str = "grafana") -> Incident:
     return put(store, Incident.opened(incident_id, alert, NOW, due_at=NOW, alert_source="infra"))
 
 
-def refused(incident: Incident, at: datetime, *, failed: bool, again: bool = True) -> Incident:
-    return incident.claimed("t", at, LEASE).refused(
+def in_vain(claimed: Incident, at: datetime, *, again: bool = True) -> Incident:
+    return claimed.refused(
         "t",
         at,
         "It said 401.",
         reason="unauthorized",
         again_at=at + LEASE if again else None,
-        failed=failed,
+        failed=True,
         uncertain=False,
     )
 
@@ -74,28 +74,38 @@ def test_a_page_is_counted_once_with_how_late_it_was(store: Store) -> None:
 def test_attempts_in_vain_are_counted_by_reason_and_a_failure_once(store: Store) -> None:
     incident = opened(store, "a")
     for minute in (0, 5, 10):
-        claimed = put(store, incident.claimed("t", NOW + timedelta(minutes=minute), LEASE))
-        incident = put(
-            store,
-            claimed.refused(
-                "t",
-                NOW + timedelta(minutes=minute),
-                "It said 401.",
-                reason="unauthorized",
-                again_at=NOW + timedelta(minutes=minute + 5),
-                failed=True,
-                uncertain=False,
-            ),
-        )
+        at = NOW + timedelta(minutes=minute)
+        incident = put(store, in_vain(put(store, incident.claimed("t", at, LEASE)), at))
     counters = counters_of(store)
     assert counters.retries == {("unauthorized", "infra"): 3}
     assert counters.pages == {("failed", "infra"): 1}
 
 
-def test_who_gives_up_says_so(store: Store) -> None:
-    incident = opened(store, "a")
-    put(store, refused(incident, NOW, failed=True, again=False))
-    assert counters_of(store).pages == {("gave_up", "infra"): 1}
+def test_who_gives_up_says_so_and_the_last_attempt_counts_too(store: Store) -> None:
+    incident = put(store, opened(store, "a").claimed("t", NOW, LEASE))
+    put(store, in_vain(incident, NOW, again=False))
+    counters = counters_of(store)
+    assert counters.pages == {("gave_up", "infra"): 1}
+    assert counters.retries == {("unauthorized", "infra"): 1}
+
+
+def test_an_attempt_in_vain_counts_though_somebody_was_faster(store: Store) -> None:
+    acknowledged = put(store, opened(store, "a").claimed("t", NOW, LEASE)).acknowledged("somebody", NOW)
+    put(store, in_vain(put(store, acknowledged), NOW))
+    resolved = put(store, opened(store, "b").claimed("t", NOW, LEASE)).resolved("somebody", NOW)
+    put(store, in_vain(put(store, resolved), NOW))
+    counters = counters_of(store)
+    assert counters.retries == {("unauthorized", "infra"): 2}
+    assert counters.pages == {}
+
+
+def test_a_page_after_an_attempt_in_vain_counts_the_attempt_once(store: Store) -> None:
+    incident = put(store, in_vain(put(store, opened(store, "a").claimed("t", NOW, LEASE)), NOW))
+    at = NOW + LEASE
+    put(store, put(store, incident.claimed("t", at, LEASE)).delivered("t", at, "202"))
+    counters = counters_of(store)
+    assert counters.retries == {("unauthorized", "infra"): 1}
+    assert counters.pages[("delivered", "infra")] == 1
 
 
 def test_nothing_counted_is_nothing(store: Store) -> None:

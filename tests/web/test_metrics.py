@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,9 @@ from app.providers import Budget, Outcome
 from app.receive import Message, Options, receive
 from app.store import Store
 from app.web import create_app
-from tests.fakes import Clock, RecordingProvider
+from config import load_config
+from tasks.sweep import send_heartbeat
+from tests.fakes import Clock, RecordingProvider, environment
 
 Numbers = Callable[..., float | None]
 
@@ -31,20 +34,22 @@ def client(gateway: Gateway) -> FlaskClient:
 
 
 @pytest.fixture
-def number(client: FlaskClient) -> Numbers:
+def number(gateway: Gateway) -> Numbers:
     """One sample, by name and labels; None when it is not there."""
 
-    def find(name: str, **labels: str) -> float | None:
-        answer = client.get("/metrics")
-        assert answer.status_code == 200
-        assert answer.content_type.startswith("text/plain; version=0.0.4")
-        for family in text_string_to_metric_families(answer.text):
-            for sample in family.samples:
-                if sample.name == name and sample.labels == labels:
-                    return sample.value
-        return None
+    return partial(read, gateway)
 
-    return find
+
+def read(gateway: Gateway, name: str, **labels: str) -> float | None:
+    """One sample as a process with this gateway tells it; None when it is not there."""
+    answer = create_app(gateway).test_client().get("/metrics")
+    assert answer.status_code == 200
+    assert answer.content_type.startswith("text/plain; version=0.0.4")
+    for family in text_string_to_metric_families(answer.text):
+        for sample in family.samples:
+            if sample.name == name and sample.labels == labels:
+                return sample.value
+    return None
 
 
 def create(gateway: Gateway, source: str = "grafana") -> Incident:
@@ -110,6 +115,38 @@ def test_the_rate_budget_can_be_seen(
     assert number("versus_rate_budget_left", alert_source="default") == 10
 
 
+def watched(gateway: Gateway) -> Gateway:
+    """With a heartbeat and a channel."""
+    environ = environment(
+        gateway.config.redis.url.get_secret_value(),
+        INCIDENTIO_HEARTBEAT_CONFIG_ID="source-heartbeat",
+        LARK_ENABLE="true",
+        LARK_WEBHOOK_URL="https://open.larksuite.com/open-apis/bot/v2/hook/x",
+    )
+    return dataclasses.replace(gateway, config=load_config(environ=environ))
+
+
+def test_since_the_last_heartbeat(gateway: Gateway, clock: Clock) -> None:
+    name, with_heartbeat = "versus_seconds_since_last_heartbeat", watched(gateway)
+    assert read(with_heartbeat, name) is None
+    send_heartbeat(with_heartbeat)
+    clock.wind(seconds=9)
+    assert read(with_heartbeat, name) == 9.0
+    # It was switched off.
+    assert read(gateway, name) is None
+
+
+def test_what_alerts_look_at_begins_with_zero(gateway: Gateway) -> None:
+    configured = watched(gateway)
+    for source in ("default", "infra"):
+        for outcome in ("delivered", "failed", "gave_up"):
+            assert read(configured, "versus_pages_total", outcome=outcome, alert_source=source) == 0
+        for reason in ("unauthorized", "not_found", "rejected", "redirected", "timeout"):
+            assert read(configured, "versus_attempts_failed_total", reason=reason, alert_source=source) == 0
+    for outcome in ("told", "failed"):
+        assert read(configured, "versus_channel_deliveries_total", channel="lark", outcome=outcome) == 0
+
+
 def test_every_process_tells_the_same(gateway: Gateway, redis_url: str, client: FlaskClient) -> None:
     incident = create(gateway)
     actions.acknowledge(gateway, incident.id, "somebody")
@@ -133,13 +170,14 @@ def test_without_redis_it_says_so(gateway: Gateway) -> None:
 
 
 def test_the_page_about_monitoring_names_every_metric_and_no_other(
-    gateway: Gateway, clock: Clock, provider: RecordingProvider, client: FlaskClient
+    gateway: Gateway, clock: Clock, provider: RecordingProvider
 ) -> None:
     provider.limits = [Budget("source:default", 10)]
     incident = create(gateway)
     clock.wind(minutes=4)
     deliver(gateway, incident.id)
-    gateway.store.agenda.heartbeat_taken(clock())
+    send_heartbeat(gateway)
+    client = create_app(watched(gateway)).test_client()
     page = (Path(__file__).parents[2] / "docs" / "monitoring.md").read_text()
     named = {name.removesuffix("_total") for name in re.findall(r"`(versus_\w+)`", page)}
     told = {family.name for family in text_string_to_metric_families(client.get("/metrics").text)}
