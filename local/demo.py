@@ -131,7 +131,8 @@ class Demo:
         """Both stories; whether they came out right."""
         self._say("Redis, web, worker and a simulator of incident.io are starting …")
         self._until("the service is ready", self._ready)
-        self._say(f"Everything is up. The wait for an acknowledgement is {WAIT_SECONDS} seconds.")
+        self._say(f"Everything is up. Watch it at {self.base} (any name, gateway secret: {SECRET}).")
+        self._say(f"The wait for an acknowledgement is {WAIT_SECONDS} seconds.")
         stories = [Story("Checkout is slow"), Story("Database disk is full")]
         with self._teller.telling(stories):
             return self._tell(*stories)
