@@ -13,13 +13,14 @@ from typing import Any
 
 import requests
 
+from tests.chaos.audience import Audience
 from tests.chaos.checker import Violation, check
 from tests.chaos.faults import Breaker
 from tests.chaos.history import Event, History, Record
 from tests.chaos.known import Known
 from tests.chaos.load import MARKER, Load, moment
 from tests.chaos.plan import LONGEST_WAIT, Plan
-from tests.chaos.platform import Platform
+from tests.chaos.platform import NotStarted, Platform
 from tests.fakes import GATEWAY_SECRET
 
 SETTLED_WITHIN = 180.0
@@ -49,7 +50,11 @@ def run(plan: Plan, folder: Path | None = None, settled_within: float = SETTLED_
     with _running(plan, folder, history) as platform:
         platform.wait_until_ready()
         began_at = time.time()
-        healed_at = _play(plan, platform, began_at)
+        audience = Audience(platform.bases)
+        with audience.watching():
+            healed_at = _play(plan, platform, began_at)
+        if not any(audience.news):
+            raise NotStarted("No open page had any news, so nobody really watched.")
         history, violations = _settle(platform, healed_at, settled_within)
         guilty = {violation.incident for violation in violations if violation.incident is not None}
         evidence = {incident: list(_evidence(platform, incident)) for incident in sorted(guilty)[:10]}
