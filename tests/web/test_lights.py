@@ -1,0 +1,68 @@
+"""The strip of the dashboard: what is well, what is not, and in which words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from app.alert import Alert
+from app.deliver import deliver
+from app.gateway import Gateway
+from app.providers import Budget
+from app.receive import Message, Options, receive
+from app.web.lights import Light, stand
+from tests.fakes import Clock, RecordingProvider
+
+
+@pytest.fixture
+def gateway(gateway: Gateway) -> Gateway:
+    """One with a heartbeat."""
+    provider = gateway.config.oncall.incident_io.model_copy(update={"heartbeat_config_id": "beat"})
+    oncall = gateway.config.oncall.model_copy(update={"incident_io": provider})
+    return replace(gateway, config=gateway.config.model_copy(update={"oncall": oncall}))
+
+
+def light(gateway: Gateway, name: str) -> Light:
+    [found] = [one for one in stand(gateway).lights if one.name == name]
+    return found
+
+
+def test_a_heartbeat_that_was_never_taken_is_not_well(gateway: Gateway) -> None:
+    assert light(gateway, "Heartbeat") == Light("Heartbeat", "none was accepted yet", well=False)
+
+
+def test_a_heartbeat_is_late_after_three_of_them(gateway: Gateway, clock: Clock) -> None:
+    gateway.store.agenda.heartbeat_accepted(clock())
+    clock.wind(seconds=90)
+    assert light(gateway, "Heartbeat") == Light("Heartbeat", "at 03:00:00 UTC")
+    clock.wind(seconds=1)
+    assert light(gateway, "Heartbeat") == Light("Heartbeat", "last 03:00:00 UTC", well=False)
+
+
+def test_a_rate_budget_is_scarce_at_a_tenth(gateway: Gateway, provider: RecordingProvider) -> None:
+    provider.limits = [Budget("source:default", 20)]
+    assert light(gateway, "Rate of default") == Light("Rate of default", "20 of 20 left", left=20, limit=20)
+    for _ in range(18):
+        [received] = receive(gateway, [Message(Alert("Disk full", "grafana"), "{}")], Options(wait_minutes=0))
+        assert received.incident is not None
+        deliver(gateway, received.incident.id)
+    scarce = light(gateway, "Rate of default")
+    assert (scarce.says, scarce.well) == ("2 of 20 left", False)
+
+
+def test_an_alert_source_that_is_held_back_is_not_well(
+    gateway: Gateway, clock: Clock, provider: RecordingProvider
+) -> None:
+    provider.limits = [Budget("source:default", 20)]
+    until = clock() + timedelta(seconds=60)
+    gateway.store.agenda.hold_back("default", gateway.limits("default"), until, clock())
+    held = light(gateway, "Rate of default")
+    assert "held back until 03:01:00 UTC" in held.says
+    assert not held.well
+
+
+def test_without_a_limit_none_is_shown(gateway: Gateway, provider: RecordingProvider) -> None:
+    provider.limits = [Budget("source:default", 0)]
+    assert light(gateway, "Rate of default") == Light("Rate of default", "no limit")
