@@ -26,8 +26,8 @@ class Group:
 
 # In this order: what somebody must do something about comes first.
 GROUPS: tuple[tuple[str, tuple[State, ...]], ...] = (
-    ("Waiting for somebody", (State.PENDING,)),
     ("Nobody was paged", (State.FAILED,)),
+    ("Waiting for somebody", (State.PENDING,)),
     ("Paged, not acknowledged", (State.ESCALATING, State.ESCALATED)),
     ("Acknowledged", (State.ACKNOWLEDGED,)),
     ("Open, without on-call", (State.OPEN,)),

@@ -54,14 +54,14 @@ def test_what_somebody_must_do_something_about_comes_first(
     report(title="Soon")
     page = person.get("/").text
     assert groups(page) == [
-        "Waiting for somebody",
         "Nobody was paged",
+        "Waiting for somebody",
         "Paged, not acknowledged",
         "Acknowledged",
         "Open, without on-call",
         "Resolved lately",
     ]
-    assert titles(page) == ["Soon", "Later", "Failed", "Paged", "Taken", "Only told", "Over"]
+    assert titles(page) == ["Failed", "Soon", "Later", "Paged", "Taken", "Only told", "Over"]
     assert "401: no such key" in page
     assert "<bdi>Robin</bdi>" in page
     assert 'data-waiting="2"' in page

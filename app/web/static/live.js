@@ -6,6 +6,8 @@ const PAUSE_MS = 500; // between news and the next question, however much happen
 const UNSEEN_MS = 5_000; // the same while nobody sees this tab: a browser has few connections for all of them
 const STALE_MS = 9_000; // without an answer, after which people are told that what they see is old
 
+const LATE_SECONDS = 5; // until a page that is due is called late
+
 const live = document.getElementById("live");
 const token = document.body.dataset.csrf;
 let tag = document.body.dataset.tag;
@@ -94,7 +96,7 @@ function tick() {
   const now = Date.now() + ahead;
   for (const left of live.querySelectorAll(".left")) {
     const seconds = Math.ceil(Number(left.dataset.due) - now / 1000);
-    left.textContent = seconds > 0 ? clock(seconds) : "now";
+    left.textContent = seconds > 0 ? clock(seconds) : seconds > -LATE_SECONDS ? "now" : `late ${clock(-seconds)}`;
     left.classList.toggle("soon", seconds <= 60);
   }
   for (const time of live.querySelectorAll("time[data-ago]")) {
