@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import MutableMapping
 from datetime import timedelta
-from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask, request, session
@@ -97,10 +95,7 @@ def need(gateway: Gateway) -> str:
 
 def csrf_token() -> str:
     """What a form must carry; one who is not logged in has one as well."""
-    held: MutableMapping[str, Any] = session
-    if "csrf" not in held:
-        held["csrf"] = secrets.token_urlsafe(24)
-    return str(held["csrf"])
+    return str(session.setdefault("csrf", secrets.token_urlsafe(24)))
 
 
 def check_csrf() -> None:
