@@ -44,7 +44,17 @@ def _answer(gateway: Gateway, incident: Incident, *, status: str, note: str | No
     if not wants_page():
         return jsonify(status=status, incident=shown.brief(gateway, incident, now))
     action = request.full_path
-    return page("acknowledge.html", 200, incident=incident, action=action, now=now, page_note=note)
+    # Who may log in finds the whole story there.
+    dashboard = gateway.config.gateway_secret is not None
+    return page(
+        "acknowledge.html",
+        200,
+        incident=incident,
+        action=action,
+        now=now,
+        page_note=note,
+        dashboard=dashboard,
+    )
 
 
 def _thanks(incident: Incident) -> str:

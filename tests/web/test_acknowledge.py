@@ -110,6 +110,14 @@ def test_the_page_of_an_acknowledged_incident_has_no_button(client: FlaskClient,
     assert (page.status_code, "<button" in page.text, "Acknowledged" in page.text) == (200, False, True)
 
 
+def test_who_may_log_in_is_led_to_the_timeline(client: FlaskClient, gateway: Gateway, link: str) -> None:
+    path = f'href="/incidents/{id_of(link)}"'
+    assert path in send(client, "GET", link, BROWSER).text
+    config = gateway.config.model_copy(update={"gateway_secret": None})
+    without = create_app(replace(gateway, config=config)).test_client()
+    assert path not in send(without, "GET", link, BROWSER).text
+
+
 def test_json_shows_the_incident_and_its_state(client: FlaskClient, link: str) -> None:
     answer = send(client, "GET", link).get_json()
     assert (answer["status"], answer["incident"]["id"]) == ("pending", id_of(link))
@@ -345,7 +353,8 @@ def test_only_a_link_to_the_web_is_a_link(
     incident = Incident.opened(NOBODY, alert, clock(), due_at=due_at, alert_source="default")
     gateway.change(lambda draft: draft.put(incident))
     page = send(client, "GET", gateway.links.path(NOBODY, clock()), BROWSER)
-    assert (page.status_code, "<a " in page.text) == (200, False)
+    # The one to the timeline is ours.
+    assert (page.status_code, page.text.count("<a ")) == (200, 1)
 
 
 def test_html_in_the_link_itself_stays_text(client: FlaskClient, link: str) -> None:
