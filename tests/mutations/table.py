@@ -15,6 +15,7 @@ SWEEP = "tasks/sweep.py"
 AGENDA = "app/store/agenda.py"
 SCRIPTS = "app/store/scripts.py"
 INCIDENTS = "app/store/incidents.py"
+COMMIT = "app/store/commit.py"
 CONNECTION = "app/store/connection.py"
 HTTP = "app/providers/http.py"
 INCIDENT_IO = "app/providers/incident_io.py"
@@ -213,9 +214,9 @@ MUTATIONS: tuple[Mutation, ...] = (
         "answered_though_not_stored",
         "An alert is answered 201 although Redis did not take it.",
         INCIDENTS,
-        "        done = bool(self._commit_script(keys, args))",
+        "        done = self._commit_step(token, keys, list(draft.checks()), commands)",
         """        try:
-            done = bool(self._commit_script(keys, args))
+            done = self._commit_step(token, keys, list(draft.checks()), commands)
         except Unavailable:
             done = True""",
         OF_STORE,
@@ -270,7 +271,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "commit_over_somebody_elses_write",
         "Of two changes at the same time one is lost.",
-        INCIDENTS,
+        COMMIT,
         "  if (redis.call('HGET', ARGV[i], ARGV[i + 1]) or '') ~= ARGV[i + 2] then\n    return 0",
         "  if false then\n    return 0",
         OF_STORE,
@@ -278,7 +279,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "commit_done_twice",
         "A commit whose answer was lost is refused when it is sent again, so that its work is done twice.",
-        INCIDENTS,
+        COMMIT,
         "if redis.call('HGET', KEYS[1], 'v') == ARGV[1] then\n  return 1",
         "if false then\n  return 1",
         OF_STORE,
