@@ -16,6 +16,7 @@ AGENDA = "app/store/agenda.py"
 SCRIPTS = "app/store/scripts.py"
 INCIDENTS = "app/store/incidents.py"
 COMMIT = "app/store/commit.py"
+RETENTION = "app/store/retention.py"
 CONNECTION = "app/store/connection.py"
 HTTP = "app/providers/http.py"
 INCIDENT_IO = "app/providers/incident_io.py"
@@ -29,6 +30,7 @@ OF_TELL = ("tests/test_tell.py",)
 OF_SWEEP = ("tests/tasks/test_sweep.py",)
 OF_AGENDA = ("tests/store/test_agenda.py",)
 OF_STORE = ("tests/store/test_incidents.py",)
+OF_RETENTION = ("tests/store/test_retention.py",)
 OF_CONNECTION = ("tests/store/test_connection.py",)
 
 MUTATIONS: tuple[Mutation, ...] = (
@@ -283,6 +285,22 @@ MUTATIONS: tuple[Mutation, ...] = (
         "if redis.call('HGET', KEYS[1], 'v') == ARGV[1] then\n  return 1",
         "if false then\n  return 1",
         OF_STORE,
+    ),
+    Mutation(
+        "removed_though_written_to",
+        "An incident that somebody writes to while it is about to be removed goes all the same.",
+        RETENTION,
+        'self._commit("", keys, checks, commands)',
+        'self._commit("", keys, [], commands)',
+        OF_RETENTION,
+    ),
+    Mutation(
+        "removed_though_it_owes",
+        "An old incident whose all-clear has yet to be sent is removed.",
+        RETENTION,
+        "return incident.state is State.RESOLVED and incident.owes is None",
+        "return incident.state is State.RESOLVED",
+        OF_RETENTION,
     ),
     Mutation(
         "sweep_looks_at_nothing",
