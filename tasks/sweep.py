@@ -18,7 +18,6 @@ from celery import bootsteps
 from app.deliver import ATTEMPT_SECONDS, deliver
 from app.gateway import Gateway
 from app.health import heartbeat_due
-from app.store import BATCH as BATCH_FORGOTTEN
 from app.store import LOOK_AGAIN, Unavailable
 from app.telemetry import log
 from tasks.tell import Ear
@@ -123,12 +122,12 @@ def send_heartbeat(gateway: Gateway) -> None:
 def forget_old(gateway: Gateway) -> None:
     """Remove resolved incidents that are older, or more, than shall be kept; for some seconds at a time."""
     kept = gateway.config.retention
-    until = time.monotonic() + FORGETS_SECONDS
+    keep, until = timedelta(days=kept.days), time.monotonic() + FORGETS_SECONDS
     try:
-        while time.monotonic() < until:
-            keep = timedelta(days=kept.days)
-            if gateway.store.retention.forget(gateway.clock(), keep, kept.incidents) < BATCH_FORGOTTEN:
-                return
+        while (
+            gateway.store.retention.forget(gateway.clock(), keep, kept.incidents) and time.monotonic() < until
+        ):
+            pass
     except Exception:
         log.exception("retention_failed")
 

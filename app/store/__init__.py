@@ -14,13 +14,12 @@ from app.store.gauges import Budget, Gauges
 from app.store.incidents import Draft, Incidents, Stored, Unknown
 from app.store.notices import Claimed, Notices
 from app.store.rejected import KEPT, Rejected
-from app.store.retention import BATCH, Retention
+from app.store.retention import Retention
 from app.store.search import BadCursor, Page, Search
 from app.store.server import Server, Settings
 from app.store.sessions import Sessions
 
 __all__ = [
-    "BATCH",
     "KEPT",
     "LOOK_AGAIN",
     "BadCursor",

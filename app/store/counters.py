@@ -157,7 +157,8 @@ class Sources:
         """What to count it as."""
         return source if source in self._known else OTHER
 
-    def gone(self, incident: Incident) -> Command:
-        """The command that stops counting an incident which is removed. Raises `Unavailable`."""
-        self.learn([incident.source])
-        return "HINCRBY", COUNTS, _field("current", self.label(incident.source), incident.state), -1
+    def gone(self, incidents: Sequence[Incident]) -> Iterator[Command]:
+        """The commands that stop counting incidents which are removed. Raises `Unavailable`."""
+        self.learn(incident.source for incident in incidents)
+        gone = Counter(_field("current", self.label(one.source), one.state) for one in incidents)
+        yield from (("HINCRBY", COUNTS, field, -count) for field, count in gone.items())

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from app.incident import Incident, State
 from app.store import agenda, counters, notices, retention, search
+from app.store.commit import Check, committing
 from app.store.connection import Command, Connection, Unavailable
 from app.store.counters import Sources
 from app.store.notices import Targets
@@ -22,28 +23,6 @@ from app.store.record import ALL, BY_STATE, IDENTITIES, INCIDENT, RECORD, VERSIO
 MOST_CONFLICTS = 100
 
 T = TypeVar("T")
-
-# Writes if nothing that was read has changed. ARGV: the new token, the number of checks, (hash, field,
-# expected) for each, then for each command its length and its words. A commit that already happened, whose
-# answer got lost, is not repeated.
-COMMIT_SCRIPT = """
-if redis.call('HGET', KEYS[1], 'v') == ARGV[1] then
-  return 1
-end
-local i = 3
-for _ = 1, tonumber(ARGV[2]) do
-  if (redis.call('HGET', ARGV[i], ARGV[i + 1]) or '') ~= ARGV[i + 2] then
-    return 0
-  end
-  i = i + 3
-end
-while i <= #ARGV do
-  local last = i + tonumber(ARGV[i])
-  redis.call(unpack(ARGV, i + 1, last))
-  i = last + 1
-end
-return 1
-"""
 
 
 class Unknown(Exception):
@@ -110,8 +89,8 @@ class Draft:
             self._ids[incident.identity] = incident.id
         return incident
 
-    def checks(self) -> Iterable[tuple[str, str, str]]:
-        """(hash, field, value) for everything that must still be as it was read."""
+    def checks(self) -> Iterable[Check]:
+        """Everything that must still be as it was read."""
         for incident in self.put_incidents.values():
             yield INCIDENT + incident.id, "v", self._versions.get(incident.id, "")
             # One that was not looked up belongs to a record that was lost and is written again.
@@ -147,7 +126,7 @@ class Incidents:
     def __init__(self, connection: Connection, sources: Sources) -> None:
         self._connection = connection
         self._sources = sources
-        self._commit_script = connection.script(COMMIT_SCRIPT)
+        self._commit_step = committing(connection)
 
     @staticmethod
     def unread(identities: Sequence[str]) -> Draft:
@@ -225,14 +204,9 @@ class Incidents:
 
     def _commit(self, draft: Draft, announce: set[str], targets: Targets) -> bool:
         token = secrets.token_hex(8)
-        checks = list(draft.checks())
-        args: list[str | float] = [token, len(checks)]
-        for check in checks:
-            args += check
         keys = [INCIDENT + i for i in draft.put_incidents]
-        for command in draft.commands(token, lambda i: i.id in announce, targets, self._sources):
-            args += (len(command), *command)
-        done = bool(self._commit_script(keys, args))
+        commands = draft.commands(token, lambda i: i.id in announce, targets, self._sources)
+        done = self._commit_step(token, keys, list(draft.checks()), commands)
         if done:
             draft.committed(token)
         return done

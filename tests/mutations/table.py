@@ -19,6 +19,8 @@ SWEEP = "tasks/sweep.py"
 AGENDA = "app/store/agenda.py"
 SCRIPTS = "app/store/scripts.py"
 INCIDENTS = "app/store/incidents.py"
+COMMIT = "app/store/commit.py"
+RETENTION = "app/store/retention.py"
 CONNECTION = "app/store/connection.py"
 HTTP = "app/providers/http.py"
 INCIDENT_IO = "app/providers/incident_io.py"
@@ -34,6 +36,7 @@ OF_SECURITY = ("tests/web/test_security.py",)
 OF_SWEEP = ("tests/tasks/test_sweep.py",)
 OF_AGENDA = ("tests/store/test_agenda.py",)
 OF_STORE = ("tests/store/test_incidents.py",)
+OF_RETENTION = ("tests/store/test_retention.py",)
 OF_CONNECTION = ("tests/store/test_connection.py",)
 
 MUTATIONS: tuple[Mutation, ...] = (
@@ -219,9 +222,9 @@ MUTATIONS: tuple[Mutation, ...] = (
         "answered_though_not_stored",
         "An alert is answered 201 although Redis did not take it.",
         INCIDENTS,
-        "        done = bool(self._commit_script(keys, args))",
+        "        done = self._commit_step(token, keys, list(draft.checks()), commands)",
         """        try:
-            done = bool(self._commit_script(keys, args))
+            done = self._commit_step(token, keys, list(draft.checks()), commands)
         except Unavailable:
             done = True""",
         OF_STORE,
@@ -276,7 +279,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "commit_over_somebody_elses_write",
         "Of two changes at the same time one is lost.",
-        INCIDENTS,
+        COMMIT,
         "  if (redis.call('HGET', ARGV[i], ARGV[i + 1]) or '') ~= ARGV[i + 2] then\n    return 0",
         "  if false then\n    return 0",
         OF_STORE,
@@ -284,10 +287,26 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "commit_done_twice",
         "A commit whose answer was lost is refused when it is sent again, so that its work is done twice.",
-        INCIDENTS,
+        COMMIT,
         "if redis.call('HGET', KEYS[1], 'v') == ARGV[1] then\n  return 1",
         "if false then\n  return 1",
         OF_STORE,
+    ),
+    Mutation(
+        "removed_though_written_to",
+        "An incident that somebody writes to while it is about to be removed goes all the same.",
+        RETENTION,
+        'self._commit("", keys, checks, commands)',
+        'self._commit("", keys, [], commands)',
+        OF_RETENTION,
+    ),
+    Mutation(
+        "removed_though_it_owes",
+        "An old incident whose all-clear has yet to be sent is removed.",
+        RETENTION,
+        "return incident.state is State.RESOLVED and incident.owes is None",
+        "return incident.state is State.RESOLVED",
+        OF_RETENTION,
     ),
     Mutation(
         "sweep_looks_at_nothing",

@@ -13,8 +13,8 @@ import redis
 from app.alert import Alert
 from app.incident import Incident, NotAllowed, State
 from app.store import Draft, Store, Unavailable, Unknown
-from app.store.connection import Connection
-from app.store.incidents import COMMIT_SCRIPT
+from app.store.commit import committing
+from app.store.connection import Command, Connection
 
 NOW = datetime(2026, 3, 4, 3, 0, tzinfo=UTC)
 DUE = NOW + timedelta(minutes=3)
@@ -170,44 +170,21 @@ def test_an_identity_whose_record_was_lost_starts_anew(store: Store, redis_url: 
 
 
 def test_a_commit_whose_answer_was_lost_is_not_done_twice(redis_url: str) -> None:
-    commit = Connection(redis_url, patience=1, timeout=1).script(COMMIT_SCRIPT)
-    client = redis.Redis.from_url(redis_url, decode_responses=True)
-    args: list[str | float] = [
-        "token",
-        1,
-        "versus:incident:a",
-        "v",
-        "",
-        4,
-        "HSET",
-        "versus:incident:a",
-        "v",
-        "token",
-    ]
-    args += [3, "RPUSH", "versus:test", "done"]
-    assert commit(["versus:incident:a"], args) == 1
-    assert commit(["versus:incident:a"], args) == 1
-    assert client.llen("versus:test") == 1
+    commit = committing(Connection(redis_url, patience=1, timeout=1))
+    key = "versus:incident:a"
+    commands: list[Command] = [("HSET", key, "v", "token"), ("RPUSH", "versus:test", "done")]
+    assert commit("token", [key], [(key, "v", "")], commands)
+    assert commit("token", [key], [(key, "v", "")], commands)
+    assert redis.Redis.from_url(redis_url).llen("versus:test") == 1
 
 
 def test_a_commit_over_somebody_elses_write_changes_nothing(redis_url: str) -> None:
-    commit = Connection(redis_url, patience=1, timeout=1).script(COMMIT_SCRIPT)
+    commit = committing(Connection(redis_url, patience=1, timeout=1))
     client = redis.Redis.from_url(redis_url, decode_responses=True)
-    client.hset("versus:incident:a", "v", "theirs")
-    args: list[str | float] = [
-        "ours",
-        1,
-        "versus:incident:a",
-        "v",
-        "",
-        4,
-        "HSET",
-        "versus:incident:a",
-        "v",
-        "ours",
-    ]
-    assert commit(["versus:incident:a"], args) == 0
-    assert client.hget("versus:incident:a", "v") == "theirs"
+    key = "versus:incident:a"
+    client.hset(key, "v", "theirs")
+    assert not commit("ours", [key], [(key, "v", "")], [("HSET", key, "v", "ours")])
+    assert client.hget(key, "v") == "theirs"
 
 
 def test_redis_away_ends_in_unavailable() -> None:

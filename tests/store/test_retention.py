@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,7 +14,10 @@ from app.alert import Alert
 from app.deliver import deliver
 from app.gateway import Gateway
 from app.incident import Incident
-from app.store import BATCH, Draft, Store, Unknown
+from app.store import Draft, Store, Unknown
+from app.store.connection import Command
+from app.store.counters import Sources
+from app.store.retention import BATCH
 from tests.fakes import Clock, RecordingProvider
 
 NOW = datetime(2026, 3, 4, 3, 0, tzinfo=UTC)
@@ -51,8 +55,16 @@ def resolved(incident_id: str, ago: timedelta) -> Incident:
 
 
 def forget(store: Store, days: timedelta = DAYS, most: int = MANY) -> None:
-    while store.retention.forget(NOW, days, most) == BATCH:
+    while store.retention.forget(NOW, days, most):
         pass
+
+
+def owing(incident_id: str, ago: timedelta) -> Incident:
+    """Resolved after its page went out; the provider has yet to take the all-clear."""
+    alert, at = Alert(title="Disk full", source="grafana"), NOW - ago
+    opened = Incident.opened(incident_id, alert, at, due_at=at, alert_source="default")
+    paged = opened.claimed("t", at, timedelta(seconds=15)).delivered("t", at, "202")
+    return paged.resolved("grafana", at)
 
 
 def traces(url: str, incident_id: str) -> list[str]:
@@ -105,23 +117,115 @@ def test_what_is_not_resolved_stays_for_ever(store: Store) -> None:
     assert store.incidents.get("open-1") is not None
 
 
-def test_what_still_owes_an_all_clear_stays_and_hinders_nobody(store: Store) -> None:
-    ago = NOW - timedelta(days=40)
-    alert = Alert(title="Disk full", source="grafana")
-    opened = Incident.opened("owes-1", alert, ago, due_at=ago, alert_source="default")
-    paged = opened.claimed("t", ago, timedelta(seconds=15)).delivered("t", ago, "202")
-    put(store, [paged.resolved("grafana", ago), *(resolved(f"{n}", timedelta(days=35)) for n in range(5))])
-    forget(store)
-    assert store.incidents.need("owes-1").owes == "resolved"
+@pytest.mark.parametrize(("days", "most"), [(DAYS, MANY), (DAYS * 10, 0)], ids=["old", "too many"])
+def test_what_still_owes_an_all_clear_stays_and_hinders_nobody(
+    store: Store, days: timedelta, most: int
+) -> None:
+    owe = [owing(f"owes-{n}", timedelta(days=40)) for n in range(BATCH + 1)]
+    put(store, [*owe, *(resolved(f"{n}", timedelta(days=35)) for n in range(5))])
+    forget(store, days, most)
+    assert all(store.incidents.need(one.id).owes == "resolved" for one in owe)
     assert not any(store.incidents.get(f"{n}") for n in range(5))
 
 
-def test_a_record_that_redis_lost_leaves_the_lists(store: Store, redis_url: str) -> None:
-    put(store, [resolved("lost-1", DAYS * 2)])
+def test_the_time_begins_when_the_all_clear_is_out(store: Store, redis_url: str) -> None:
+    out_at = NOW - timedelta(days=10)
+    cleared = owing("owed-1", timedelta(days=40)).claimed("u", out_at, timedelta(seconds=15))
+    put(store, [owing("owed-1", timedelta(days=40))])
+    write(store, store.incidents.draft(["owed-1"]), [cleared.delivered("u", out_at, "202")])
+    forget(store)
+    assert store.incidents.get("owed-1") is not None
+    store.retention.forget(out_at + DAYS + timedelta(seconds=1), DAYS, MANY)
+    assert traces(redis_url, "owed-1") == ["versus:forgotten"]
+
+
+def test_what_owes_an_all_clear_again_is_not_over(store: Store) -> None:
+    put(store, [resolved("late-1", DAYS * 2)])
+    draft = store.incidents.draft(["late-1"])
+    write(store, draft, [draft.need("late-1").delivered("slept", NOW - DAYS * 2, "202")])
+    forget(store)
+    assert store.incidents.need("late-1").owes == "resolved"
+
+
+def test_what_owes_something_stays_whatever_the_list_says(store: Store, redis_url: str) -> None:
+    put(store, [owing("owes-1", DAYS * 2), resolved("old-1", DAYS * 2)])
+    redis.Redis.from_url(redis_url).zadd("versus:ended", {"owes-1": 0})
+    forget(store)
+    forget(store)
+    assert store.incidents.need("owes-1").owes == "resolved"
+    assert store.incidents.get("old-1") is None
+
+
+def test_so_many_go_in_one_step_and_it_says_whether_there_are_more(store: Store, redis_url: str) -> None:
+    put(store, (resolved(f"{n:04}", DAYS * 2) for n in range(2 * BATCH + 1)))
+    client = redis.Redis.from_url(redis_url)
+    for left, more in ((BATCH + 1, True), (1, True), (0, False)):
+        assert store.retention.forget(NOW, DAYS, MANY) is more
+        assert client.zcard("versus:incidents") == left
+    later = NOW + timedelta(days=9)
+    for left, more in ((BATCH + 1, True), (1, True), (0, False)):
+        assert store.retention.forget(later, DAYS, MANY) is more
+        assert client.zcard("versus:forgotten") == left
+
+
+def test_at_no_moment_is_an_incident_half_removed(store: Store, redis_url: str) -> None:
+    many = 15 * BATCH + 1
+    put(store, (resolved(f"{n:04}", DAYS * 2) for n in range(many)))
+    client: Any = redis.Redis.from_url(redis_url, decode_responses=True)
+
+    def look() -> int:
+        """How many are left, as everything that knows of them says at one moment."""
+        pipe = client.pipeline(transaction=True)
+        pipe.keys("versus:incident:*")
+        for key in ("incidents", "ended", "state:resolved", "forgotten"):
+            pipe.zrange("versus:" + key, 0, -1)
+        pipe.hget("versus:counts", "current|grafana|resolved")
+        records, *lists, forgotten, counted = pipe.execute()
+        left = {key.removeprefix("versus:incident:") for key in records}
+        assert [set(one) for one in lists] == [left] * 3
+        assert left.isdisjoint(forgotten)
+        assert len(left) + len(forgotten) == many
+        assert int(counted) == len(left)
+        return len(left)
+
+    with ThreadPoolExecutor(1) as pool:
+        removal = pool.submit(forget, store)
+        while not removal.done():
+            look()
+        removal.result()
+    assert look() == 0
+
+
+def test_what_is_written_to_meanwhile_stays_until_it_is_read_again(
+    store: Store, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(store, [resolved("old-1", DAYS * 2), resolved("old-2", DAYS * 2)])
+    gone = Sources.gone
+
+    def written_to(sources: Sources, incidents: Sequence[Incident]) -> Iterator[Command]:
+        monkeypatch.setattr(Sources, "gone", gone)
+        draft = store.incidents.draft(["old-2"])
+        write(store, draft, [draft.need("old-2").noted(NOW, "opened")])
+        return gone(sources, incidents)
+
+    # Between the moment at which the records are read and that at which they go.
+    monkeypatch.setattr(Sources, "gone", written_to)
+    store.retention.forget(NOW, DAYS, MANY)
+    assert store.incidents.need("old-1").id == "old-1"
+    assert store.incidents.need("old-2").timeline[-1].event == "opened"
+    assert not store.retention.was_forgotten("old-1")
+    forget(store)
+    assert traces(redis_url, "old-1") == traces(redis_url, "old-2") == ["versus:forgotten"]
+
+
+def test_a_record_that_redis_lost_leaves_the_lists_and_is_not_remembered(
+    store: Store, redis_url: str
+) -> None:
+    put(store, [resolved("lost-1", DAYS * 2), resolved("old-1", DAYS * 2)])
     redis.Redis.from_url(redis_url).delete("versus:incident:lost-1")
     forget(store)
-    client = redis.Redis.from_url(redis_url)
-    assert client.zcard("versus:incidents") == client.zcard("versus:ended") == 0
+    assert traces(redis_url, "lost-1") == []
+    assert traces(redis_url, "old-1") == ["versus:forgotten"]
 
 
 def test_a_newer_problem_keeps_the_identity(store: Store) -> None:

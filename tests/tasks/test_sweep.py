@@ -6,6 +6,7 @@ import dataclasses
 import io
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 import redis
@@ -20,8 +21,9 @@ from app.providers import Budget, Event
 from app.receive import Message, Options, receive
 from app.store import Search, Unavailable
 from app.store.agenda import GRACE, HEARTBEAT
+from app.store.retention import BATCH as AT_ONCE
 from app.wakeup import MOST_AT_ONCE, Wakeup
-from tasks.sweep import BATCH, BUSY, OWN_HANDS, SecondHand, Sweep
+from tasks.sweep import BATCH, BUSY, OWN_HANDS, SecondHand, Sweep, forget_old
 from tests.fakes import Clock, RecordingProvider
 
 
@@ -308,6 +310,47 @@ def test_a_tick_sends_the_heartbeat_while_all_is_well(
     sweep.tick()
     sweep._hands.shutdown()
     assert provider.pings == 1
+
+
+# -- what is old ------------------------------------------------------------------------------------------
+
+
+def old(gateway: Gateway, clock: Clock, count: int) -> Callable[[], int]:
+    """So many incidents that were resolved long ago; tells how many of them are left."""
+    clock.now -= timedelta(days=60)
+    ids = received(gateway, 5, alike=count)
+    for incident_id in ids:
+        actions.resolve(gateway, incident_id, "test")
+    clock.now += timedelta(days=60)
+    return lambda: sum(gateway.store.incidents.get(i) is not None for i in ids)
+
+
+def test_a_tick_removes_all_that_is_old(quiet: Gateway, sweep: Sweep, clock: Clock) -> None:
+    left = old(quiet, clock, 2 * AT_ONCE + 1)
+    sweep.tick()
+    _until(lambda: left() == 0, "what is old is gone")
+
+
+def test_what_takes_too_long_to_remove_comes_in_the_next_minute(
+    quiet: Gateway, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = old(quiet, clock, 2 * AT_ONCE + 1)
+    monkeypatch.setattr("tasks.sweep.FORGETS_SECONDS", 0.0)
+    forget_old(quiet)
+    assert left() == AT_ONCE + 1
+    forget_old(quiet)
+    assert left() == 1
+
+
+def test_an_error_while_old_ones_are_removed_is_logged(
+    quiet: Gateway, monkeypatch: pytest.MonkeyPatch, log: io.StringIO
+) -> None:
+    def fail(*_: object) -> bool:
+        raise Unavailable("Redis can't be reached.")
+
+    monkeypatch.setattr(quiet.store.retention, "forget", fail)
+    forget_old(quiet)
+    assert "retention_failed" in log.getvalue()
 
 
 # -- the thread that ticks --------------------------------------------------------------------------------
