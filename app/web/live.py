@@ -68,10 +68,11 @@ class Watch:
         """What is stored as soon as its tag is another one, or else after `HOLD`. Raises `Unavailable`."""
         until = time.monotonic() + HOLD
         with self._news:
-            self._waiting += 1
             if not self._watches:
-                self._watches, self._seen = True, None
+                self._seen = None
                 threading.Thread(target=self._watch, name="watch", daemon=True).start()
+                self._watches = True
+            self._waiting += 1
             while (self._seen is None or self._seen.tag == tag) and time.monotonic() < until:
                 self._news.wait(until - time.monotonic())
             self._waiting -= 1

@@ -301,6 +301,20 @@ def test_a_watch_that_nobody_needs_ends(gateway: Gateway, monkeypatch: pytest.Mo
         wait_until(lambda: not watch._watches, "it ended")
 
 
+def test_a_watch_that_could_not_begin_begins_with_the_next_who_waits(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    watch = live.Watch(gateway)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", exhausted)
+        with pytest.raises(RuntimeError):
+            watch.wait("none")
+    assert watch.wait("none").tag == watch.look().tag
+
+
 def test_what_changes_holds_nothing_of_who_looks(person: FlaskClient, report: Report) -> None:
     report()
     page = person.get("/").text
