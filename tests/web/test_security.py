@@ -24,7 +24,7 @@ NASTY = [
     SCRIPT,
     '"><img src=x onerror=alert(1)>',
     "' autofocus onfocus=alert(1) x='",
-    "{{ 7 * 7 }}{% raw %}${7*7}",
+    "{{ 77777 * 77777 }}{% raw %}${77777*77777}",
     "</pre></dd></article><script>alert(1)</script>",
     "javascript:alert(1)",
     "<!--",
@@ -91,7 +91,7 @@ def test_whatever_a_sender_writes_is_text_on_every_page(
             assert not [name for name in about if name.startswith("on") or name == "style"], (path, tag)
             for name in ("href", "src", "action", "formaction"):
                 assert not (about.get(name) or "").strip().lower().startswith("javascript:"), (path, tag)
-        assert ">49" not in text, path
+        assert "6049261729" not in text, path
     assert count >= 7
 
 
