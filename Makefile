@@ -41,5 +41,5 @@ MINUTES ?= 2
 chaos: install ## Break everything for MINUTES=2, as SEED=... says, and check every promise (CONTRIBUTING.md)
 	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(if $(RECORD),--record $(RECORD))
 
-mutations: install ## Break the code in one place after the other; tests must notice each (3 to 6 minutes; with ARGS=--chaos 30)
+mutations: install ## Break the code in one place after the other; tests must notice each (6 minutes; with ARGS=--chaos 30)
 	@$(BIN)/python -m tests.mutations $(ARGS)
