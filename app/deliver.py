@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import random
 import secrets
 import time
 from datetime import datetime, timedelta
 
+from app import backoff
 from app.gateway import Gateway
 from app.incident import Incident, Kind, NotAllowed
 from app.providers import Event, Outcome
@@ -121,10 +121,7 @@ def pause_after(outcome: Outcome, failures: int) -> timedelta:
     """How long to wait before the next attempt, after `failures` earlier ones in a row."""
     if outcome.verdict == "misconfigured":
         return timedelta(seconds=MISCONFIGURED_PAUSE)
-    growing = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(failures, 10))
-    # Jitter keeps a thousand failed attempts from coming back in the same second.
-    jittered = growing * random.uniform(0.75, 1.25)  # noqa: S311
-    return timedelta(seconds=max(jittered, outcome.not_before or 0.0))
+    return backoff.pause(failures, first=FIRST_PAUSE, longest=LONGEST_PAUSE, not_before=outcome.not_before)
 
 
 def _remake(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import random
 import secrets
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
+from app import backoff
 from app.alert import SEVERITIES
 from app.channels import Message, Summary, Told
 from app.gateway import Gateway
@@ -109,7 +109,10 @@ def _ended(gateway: Gateway, claimed: Claimed, told: Told, notices: Sequence[Not
     target = claimed.notice.target
     given_up = not told.ok and (not told.again or now - claimed.since >= GIVE_UP_AFTER)
     done = told.ok or given_up
-    again_at = None if done else now + pause_after(told, claimed.tries)
+    pause = backoff.pause(
+        claimed.tries - 1, first=FIRST_PAUSE, longest=LONGEST_PAUSE, not_before=told.not_before
+    )
+    again_at = None if done else now + pause
     if done and claimed.notice.news == SUMMARY:
         gateway.store.notices.summarised(target, notices, now)
         if gateway.store.notices.holds(target):
@@ -149,13 +152,6 @@ def _note(
                     draft.put(incident.noted(now, event, detail))
 
         gateway.change(work, ids=[notice.incident_id for notice in some])
-
-
-def pause_after(told: Told, tries: int) -> timedelta:
-    """How long to wait before the next try, after so many in vain."""
-    growing = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(tries - 1, 10))
-    jittered = growing * random.uniform(0.75, 1.25)  # noqa: S311
-    return timedelta(seconds=max(jittered, told.not_before or 0.0))
 
 
 def _some(notices: Sequence[Notice]) -> Iterator[Sequence[Notice]]:

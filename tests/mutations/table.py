@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutations.mutation import Chaos, Mutation
 
 INCIDENT = "app/incident.py"
+BACKOFF = "app/backoff.py"
 DELIVER = "app/deliver.py"
 RECEIVE = "app/receive.py"
 GATEWAY = "app/gateway.py"
@@ -395,8 +396,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "retry_after_ignored",
         "incident.io is asked again sooner than it allows.",
-        DELIVER,
-        "    return timedelta(seconds=max(jittered, outcome.not_before or 0.0))",
+        BACKOFF,
+        "    return timedelta(seconds=max(jittered, not_before or 0.0))",
         "    return timedelta(seconds=jittered)",
         OF_DELIVER,
     ),
