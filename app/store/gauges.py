@@ -71,7 +71,7 @@ def read(
 ) -> Gauges:
     """How things stand at `now`; a worker lives if it was seen within `seen`. Raises `Unavailable`."""
     sources = [(name, own[0]) for name, own in limits.items() if own]
-    commands: list[Command] = [
+    general: list[Command] = [
         ("HGETALL", COUNTS),
         ("GET", LAST_PAGE),
         ("ZCARD", DUE),
@@ -84,14 +84,10 @@ def read(
         ("SMEMBERS", TARGETS),
         ("GET", LAST_HEARTBEAT),
     ]
-    general = len(commands)
-    for name, (window, _) in sources:
-        commands.append(("ZCOUNT", SENT + window, (now.timestamp() - WINDOW_SECONDS), "+inf"))
-        commands.append(("GET", LEARNED + name))
-        commands.append(("GET", HELD_BACK + name))
-    answers = connection.calls(commands)
+    of_sources = [command for name, (window, _) in sources for command in _of_source(name, window, now)]
+    answers = connection.calls([*general, *of_sources])
     counts, last, pending, late_now, in_vain, due, refused, workers, rejected, targets, beat = answers[
-        :general
+        : len(general)
     ]
     firsts = [float(first[1]) for first in (due, refused) if first]
     return Gauges(
@@ -104,10 +100,18 @@ def read(
         rejected=int(rejected),
         notices=_waiting(connection, sorted(targets)),
         budgets={
-            name: _budget(limit, answers[general + 3 * n :], now)
+            name: _budget(limit, answers[len(general) + 3 * n :], now)
             for n, (name, (_, limit)) in enumerate(sources)
         },
     )
+
+
+def _of_source(name: str, window: str, now: datetime) -> list[Command]:
+    return [
+        ("ZCOUNT", SENT + window, now.timestamp() - WINDOW_SECONDS, "+inf"),
+        ("GET", LEARNED + name),
+        ("GET", HELD_BACK + name),
+    ]
 
 
 def _waiting(connection: Connection, targets: Sequence[str]) -> Mapping[str, int]:
