@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -17,6 +16,7 @@ from pydantic_core import ErrorDetails
 from config.block import Block
 from config.channels import NAME, Listed
 from config.document import ConfigError, read_document
+from config.references import expand, variables
 from config.schema import (
     ALTERNATES,
     CHANNELS,
@@ -36,6 +36,8 @@ from config.schema import (
 from config.values import Wrong
 
 DEFAULT_FILE = "config/config.yaml"
+SHORTEST_SECRET = 16
+"""Characters of a gateway secret, below which there is a warning: it signs links, which strangers may try."""
 ALTERNATE_VARIABLE = "INCIDENTIO_OTHER_ALERT_SOURCE_CONFIG_ID_"
 
 # Keys of the Go edition inside and beside blocks that this edition has too.
@@ -43,12 +45,6 @@ GO_KEYS = {("oncall", name) for name in GO_PROVIDERS} | {("redis", "insecure_ski
 GO_KEYS |= {("alert", name) for name in ("debug_body", "viber", "googlechat")}
 GO_CHANNEL_KEYS = {"template_path", "use_proxy", "message_properties", "other_power_url"}
 GO_BLOCKS = {"agent", "proxy", "queue", "storage"}
-
-# `$${` is a literal `${`; a `${` that begins no reference is a mistake.
-_REFERENCE = re.compile(
-    r"\$(?P<literal>\$\{)|\$\{(?P<name>[A-Za-z_]\w*)(:-(?P<default>((?!\$\{)[^}])*))?\}|(?P<wrong>\$\{)",
-    re.ASCII,
-)
 
 Key = tuple[str, ...]
 
@@ -72,25 +68,6 @@ def _add_dotenv(file: Path) -> None:
         raise ConfigError(f"{file} is not UTF-8: save the file as UTF-8.") from None
     except OSError as error:
         raise ConfigError(f"{file} can't be read ({error.strerror}): make it readable.") from None
-
-
-def expand(text: str, environ: Mapping[str, str]) -> str:
-    """The text with each `${VAR}` and `${VAR:-default}` replaced, once; an unset variable is empty.
-
-    Raises `Wrong` for a `${` that begins neither.
-    """
-
-    def replaced(match: re.Match[str]) -> str:
-        if match["wrong"]:
-            raise Wrong(
-                "has a ${ that begins neither ${VAR} nor ${VAR:-default}: "
-                "mend it, or write $${ for a literal ${"
-            )
-        if match["literal"]:
-            return match["literal"]
-        return environ.get(match["name"], "") or match["default"] or ""
-
-    return _REFERENCE.sub(replaced, text)
 
 
 @dataclass
@@ -188,7 +165,7 @@ class _Loading:
         except Wrong as wrong:
             self._problem(key, str(wrong))
             return ""
-        names = [match["name"] for match in _REFERENCE.finditer(value) if match["name"]]
+        names = variables(value)
         self.variables.setdefault(key, []).extend(names)
         if text.strip() and not names and is_secret(key, text):
             self.literal_keys.append(key)
@@ -310,6 +287,12 @@ class _Loading:
             yield (
                 f"public_host is missing in {self.file} while {what} lead to "
                 f"{config.public_base}, so set it to the address that people reach this service at."
+            )
+        secret = config.gateway_secret
+        if secret is not None and len(secret.get_secret_value()) < SHORTEST_SECRET:
+            yield (
+                f"gateway_secret has fewer than {SHORTEST_SECRET} characters, so it can be guessed, also "
+                "from the signature of a link: make a random one, with openssl rand -hex 32."
             )
         if self.empty_channels:
             yield (

@@ -51,11 +51,15 @@ def name_of(file: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+def files() -> list[Path]:
+    """Every file of the product's code."""
+    return sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
+
+
 @cache
 def modules() -> dict[str, ast.Module]:
     """Every module of the product, by name."""
-    files = [file for package in PACKAGES for file in (ROOT / package).rglob("*.py")]
-    return {name_of(file): ast.parse(file.read_text(), str(file)) for file in files}
+    return {name_of(file): ast.parse(file.read_text(), str(file)) for file in files()}
 
 
 def imports(name: str) -> Iterator[str]:
@@ -141,7 +145,7 @@ def test_a_library_stays_in_its_rooms(library: str) -> None:
 # -- files ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "app").rglob("*.py")), ids=name_of)
+@pytest.mark.parametrize("file", files(), ids=name_of)
 def test_a_file_is_short_enough_to_be_read_at_once(file: Path) -> None:
     assert len(file.read_text().splitlines()) < LONGEST_FILE
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from config import Config, ConfigError, load_config
-from config.loader import expand
+from config.references import expand
 from config.values import Wrong
 
 GO_EDITION = Path(__file__).parent / "go_edition.yaml"
@@ -326,6 +326,7 @@ def test_it_names_unknown_blocks_in_the_one_warning(files: Files) -> None:
     ("text", "words"),
     [
         ("oncall: {enable: true}", "public_host is missing"),
+        ("gateway_secret: ${SHORT}", "gateway_secret has fewer than 16 characters"),
         (
             "public_host: https://v.example\noncall: {incident_io: {api_key: sk-live}}",
             "oncall.incident_io.api_key",
@@ -337,7 +338,7 @@ def test_it_names_unknown_blocks_in_the_one_warning(files: Files) -> None:
     ],
 )
 def test_it_warns(files: Files, text: str, words: str) -> None:
-    (warning,) = files.load(text, **CREDENTIALS).warnings
+    (warning,) = files.load(text, **CREDENTIALS, SHORT="sk-live").warnings
     assert words in warning
     assert "sk-live" not in warning
 
@@ -345,8 +346,9 @@ def test_it_warns(files: Files, text: str, words: str) -> None:
 def test_it_has_nothing_to_warn_of_when_all_is_well(files: Files) -> None:
     text = """
         public_host: https://v.example
+        gateway_secret: ${SECRET}
         oncall:
           enable: true
           incident_io: {api_key: "${INCIDENTIO_API_KEY}"}
         """
-    assert files.load(text, **CREDENTIALS).warnings == ()
+    assert files.load(text, **CREDENTIALS, SECRET="16-random-letter").warnings == ()
