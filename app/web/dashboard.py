@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import Blueprint, Response, flash, g, redirect, request
 from werkzeug.wrappers import Response as Redirect
@@ -13,7 +14,7 @@ from app import actions, explain
 from app.alert import SEVERITIES
 from app.gateway import Gateway
 from app.incident import Incident, State
-from app.store import KEPT, Search
+from app.store import Search
 from app.web import board, session
 from app.web.incidents import Intake
 from app.web.lights import Standing
@@ -28,6 +29,11 @@ ACTIONS: dict[str, tuple[Callable[[Gateway, str, str], Incident], str]] = {
     "resolve": (actions.resolve, "Resolved: {title}"),
     "escalate": (actions.page_now, "Paging now: {title}"),
 }
+
+LONGEST_PAYLOAD = 200_000
+"""Characters of a sender's body that are shown."""
+REJECTED_SHOWN = 100
+"""Of the bodies that are kept; the API has them all."""
 
 
 def blueprint(gateway: Gateway, intake: Intake) -> Blueprint:
@@ -63,7 +69,7 @@ def blueprint(gateway: Gateway, intake: Intake) -> Blueprint:
             payload = gateway.store.incidents.payload(incident_id)
             return {
                 "incident": incident,
-                "payload": None if payload is None else json.dumps(payload, indent=2, ensure_ascii=False),
+                "payload": None if payload is None else _readable(payload),
                 "verdict": explain.verdict(incident, gateway.clock()),
                 "next_step": explain.next_step(incident, gateway.clock()),
                 "late": explain.lateness(incident),
@@ -80,7 +86,10 @@ def blueprint(gateway: Gateway, intake: Intake) -> Blueprint:
 
     @dashboard.get("/rejected")
     def show_rejected() -> Response:
-        return live.answer("rejected.html", lambda _: {"entries": gateway.store.rejected.newest(KEPT)})
+        def parts(standing: Standing) -> dict[str, Any]:
+            return {"entries": gateway.store.rejected.newest(REJECTED_SHOWN), "count": standing.rejected}
+
+        return live.answer("rejected.html", parts)
 
     @dashboard.post("/rejected/<entry_id>/replay")
     def replay(entry_id: str) -> Redirect:
@@ -103,11 +112,23 @@ def closed() -> Blueprint:
     return dashboard
 
 
+def _readable(payload: Any) -> str:
+    """Indented, and cut: of deep nesting, indentation makes a hundred times as much."""
+    pieces, length = [], 0
+    for piece in json.JSONEncoder(indent=2, ensure_ascii=False).iterencode(payload):
+        pieces.append(piece)
+        if (length := length + len(piece)) > LONGEST_PAYLOAD:
+            return "".join(pieces)[:LONGEST_PAYLOAD] + "…"
+    return "".join(pieces)
+
+
 def _back() -> Redirect:
     return redirect(local(request.form.get("next", "")), 303)
 
 
-def _older(groups: list[board.Group]) -> dict[str, list[str]] | None:
-    """The parameters that lead to the older ones of those searched for."""
+def _older(groups: list[board.Group]) -> str | None:
+    """The address that leads to the older ones of those searched for."""
     cursor = groups[0].cursor if groups else None
-    return None if cursor is None else {**request.args.to_dict(flat=False), "cursor": [cursor]}
+    if cursor is None:
+        return None
+    return f"/?{urlencode({**request.args.to_dict(flat=False), 'cursor': [cursor]}, doseq=True)}"

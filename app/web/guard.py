@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from app.gateway import Gateway
 from app.senders.sns import is_message
 from app.sns import Sns
+from app.telemetry import log
 from app.web import session
 from app.web.body import Body
 from config import Config
@@ -117,6 +118,8 @@ def check_admin(gateway: Gateway, secret: SecretStr) -> str | None:
             session.check_csrf()
         return name
     if not is_secret(offered, secret):
+        if offered is not None:
+            log.warning("gateway_secret_wrong", address=request.remote_addr)
         raise Unauthorized("This needs the gateway secret: send it in the header X-Gateway-Secret.")
     return None
 

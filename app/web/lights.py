@@ -32,10 +32,13 @@ class Light:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How the whole is: the lights, and how many incidents are in each state."""
+    """How the whole is."""
 
     lights: tuple[Light, ...]
     counts: dict[str, int]
+    """Incidents in each state."""
+    rejected: int
+    """Bodies that are kept."""
 
 
 def stand(gateway: Gateway) -> Standing:
@@ -45,7 +48,7 @@ def stand(gateway: Gateway) -> Standing:
     counts: dict[str, int] = {}
     for (_, state), count in gauges.counters.current.items():
         counts[state] = counts.get(state, 0) + count
-    return Standing(tuple(_lights(gateway, gauges, now)), counts)
+    return Standing(tuple(_lights(gateway, gauges, now)), counts, gauges.rejected)
 
 
 def _lights(gateway: Gateway, gauges: Gauges, now: datetime) -> Iterator[Light]:

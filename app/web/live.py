@@ -123,7 +123,7 @@ class Live:
         `parts` gives what the part that changes shows; it follows from the incidents and from the standing.
         Nothing in it is different from one person to the next.
         """
-        tag = request.headers.get("If-None-Match", "")
+        tag = request.headers.get("If-None-Match", "").removeprefix("W/")
         live = request.headers.get("X-Live")
         if live == "wait" and g.may_wait:
             seen = self._watch.wait(tag)

@@ -61,7 +61,10 @@ def blueprint(gateway: Gateway, secret: SecretStr) -> Blueprint:
 
 def local(path: str) -> str:
     """The path if it is one of this service, else the dashboard's: a link must not lead on to elsewhere."""
-    parts = urlsplit(path)
+    try:
+        parts = urlsplit(path)
+    except ValueError:
+        return HOME
     # Browsers take a backslash for a slash, and two slashes for another host.
     plain = path.isprintable() and "\\" not in path and not path.startswith("//")
     return path if plain and path.startswith("/") and not (parts.scheme or parts.netloc) else HOME

@@ -15,6 +15,8 @@ OPEN = 48
 """Open pages that may wait for news at a time."""
 HOLD = 4.0
 """Seconds after which a page that waits for news is told that there is none."""
+LARGEST_FORM = 16_384
+"""Bytes; a form of ours has a few hundred."""
 PATIENCE = 1.0
 """Seconds that a page waits for Redis."""
 
@@ -36,7 +38,11 @@ def in_room(blueprint: Blueprint, gateway: Gateway) -> None:
 
     @blueprint.before_request
     def enter() -> None:
-        g.may_wait = request.headers.get("X-Live") == "wait" and _open.acquire(blocking=False)
+        # Whole before a place is taken: who sends it slowly would hold the place.
+        request.max_content_length = LARGEST_FORM
+        request.get_data()
+        waits = request.method == "GET" and request.headers.get("X-Live") == "wait"
+        g.may_wait = waits and _open.acquire(blocking=False)
         if not g.may_wait and not _pages.acquire(blocking=False):
             raise NoRoom("Too many pages are being asked for at once: try again in a moment.")
         g.place = ExitStack()

@@ -13,13 +13,12 @@ import threading
 
 from gunicorn import glogging
 from gunicorn.config import Config as GunicornConfig
-from gunicorn.http.message import Request
-from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.base import Worker
 
 from app import telemetry
 from app.checks import tell_until_redis_answers
 from app.store import Store
+from app.web import stalled
 from app.web.room import OPEN, PAGES
 from config import ConfigError, load_config
 
@@ -46,7 +45,8 @@ class Logger(glogging.Logger):
 logger_class = Logger
 control_socket_disable = True
 bind = f"{_config.host}:{_config.port}"
-worker_class = "gthread"
+worker_class = stalled.Threads
+pre_request = stalled.limit_silence
 # Whom to believe is decided in one place, `app/web/proxies.py`.
 forwarded_allow_ips = ""
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
@@ -56,15 +56,6 @@ threads = 16 + PAGES + OPEN
 keepalive = 30
 timeout = 60
 graceful_timeout = 30
-
-# Of silence in the middle of a request, after which its thread is needed for others.
-STALLED_SECONDS = 5
-
-
-def pre_request(_: Worker, request: Request) -> None:
-    """Let go of a sender that stalls within its body: threads are few, and gunicorn would wait for ever."""
-    if isinstance(request.unreader, SocketUnreader):
-        request.unreader.sock.settimeout(STALLED_SECONDS)
 
 
 def post_worker_init(worker: Worker) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
+import time
 from datetime import timedelta
 from urllib.parse import urlsplit
 
@@ -35,7 +36,7 @@ class Cookies(SecureCookieSessionInterface):
     """The cookie of a login: out of reach of scripts and other sites, and behind TLS sent over TLS alone."""
 
     def __init__(self, public_base: str) -> None:
-        self._public = urlsplit(public_base)
+        self._public = urlsplit(public_base.lower())
 
     def get_cookie_name(self, app: Flask) -> str:
         """`__Host-`: a browser takes it only from this very host, and only over TLS."""
@@ -45,7 +46,7 @@ class Cookies(SecureCookieSessionInterface):
         """Whether this request came over TLS, as far as we know: a proxy that we do not trust may have ended
         it, but whoever asks for the host of an https address came to that address."""
         public = self._public
-        return request.is_secure or (public.scheme == "https" and request.host == public.netloc)
+        return request.is_secure or (public.scheme == "https" and request.host.lower() == public.netloc)
 
 
 def configure(app: Flask, gateway: Gateway) -> None:
@@ -63,10 +64,12 @@ def configure(app: Flask, gateway: Gateway) -> None:
 
 def log_in(gateway: Gateway, name: str) -> None:
     """Begin a login, with an ID and a token of its own: what was known before it proves nothing after it."""
-    session.clear()
+    log_out(gateway)
     session_id = secrets.token_urlsafe(24)
     gateway.store.sessions.begin(session_id)
     session.update(id=session_id, name=name, csrf=secrets.token_urlsafe(24))
+    # The cookie's own time begins anew whenever something else in it changes.
+    session["until"] = time.time() + KEPT.total_seconds()
     session.permanent = True
 
 
@@ -79,7 +82,9 @@ def log_out(gateway: Gateway) -> None:
 
 def person(gateway: Gateway) -> str | None:
     """Who is logged in. Raises `Unavailable`."""
-    session_id, name = session.get("id"), session.get("name")
+    session_id, name, until = session.get("id"), session.get("name"), session.get("until")
+    if not isinstance(until, float) or time.time() > until:
+        return None
     if isinstance(session_id, str) and isinstance(name, str) and gateway.store.sessions.lives(session_id):
         return name
     return None

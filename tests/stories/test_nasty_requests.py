@@ -5,7 +5,9 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -162,3 +164,32 @@ def test_a_sender_that_stalls_within_its_body_is_let_go(quiet: Stack) -> None:
         connection.sendall(POST + b"Content-Length: 99\r\n\r\n" + PLAIN[:9])
         # Each one that is waited for without end takes a thread away, until nobody is answered.
         assert connection.recv(4096).split(b" ")[1:2] in ([b"400"], [b"408"], [])
+
+
+def test_who_never_gets_to_the_end_of_a_request_keeps_no_thread(quiet: Stack) -> None:
+    address = (urlsplit(quiet.base).hostname, urlsplit(quiet.base).port or 80)
+    ended = threading.Event()
+
+    def answers() -> bool:
+        try:
+            return requests.get(f"{quiet.base}/healthz", timeout=2).status_code == 200
+        except requests.RequestException:
+            return False
+
+    def trickle(connections: Sequence[socket.socket]) -> None:
+        while not ended.wait(1):
+            for one in connections:
+                with suppress(OSError):
+                    one.sendall(b" ")
+
+    with ExitStack() as held:
+        connections = [held.enter_context(socket.create_connection(address)) for _ in range(700)]
+        silent, trickling = connections[::2], connections[1::2]
+        for one in silent:
+            one.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX-Half: ")
+        for one in trickling:
+            one.sendall(POST + b"Content-Length: 4000\r\n\r\n{")
+        held.callback(ended.set)
+        threading.Thread(target=trickle, args=(trickling,)).start()
+        wait_until(answers, "others are answered")
+        assert [answers() for _ in range(20)] == [True] * 20

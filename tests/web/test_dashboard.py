@@ -16,9 +16,10 @@ from app.deliver import deliver
 from app.gateway import Gateway
 from app.providers import Budget, Outcome
 from app.web import create_app, live, room
+from app.web.dashboard import REJECTED_SHOWN
 from tests.fakes import GATEWAY_SECRET, Clock, RecordingProvider
 from tests.stories.stack import wait_until
-from tests.web.conftest import Report, csrf_of
+from tests.web.conftest import Report, csrf_of, log_in
 
 
 def act(person: FlaskClient, path: str, **more: str) -> Any:
@@ -120,6 +121,23 @@ def test_a_search_goes_on_page_by_page(person: FlaskClient, client: FlaskClient)
     assert sorted(seen) == sorted(f"Disk {n}" for n in range(120))
 
 
+def test_no_parameter_of_a_search_is_anything_but_a_parameter(client: FlaskClient) -> None:
+    client.post("/api/incidents", json=[{"title": f"Disk {n}"} for n in range(60)])
+    log_in(client)
+    cookie = client.get_cookie("versus")
+    assert cookie is not None
+    path = "/?q=disk&_external=1&_anchor=x&_method=x&_scheme=x&endpoint=x"
+    # What is shown is kept for all who look for the same, so it must not hold the host of whoever came first.
+    another = client.application.test_client(use_cookies=False)
+    headers = {"Cookie": f"versus={cookie.value}"}
+    assert another.get(path, base_url="http://evil.example", headers=headers).status_code == 200
+    page = client.get(path).text
+    assert "evil.example" not in page
+    older = re.search('rel="next" href="([^"]+)"', page)
+    assert older is not None
+    assert older[1].startswith(f"{path.replace('&', '&amp;')}&amp;cursor=")
+
+
 @pytest.mark.parametrize("query", ["state=asleep", "since=yesterday", "cursor=x", "q=a&q=b"])
 def test_a_search_that_makes_no_sense_says_what_would(person: FlaskClient, query: str) -> None:
     answer = person.get(f"/?{query}", headers={"Accept": "text/html"})
@@ -154,6 +172,16 @@ def test_an_incidents_page_explains_every_decision(
         "&#34;title&#34;: &#34;Disk full&#34;",
     ):
         assert words in page, words
+
+
+def test_a_small_body_makes_no_huge_page(person: FlaskClient, client: FlaskClient) -> None:
+    # Indented, it is a hundred times as much.
+    body = '{"title": "Disk full", "a": ' + "[" * 98 + ",".join("1" * 500_000) + "]" * 98 + "}"
+    incident = client.post("/api/incidents", data=body).get_json()["incident"]
+    page = person.get(f"/incidents/{incident['id']}").text
+    assert len(page) < 1_000_000
+    assert "Disk full" in page
+    assert "…</pre>" in page
 
 
 def test_an_incident_that_there_is_not(person: FlaskClient) -> None:
@@ -237,6 +265,11 @@ def look(person: FlaskClient, tag: str = "", how: str = "now") -> Any:
     return person.get("/", headers={"X-Live": how, "If-None-Match": tag})
 
 
+def test_a_tag_that_a_proxy_made_weak_is_known(person: FlaskClient) -> None:
+    # nginx does so when it compresses.
+    assert look(person, f"W/{person.get('/').headers['ETag']}").status_code == 304
+
+
 def test_an_open_page_gets_what_changed_and_nothing_when_nothing_did(
     person: FlaskClient, report: Report, clock: Clock
 ) -> None:
@@ -313,6 +346,14 @@ def test_a_watch_that_could_not_begin_begins_with_the_next_who_waits(
         with pytest.raises(RuntimeError):
             watch.wait("none")
     assert watch.wait("none").tag == watch.look().tag
+
+
+def test_of_many_rejected_bodies_the_last_are_shown(person: FlaskClient, client: FlaskClient) -> None:
+    for n in range(REJECTED_SHOWN + 5):
+        client.post("/api/incidents", data=f"{n}{'&' * 2100}")
+    page = person.get("/rejected").text
+    assert f"{REJECTED_SHOWN + 5}, the last {REJECTED_SHOWN} of them" in page
+    assert page.count('class="row rejected"') == REJECTED_SHOWN
 
 
 def test_what_changes_holds_nothing_of_who_looks(person: FlaskClient, report: Report) -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import io
+import re
+import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
@@ -12,10 +16,10 @@ from pydantic import SecretStr
 
 from app.gateway import Gateway
 from app.store.sessions import ATTEMPTS, SESSION
-from app.web import create_app
+from app.web import create_app, room
 from app.web.login import local
 from tests.fakes import GATEWAY_SECRET
-from tests.web.conftest import csrf_of, log_in
+from tests.web.conftest import Report, csrf_of, log_in
 
 
 def configured(gateway: Gateway, **settings: object) -> FlaskClient:
@@ -201,6 +205,8 @@ def test_a_path_of_ours_is_gone_to(path: str) -> None:
         "/x\r\nSet-Cookie: a=b",
         " /x",
         "http:///evil.example",
+        "http://[",
+        "//[",
     ],
 )
 def test_a_login_leads_nowhere_else(client: FlaskClient, path: str) -> None:
@@ -213,3 +219,89 @@ def test_with_redis_away_the_login_says_so(without_redis: Gateway) -> None:
     client = create_app(without_redis).test_client()
     answer = log_in(client)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+
+
+# -- strangers ----------------------------------------------------------------------------------------------
+
+FORM = "application/x-www-form-urlencoded"
+
+
+class Slow(io.BytesIO):
+    """A body; notes whether anybody else may still have a page made while it comes in."""
+
+    free = False
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Some of it."""
+        self._look()
+        return super().read(size)
+
+    def readinto(self, into: Any) -> int:
+        """Some of it, too."""
+        self._look()
+        return super().readinto(into)
+
+    def _look(self) -> None:
+        places = [room._pages] * room.PAGES + [room._open] * room.OPEN
+        taken = [place.acquire(blocking=False) for place in places]
+        for place, mine in zip(places, taken, strict=True):
+            if mine:
+                place.release()
+        self.free = all(taken)
+
+
+@pytest.mark.parametrize("headers", [{}, {"X-Live": "wait"}], ids=["plain", "live"])
+def test_who_sends_a_login_slowly_takes_no_place_from_others(
+    client: FlaskClient, headers: dict[str, str]
+) -> None:
+    body = Slow(b"csrf=x&name=Dana&secret=x")
+    client.post("/login", input_stream=body, content_type=FORM, content_length=25, headers=headers)
+    assert body.free
+
+
+def test_a_login_is_no_upload(client: FlaskClient) -> None:
+    head = b'--b\r\nContent-Disposition: form-data; name="f"; filename="f"\r\n\r\n'
+    body = io.BytesIO(head + b"x" * (8 << 20))
+    kind, length = "multipart/form-data; boundary=b", len(body.getvalue())
+    answer = client.post("/login", input_stream=body, content_type=kind, content_length=length)
+    assert answer.status_code == 413
+    assert body.tell() < 1 << 20
+
+
+def test_a_login_ends_after_seven_days_however_much_it_is_used(
+    client: FlaskClient, report: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, days = time.time(), 0
+    monkeypatch.setattr("time.time", lambda: began + days * 86_400)
+    log_in(client)
+    for days in range(7):
+        incident = report(deduplication_key=str(days))
+        form = {"csrf": csrf_of(client.get("/").text), "next": "/"}
+        # What it says is kept in the cookie, which is signed anew.
+        assert client.post(f"/incidents/{incident['id']}/ack", data=form).status_code == 303
+    days = 8
+    assert client.get("/").status_code == 303
+
+
+def test_logging_in_again_ends_the_login_before(client: FlaskClient) -> None:
+    log_in(client)
+    first = client.get_cookie("versus")
+    assert first is not None
+    log_in(client)
+    assert client.get("/").status_code == 200
+    client.set_cookie("versus", first.value)
+    assert client.get("/").status_code == 303
+
+
+def test_a_host_in_capitals_is_the_same_host(gateway: Gateway) -> None:
+    client = configured(gateway, public_host="https://Versus.Example.com")
+    answer = client.get("/login", base_url="http://versus.example.com")
+    assert "Secure" in answer.headers["Set-Cookie"]
+
+
+def test_a_wrong_gateway_secret_is_logged_with_its_address(
+    client: FlaskClient, logged: Callable[[], str]
+) -> None:
+    client.get("/api/incidents", headers={"X-Gateway-Secret": "a guess"})
+    assert re.search("event=gateway_secret_wrong.*127.0.0.1", logged())
+    assert "a guess" not in logged()
