@@ -17,10 +17,17 @@ CHUNK = 65536
 class _Line:
     """One client's connection and the relay's own to the server."""
 
-    def __init__(self, client: socket.socket, server: socket.socket, latency: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        client: socket.socket,
+        server: socket.socket,
+        latency: Callable[[], float],
+        unanswered: Callable[[bytes], bool],
+    ) -> None:
         self._client = client
         self._server = server
         self._latency = latency
+        self._unanswered = unanswered
         self._frozen = threading.Event()
 
     def run(self) -> None:
@@ -46,6 +53,8 @@ class _Line:
                     time.sleep(latency)
                 if not self._frozen.is_set():
                     sink.sendall(data)
+                if source is self._client and self._unanswered(data):
+                    self.freeze()
         return True
 
     def freeze(self) -> None:
@@ -67,6 +76,7 @@ class Relay:
         self._context = context
         self._lines: list[_Line] = []
         self._refuses = False
+        self._unanswered: tuple[bytes, ...] = ()
         self.latency = 0.0
         """Seconds that everything takes longer, in each direction."""
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -82,6 +92,16 @@ class Relay:
         """End every connection that exists; new ones work."""
         for line in list(self._lines):
             line.cut()
+
+    def lose_the_answer_to(self, *words: bytes) -> None:
+        """Pass on the next request that has all of these words in it, and nothing more on its connection."""
+        self._unanswered = words
+
+    def _loses(self, sent: bytes) -> bool:
+        if not self._unanswered or not all(word in sent for word in self._unanswered):
+            return False
+        self._unanswered = ()
+        return True
 
     def refuse(self, refuses: bool) -> None:
         """Whether new connections are reset at once; those that exist go on."""
@@ -115,7 +135,7 @@ class Relay:
         except OSError:
             client.close()
             return
-        line = _Line(client, server, lambda: self.latency)
+        line = _Line(client, server, lambda: self.latency, self._loses)
         self._lines.append(line)
         line.run()
         self._lines.remove(line)

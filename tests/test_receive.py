@@ -15,10 +15,13 @@ from app.gateway import Gateway
 from app.incident import State
 from app.providers import Outcome
 from app.receive import Message, NotReady, Options, Received, receive
-from app.store import Store, Unavailable
+from app.store import Search, Store, Unavailable
 from app.wakeup import MOST_AT_ONCE
 from config import UnknownAlertSource, load_config
+from local.embedded import EmbeddedRedis
 from tests.fakes import Clock, RecordingProvider, environment
+from tests.relay import Relay
+from tests.stories.stack import wait_until
 
 QUEUE = "versus:broker:versus"
 DEFAULT = Options()
@@ -203,6 +206,37 @@ def test_asking_for_oncall_that_is_not_configured_is_refused(redis_url: str, gat
     assert one(off, message()).became == "created"
     with pytest.raises(NotReady):
         one(off, message(), Options(oncall_enable=True))
+
+
+@pytest.mark.parametrize("identity", [None, "k"])
+@pytest.mark.parametrize("oncall", [True, False])
+def test_one_lost_answer_makes_no_second_incident_and_pages_nobody(
+    gateway: Gateway, server: EmbeddedRedis, provider: RecordingProvider, identity: str | None, oncall: bool
+) -> None:
+    relay = Relay(server.port)
+    store = Store(f"redis://127.0.0.1:{relay.port}/0", patience=2.0, timeout=0.5)
+    web = dataclasses.replace(gateway, store=store, clock=store.now)
+    first = one(web, message()).incident
+    relay.lose_the_answer_to(b"HSET", b"versus:incident:")
+
+    def a_worker_writes_to_it() -> None:
+        def newest() -> str | None:
+            [incident] = gateway.store.incidents.page(Search(), 1, None).incidents
+            return None if first is None or incident.id == first.id else incident.id
+
+        incident_id = wait_until(newest, "it is stored")
+        gateway.change(
+            lambda draft: draft.put(draft.need(incident_id).noted(gateway.clock(), "told")), ids=[incident_id]
+        )
+
+    with ThreadPoolExecutor() as pool:
+        worker = pool.submit(a_worker_writes_to_it)
+        received = one(web, message(identity), Options(oncall_enable=oncall))
+        worker.result()
+    relay.stop()
+    assert received.incident is not None
+    assert (received.became, received.incident.occurrences, provider.told()) == ("created", 1, [])
+    assert len(gateway.store.incidents.page(Search(), 10, None).incidents) == 2
 
 
 @pytest.fixture

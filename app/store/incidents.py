@@ -204,9 +204,8 @@ class Incidents:
 
     def _commit(self, draft: Draft, announce: set[str], targets: Targets) -> bool:
         token = secrets.token_hex(8)
-        keys = [INCIDENT + i for i in draft.put_incidents]
         commands = draft.commands(token, lambda i: i.id in announce, targets, self._sources)
-        done = self._commit_step(token, keys, list(draft.checks()), commands)
+        done = self._commit_step(token, list(draft.checks()), commands)
         if done:
             draft.committed(token)
         return done

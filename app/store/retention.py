@@ -7,6 +7,7 @@ record that Redis lost must page, and one for a record that we removed must not.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
@@ -88,7 +89,7 @@ class Retention:
         # None should be among them; if there is one, it waits for the step that sends what it owes.
         owing = [one.id for one in stored if not _over(one)]
         commands = [("ZREM", ENDED, *owing)] if owing else self._traces(ids, stored, now)
-        self._commit("", keys, checks, commands)
+        self._commit(secrets.token_hex(8), checks, commands)
 
     def _traces(self, ids: Sequence[str], stored: Sequence[Incident], now: datetime) -> Iterator[Command]:
         """Of those whose record Redis lost only the lists are left, and they are not remembered."""

@@ -223,9 +223,9 @@ MUTATIONS: tuple[Mutation, ...] = (
         "answered_though_not_stored",
         "An alert is answered 201 although Redis did not take it.",
         INCIDENTS,
-        "        done = self._commit_step(token, keys, list(draft.checks()), commands)",
+        "        done = self._commit_step(token, list(draft.checks()), commands)",
         """        try:
-            done = self._commit_step(token, keys, list(draft.checks()), commands)
+            done = self._commit_step(token, list(draft.checks()), commands)
         except Unavailable:
             done = True""",
         OF_STORE,
@@ -289,7 +289,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "commit_done_twice",
         "A commit whose answer was lost is refused when it is sent again, so that its work is done twice.",
         COMMIT,
-        "if redis.call('HGET', KEYS[1], 'v') == ARGV[1] then\n  return 1",
+        "if redis.call('EXISTS', KEYS[1]) == 1 then\n  return 1",
         "if false then\n  return 1",
         OF_STORE,
     ),
@@ -297,8 +297,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "removed_though_written_to",
         "An incident that somebody writes to while it is about to be removed goes all the same.",
         RETENTION,
-        'self._commit("", keys, checks, commands)',
-        'self._commit("", keys, [], commands)',
+        "self._commit(secrets.token_hex(8), checks, commands)",
+        "self._commit(secrets.token_hex(8), [], commands)",
         OF_RETENTION,
     ),
     Mutation(

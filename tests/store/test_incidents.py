@@ -169,13 +169,20 @@ def test_an_identity_whose_record_was_lost_starts_anew(store: Store, redis_url: 
     assert found.id == "b"
 
 
-def test_a_commit_whose_answer_was_lost_is_not_done_twice(redis_url: str) -> None:
+def test_a_commit_whose_answer_was_lost_is_not_done_twice_whoever_wrote_since(redis_url: str) -> None:
     commit = committing(Connection(redis_url, patience=1, timeout=1))
+    client = redis.Redis.from_url(redis_url)
     key = "versus:incident:a"
     commands: list[Command] = [("HSET", key, "v", "token"), ("RPUSH", "versus:test", "done")]
-    assert commit("token", [key], [(key, "v", "")], commands)
-    assert commit("token", [key], [(key, "v", "")], commands)
-    assert redis.Redis.from_url(redis_url).llen("versus:test") == 1
+    assert commit("token", [(key, "v", "")], commands)
+    assert commit("token", [(key, "v", "")], commands)
+    client.hset(key, "v", "theirs")
+    assert commit("token", [(key, "v", "")], commands)
+    client.delete(key)
+    assert commit("token", [(key, "v", "")], commands)
+    assert client.llen("versus:test") == 1
+    # What is remembered of it goes by itself.
+    assert 0 < client.ttl("versus:committed:token") <= 60
 
 
 def test_a_commit_over_somebody_elses_write_changes_nothing(redis_url: str) -> None:
@@ -183,7 +190,8 @@ def test_a_commit_over_somebody_elses_write_changes_nothing(redis_url: str) -> N
     client = redis.Redis.from_url(redis_url, decode_responses=True)
     key = "versus:incident:a"
     client.hset(key, "v", "theirs")
-    assert not commit("ours", [key], [(key, "v", "")], [("HSET", key, "v", "ours")])
+    assert not commit("ours", [(key, "v", "")], [("HSET", key, "v", "ours")])
+    assert not commit("ours", [(key, "v", "")], [("HSET", key, "v", "ours")])
     assert client.hget(key, "v") == "theirs"
 
 
