@@ -63,8 +63,7 @@ def deliver(
 
 def _claim(gateway: Gateway, draft: Draft, incident: Incident, token: str) -> Incident:
     def work(draft: Draft) -> Incident:
-        # A record that was lost since it was read is written again from what was read.
-        return draft.put((draft.get(incident.id) or incident).claimed(token, gateway.clock(), LEASE))
+        return draft.put(_stored(gateway, draft, incident).claimed(token, gateway.clock(), LEASE))
 
     return gateway.change(work, draft)
 
@@ -93,18 +92,34 @@ def _attempt(gateway: Gateway, draft: Draft, incident: Incident, token: str, dea
         gateway.store.agenda.hold_back(source, gateway.limits(source), now + pause, now)
 
     def work(draft: Draft) -> Incident:
-        # A record that was lost meanwhile is written again from what this worker has in hand.
-        return draft.put(recorded(draft.get(incident.id) or incident, token, outcome, now, pause))
+        return draft.put(recorded(_stored(gateway, draft, incident), token, kind, outcome, now, pause))
 
-    gateway.change(work, draft)
+    try:
+        gateway.change(work, draft)
+    except NotAllowed as error:
+        log.warning("attempt_not_noted", incident=incident.id, reason=str(error))
 
 
-def recorded(incident: Incident, token: str, outcome: Outcome, now: datetime, pause: timedelta) -> Incident:
+def _stored(gateway: Gateway, draft: Draft, incident: Incident) -> Incident:
+    """As it is stored; a record that was lost meanwhile is written again from what this worker has in hand.
+
+    Raises `NotAllowed` if it was removed, as one that was over long ago: the worker had been stopped.
+    """
+    stored = draft.get(incident.id)
+    if stored is None and gateway.store.retention.was_forgotten(incident.id):
+        raise NotAllowed("The incident was over, and removed long ago.")
+    return stored or incident
+
+
+def recorded(
+    incident: Incident, token: str, kind: Kind, outcome: Outcome, now: datetime, pause: timedelta
+) -> Incident:
     """The incident after its attempt ended with this outcome; `pause` until the next one, if there is one."""
     if outcome.verdict == "delivered":
-        return incident.delivered(token, now, outcome.detail)
+        return incident.delivered(token, now, outcome.detail, kind)
     misconfigured = outcome.verdict == "misconfigured"
-    too_old = incident.owed_since is not None and now - incident.owed_since >= GIVE_UP_AFTER
+    # From the first attempt in vain on: a page that was due while no worker lived has its day yet to come.
+    too_old = incident.failing_since is not None and now - incident.failing_since >= GIVE_UP_AFTER
     give_up = too_old and not misconfigured
     return incident.refused(
         token,

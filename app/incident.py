@@ -93,6 +93,8 @@ class Incident:
     """The attempt under way; one whose worker died stays here until the next claim."""
     failures: int = 0
     """Failed attempts in a row to send what is owed."""
+    failing_since: datetime | None = None
+    """When the first of them failed, of those that another attempt might have mended by itself."""
     page_may_be_out: bool = False
     """An attempt to page ended, for all that is known, with the provider having it."""
 
@@ -139,7 +141,7 @@ class Incident:
     ) -> Incident:
         """The same problem again: newer texts, never a lower severity, never another due time.
 
-        An incident that nobody asked to escalate until now starts its wait, if this webhook asks.
+        One that nobody asked to escalate until now, or whose page was given up, starts its wait if this asks.
         """
         if self.state is State.RESOLVED:
             raise NotAllowed("The incident is resolved; the alert is a new incident.")
@@ -154,9 +156,9 @@ class Incident:
             labels={**self.labels, **alert.labels},
             occurrences=self.occurrences + 1,
         ).noted(now, "repeated", f"occurrence {self.occurrences + 1}")
-        if self.state is State.OPEN:
-            return repeated._awaiting(now, due_at, alert_source)
-        return repeated
+        gave_up = self.state is State.FAILED and self.owes is None
+        idle = self.state is State.OPEN or gave_up
+        return repeated._awaiting(now, due_at, alert_source) if idle else repeated
 
     def commented(self, alert: Alert, now: datetime) -> Incident:
         """The sender told something that neither starts nor ends the problem."""
@@ -165,7 +167,7 @@ class Incident:
     def _awaiting(self, now: datetime, due_at: datetime | None, alert_source: str) -> Incident:
         if due_at is None:
             return self
-        waiting = replace(self, state=State.PENDING, due_at=due_at, alert_source=alert_source)
+        waiting = replace(self, state=State.PENDING, due_at=due_at, failed_at=None, alert_source=alert_source)
         return waiting._owing("firing", since=due_at, at=due_at).noted(
             now, "waiting", f"pages at {rfc3339(due_at)} unless acknowledged"
         )
@@ -242,10 +244,10 @@ class Incident:
             next_attempt_at=until,
         ).noted(now, "attempt", f"{self.attempts + 1} to page" if paging else "to send the all-clear")
 
-    def delivered(self, token: str, now: datetime, detail: str) -> Incident:
-        """The provider took the event. True whoever holds the claim by now."""
+    def delivered(self, token: str, now: datetime, detail: str, kind: Kind = "firing") -> Incident:
+        """The provider took the event of this kind. True whoever holds the claim by now."""
         if self.claim is None or self.claim.token != token:
-            return self._delivered_late(now, detail)
+            return self._delivered_late(now, detail, kind)
         ended = replace(self, claim=None, last_error=None, last_reason=None, failures=0)
         if self.claim.kind == "resolved":
             return ended._owing_nothing().noted(now, "all_clear_sent", detail)
@@ -257,7 +259,9 @@ class Incident:
             return ended._owing_nothing()
         return replace(ended._owing_nothing(), state=State.ESCALATED)
 
-    def _delivered_late(self, now: datetime, detail: str) -> Incident:
+    def _delivered_late(self, now: datetime, detail: str, kind: Kind) -> Incident:
+        if kind == "resolved":
+            return self.noted(now, "all_clear_sent", f"{detail} (after its lease)")
         # A worker slept through its lease and then got its page through. If the problem is over, nobody else
         # would close the alert: an all-clear that is under way may have been there before.
         late = self.noted(now, "delivered_late", detail)
@@ -293,15 +297,13 @@ class Incident:
             last_error=detail,
             last_reason=reason,
             failures=self.failures + 1,
+            failing_since=None if failed and again_at else self.failing_since or now,
             page_may_be_out=self.page_may_be_out or (paging and uncertain),
         ).noted(now, "attempt_failed", detail)
         if paging and self.state is State.RESOLVED:
             # Resolved meanwhile: the all-clear if the page may be out, else nothing is left to do.
-            return (
-                ended._owing("resolved", since=now, at=now)
-                if ended.page_may_be_out
-                else ended._owing_nothing()
-            )
+            all_clear = ended._owing("resolved", since=now, at=now)
+            return all_clear if ended.page_may_be_out else ended._owing_nothing()
         if self.owes is None:
             return ended
         if again_at is None:
@@ -335,10 +337,10 @@ class Incident:
         return self.claim is not None and self.claim.kind == "firing" and now < self.claim.until
 
     def _owing(self, kind: Kind, *, since: datetime, at: datetime) -> Incident:
-        return replace(self, owes=kind, owed_since=since, next_attempt_at=at, failures=0)
+        return replace(self, owes=kind, owed_since=since, next_attempt_at=at, failures=0, failing_since=None)
 
     def _owing_nothing(self) -> Incident:
-        return replace(self, owes=None, owed_since=None, next_attempt_at=None, failures=0)
+        return replace(self, owes=None, owed_since=None, next_attempt_at=None, failures=0, failing_since=None)
 
     def noted(self, now: datetime, event: str, detail: str = "") -> Incident:
         """With one more line on the timeline, and nothing else changed."""

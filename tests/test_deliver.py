@@ -223,6 +223,52 @@ def test_after_a_day_it_gives_up_loudly(
     assert (incident.state, incident.owes, incident.last_error) == (State.FAILED, None, "500")
 
 
+def test_what_was_due_while_no_worker_lived_is_tried_for_a_day_all_the_same(
+    gateway: Gateway, clock: Clock, provider: RecordingProvider, due: str
+) -> None:
+    clock.wind(hours=60)
+    provider.outcomes = [TRY_AGAIN]
+    deliver(gateway, due)
+    clock.wind(minutes=1)
+    deliver(gateway, due)
+    assert read(gateway, due).state is State.ESCALATED
+
+
+def test_a_configuration_that_was_mended_has_a_day_for_what_comes_then(
+    gateway: Gateway, clock: Clock, provider: RecordingProvider, due: str
+) -> None:
+    provider.outcomes = [TRY_AGAIN, MISCONFIGURED, TRY_AGAIN, TRY_AGAIN, TRY_AGAIN]
+    for hours in (0, 20, 20, 20):
+        clock.wind(hours=hours)
+        deliver(gateway, due)
+        assert read(gateway, due).owes == "firing"
+    clock.wind(hours=5)
+    deliver(gateway, due)
+    assert read(gateway, due).owes is None
+
+
+@pytest.mark.parametrize("outcome", [TRY_AGAIN, Outcome("delivered", "202")])
+def test_an_attempt_that_ends_long_after_its_incident_was_removed_makes_no_new_one(
+    gateway: Gateway, clock: Clock, provider: RecordingProvider, due: str, outcome: Outcome
+) -> None:
+    def elsewhere(_: Event) -> None:
+        provider.meanwhile = lambda _: None
+        clock.wind(seconds=20)
+        deliver(gateway, due)
+        actions.resolve(gateway, due, "ops")
+        deliver(gateway, due)
+        clock.wind(hours=2)
+        gateway.store.retention.forget(clock.now, timedelta(hours=1), most=100)
+        provider.outcomes = [outcome]
+
+    provider.meanwhile = elsewhere
+    deliver(gateway, due)
+    clock.wind(minutes=2)
+    deliver(gateway, due)
+    assert gateway.store.incidents.get(due) is None
+    assert provider.told() == [("firing", due), ("firing", due), ("resolved", due)]
+
+
 def test_a_wrong_configuration_is_tried_again_every_five_minutes_however_old(
     gateway: Gateway, clock: Clock, provider: RecordingProvider, due: str
 ) -> None:

@@ -34,6 +34,7 @@ MAYBE_OUT = IN_FLIGHT.refused(
     "t", DUE, "timeout", reason="refused", again_at=LATER, failed=False, uncertain=True
 )
 FAILED = IN_FLIGHT.refused("t", DUE, "404", reason="refused", again_at=LATER, failed=True, uncertain=False)
+GIVEN_UP = IN_FLIGHT.refused("t", DUE, "500", reason="refused", again_at=None, failed=True, uncertain=False)
 RESOLVED = PENDING.resolved("ops", NOW)
 RESOLVED_IN_FLIGHT = IN_FLIGHT.resolved("ops", DUE)
 RESOLVED_AFTER_PAGE = ESCALATED.resolved("ops", LATER)
@@ -124,6 +125,11 @@ MOVES: list[tuple[Incident, Move, State, Kind | None]] = [
     (PENDING, repeat_with_oncall, State.PENDING, "firing"),
     (ACKNOWLEDGED, repeat_with_oncall, State.ACKNOWLEDGED, None),
     (ESCALATED, repeat_with_oncall, State.ESCALATED, None),
+    (RETRYING, repeat_with_oncall, State.ESCALATING, "firing"),
+    (FAILED, repeat_with_oncall, State.FAILED, "firing"),
+    # Nobody was ever paged, and the problem is still there.
+    (GIVEN_UP, repeat_with_oncall, State.PENDING, "firing"),
+    (GIVEN_UP, repeat, State.FAILED, None),
     # A worker claims.
     (PENDING, claim, State.ESCALATING, "firing"),
     (RETRYING, claim, State.ESCALATING, "firing"),
@@ -248,6 +254,19 @@ def test_a_late_page_is_followed_by_another_all_clear_than_the_one_under_way() -
     assert after.owes == "resolved"
     again = after.claimed("w", LATER, LEASE).delivered("w", LATER, "202")
     assert (again.owes, again.timeline[-1].event) == (None, "all_clear_sent")
+
+
+def test_an_all_clear_after_its_lease_is_no_page() -> None:
+    cleared = (
+        MAYBE_OUT.resolved("ops", LATER).claimed("u", LATER, LEASE).claimed("v", LATER + LEASE, LEASE)
+    ).delivered("v", LATER + LEASE, "202", "resolved")
+    late = cleared.delivered("u", LATER + LEASE, "202", "resolved")
+    assert (late.owes, late.escalated_at, late.timeline[-1].event) == (None, None, "all_clear_sent")
+
+
+def test_what_is_given_up_and_fires_again_begins_anew() -> None:
+    again = repeat_with_oncall(GIVEN_UP)
+    assert (again.due_at, again.failed_at, again.failures, again.failing_since) == (LATER, None, 0, None)
 
 
 def test_an_all_clear_that_was_delivered_ends_everything() -> None:

@@ -84,6 +84,7 @@ class Fate:
     told_delivered: bool = False
     """A worker learned that incident.io has the page."""
     gave_up: bool = False
+    failing_since: datetime | None = None
     attempts: list[tuple[datetime, Kind]] = field(default_factory=list)
     taken: list[Kind] = field(default_factory=list)
     """What incident.io has, in order."""
@@ -430,8 +431,11 @@ class World(RuleBasedStateMachine):
             self.paused_until[source] = max(until, self.paused_until.get(source, until))
         if outcome.verdict == "delivered":
             fate.told_delivered = True
-        since = fate.due if event.kind == "firing" else fate.resolved_at
-        if outcome.verdict == "try_again" and since is not None and now - since >= GIVE_UP_AFTER:
+        if outcome.verdict != "try_again":
+            fate.failing_since = None
+        elif fate.failing_since is None:
+            fate.failing_since = now
+        elif now - fate.failing_since >= GIVE_UP_AFTER:
             fate.gave_up = True
 
     def _promise(self, kept: bool, what: str) -> None:
