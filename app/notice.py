@@ -40,6 +40,11 @@ class Notice:
         return Notice(target, news, incident_id)
 
 
+def channel_of(target: str) -> str:
+    """The name of the channel whose target it is; after `>` stands an address of it that a request named."""
+    return target.partition(">")[0]
+
+
 def news(before: Incident | None, after: Incident) -> Iterator[News]:
     """What people want to know of this change; a repeat alone is no news."""
     if before is None or (before.state is State.OPEN and after.state is State.PENDING):

@@ -19,6 +19,9 @@ from app.telemetry import log
 # Longer than a channel may take (15 s), so that a lease only runs out on a dead worker.
 LEASE = timedelta(seconds=20)
 
+# It is configured no more; or not yet in this worker, when another one knows it already.
+UNKNOWN = Told(ok=False, detail="no such channel is configured here")
+
 FIRST_PAUSE = 5.0
 LONGEST_PAUSE = 300.0
 GIVE_UP_AFTER = timedelta(hours=1)
@@ -58,9 +61,12 @@ def tell(gateway: Gateway, notice: Notice) -> None:
 def _tell_of_one(gateway: Gateway, claimed: Claimed, now: datetime) -> None:
     notice = claimed.notice
     incident, found = gateway.store.incidents.get(notice.incident_id), gateway.channels.channel(notice.target)
-    if incident is None or found is None:
-        # The channel is configured no more, or there is nothing left to tell of.
+    if incident is None:
+        # There is nothing left to tell of.
         gateway.store.notices.ended(claimed, now, None)
+        return
+    if found is None:
+        _ended(gateway, claimed, UNKNOWN, [notice])
         return
     channel, address = found
     message = Message(
@@ -81,7 +87,9 @@ def _summarise(gateway: Gateway, claimed: Claimed) -> None:
     target = claimed.notice.target
     held, found = gateway.store.notices.held(target), gateway.channels.channel(target)
     told = Told(ok=True)
-    if held and found is not None:
+    if held and found is None:
+        told = UNKNOWN
+    elif held and found is not None:
         channel, address = found
         told = channel.summarise(_summary(gateway, held), address)
     _ended(gateway, claimed, told, held)
@@ -114,9 +122,11 @@ def _ended(gateway: Gateway, claimed: Claimed, told: Told, notices: Sequence[Not
     )
     again_at = None if done else now + pause
     if done and claimed.notice.news == SUMMARY:
+        if given_up and told.again:
+            # What was held back only lately has its hour yet to come.
+            notices = gateway.store.notices.held(target, now - GIVE_UP_AFTER)
         gateway.store.notices.summarised(target, notices, now)
-        if gateway.store.notices.holds(target):
-            again_at = now + SUMMARY_PAUSE
+        again_at = now + SUMMARY_PAUSE
     gateway.store.notices.ended(claimed, now, again_at, anew=done)
     gateway.store.notices.count(target, "told" if told.ok else "failed")
     (log.info if told.ok else log.warning)(

@@ -9,7 +9,7 @@ from celery import Celery
 
 from app import wakeup
 from app.gateway import Gateway
-from app.notice import Notice
+from app.notice import Notice, channel_of
 from app.tell import tell
 
 # A channel that hangs may keep so many threads of a worker, all together so many: pages need the rest.
@@ -30,8 +30,9 @@ def register(celery: Celery, gateway: Gateway) -> None:
 
     @celery.task(name=wakeup.TELL)
     def deliver(target: str, member: str) -> None:
-        # Whom no hand is free for is handed out again.
-        if not each[target].acquire(blocking=False):
+        # All addresses of a channel are one service. Whom no hand is free for is handed out again.
+        own = each[channel_of(target)]
+        if not own.acquire(blocking=False):
             return
         try:
             if together.acquire(blocking=False):
@@ -40,7 +41,7 @@ def register(celery: Celery, gateway: Gateway) -> None:
                 finally:
                     together.release()
         finally:
-            each[target].release()
+            own.release()
 
 
 class Ear:

@@ -17,7 +17,7 @@ from app.channels import Channels, Told, UnknownChannel
 from app.deliver import deliver
 from app.gateway import Gateway
 from app.incident import Incident
-from app.notice import Notice
+from app.notice import SUMMARY, Notice
 from app.providers import Outcome
 from app.receive import Message, Options, receive
 from app.tell import tell
@@ -253,11 +253,56 @@ def test_the_pause_that_a_channel_asks_for_is_kept(
     assert len(ops.messages) == 2
 
 
-def test_a_channel_that_is_configured_no_more_is_let_go(gateway: Gateway, ops: RecordingChannel) -> None:
-    create(gateway)
-    tell_all(dataclasses.replace(gateway, channels=Channels([], {})))
+def elsewhere(gateway: Gateway) -> Gateway:
+    """A worker with a configuration that has none of these channels."""
+    return dataclasses.replace(gateway, channels=Channels([settings("new")], {"new": RecordingChannel()}))
+
+
+def test_a_channel_that_is_configured_no_more_is_given_up_after_an_hour(
+    gateway: Gateway, ops: RecordingChannel, clock: Clock
+) -> None:
+    incident = create(gateway)
+    for _ in range(70):
+        tell_all(elsewhere(gateway))
+        clock.wind(minutes=1)
+    first, last = timeline(gateway, incident, "not_told")
+    assert first == "ops of the new incident: no such channel is configured here, will try again"
+    assert last == "ops of the new incident: no such channel is configured here, given up"
     tell_all(gateway)
-    assert ops.messages == []
+    assert (ops.messages, due(gateway)) == ([], [])
+
+
+def test_a_worker_that_does_not_know_a_channel_yet_leaves_its_notices_to_those_who_do(
+    gateway: Gateway, ops: RecordingChannel, clock: Clock
+) -> None:
+    incidents = [create(gateway) for _ in range(25)]
+    tell_all(elsewhere(gateway))
+    clock.wind(seconds=11)
+    tell_all(elsewhere(gateway))
+    assert [timeline(gateway, one, "told") for one in incidents] == [[]] * 25
+    for _ in range(4):
+        clock.wind(minutes=1)
+        tell_all(gateway)
+    assert [len(timeline(gateway, one, "told")) for one in incidents] == [1] * 25
+
+
+def test_people_are_told_of_what_is_old_before_it_is_removed(
+    gateway: Gateway, ops: RecordingChannel, clock: Clock
+) -> None:
+    incident = create(gateway)
+    actions.resolve(gateway, incident.id, "ops")
+    # No worker lived for two hours, and incidents are kept for one.
+    clock.wind(hours=2)
+
+    def forget() -> None:
+        gateway.store.retention.forget(clock.now, timedelta(hours=1), most=100)
+
+    forget()
+    tell_all(gateway)
+    assert [news for news, _ in ops.told()] == ["created", "resolved"]
+    clock.wind(hours=2)
+    forget()
+    assert gateway.store.incidents.get(incident.id) is None
 
 
 def test_later_messages_know_what_the_first_was_called(gateway: Gateway, ops: RecordingChannel) -> None:
@@ -371,6 +416,54 @@ def test_a_summary_that_fails_late_in_a_long_storm_is_tried_again(
     assert [summary.total for summary in ops.summaries] == refused * 2
 
 
+def test_what_is_held_back_while_the_last_summary_ends_is_told_in_another(
+    gateway: Gateway, ops: RecordingChannel, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(25):
+        create(gateway)
+    tell_all(gateway)
+    notices, late = gateway.store.notices, []
+    ended = notices.ended
+
+    def after_another_worker(*args: Any, **about: Any) -> None:
+        monkeypatch.setattr(notices, "ended", ended)
+        late.append(create(gateway))
+        [notice] = [one for one in due(gateway) if one.incident_id == late[0].id]
+        tell(gateway, notice)
+        ended(*args, **about)
+
+    clock.wind(seconds=11)
+    monkeypatch.setattr(notices, "ended", after_another_worker)
+    tell(gateway, Notice("ops", SUMMARY))
+    assert (len(ops.summaries), len(notices.held("ops"))) == (1, 1)
+    clock.wind(seconds=61)
+    tell_all(gateway)
+    assert (len(ops.summaries), notices.held("ops")) == (2, [])
+    assert timeline(gateway, late[0], "told") != []
+
+
+def test_a_summary_that_is_given_up_gives_up_what_was_held_for_an_hour_and_no_more(
+    gateway: Gateway, ops: RecordingChannel, clock: Clock
+) -> None:
+    since = clock.now
+    for _ in range(25):
+        create(gateway)
+    tell_all(gateway)
+    ops.answers = [REFUSED] * 10_000
+    while clock.now - since < timedelta(minutes=58):
+        clock.wind(seconds=20)
+        tell_all(gateway)
+    late = [create(gateway) for _ in range(25)]
+    while clock.now - since < timedelta(minutes=66):
+        clock.wind(seconds=20)
+        tell_all(gateway)
+    ops.answers = []
+    while clock.now - since < timedelta(minutes=80):
+        clock.wind(seconds=20)
+        tell_all(gateway)
+    assert [one.id for one in late if not timeline(gateway, one, "told")] == []
+
+
 def test_a_summary_that_was_given_up_holds_nothing_back_for_ever(
     gateway: Gateway, ops: RecordingChannel, clock: Clock
 ) -> None:
@@ -380,7 +473,7 @@ def test_a_summary_that_was_given_up_holds_nothing_back_for_ever(
     for _ in range(80):
         clock.wind(minutes=1)
         tell_all(gateway)
-    assert not gateway.store.notices.holds("ops")
+    assert gateway.store.notices.held("ops") == []
     given_up = [
         one for incident in incidents for one in timeline(gateway, incident, "not_told") if "given up" in one
     ]

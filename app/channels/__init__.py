@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from app.channels.channel import Channel, Message, Summary, Told
 from app.incident import Incident
-from app.notice import News, news
+from app.notice import News, channel_of, news
 from config import ChannelSettings
 
 __all__ = ["Channel", "Channels", "Message", "Summary", "Told", "UnknownChannel"]
@@ -67,5 +67,5 @@ class Channels:
         return list(self.default)
 
     def _wants(self, target: str, piece: News, incident: Incident) -> bool:
-        settings = self._settings.get(target.partition(">")[0])
+        settings = self._settings.get(channel_of(target))
         return settings is not None and settings.wants(piece, incident.severity)

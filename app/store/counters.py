@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from app.incident import Incident
+from app.notice import channel_of
 from app.store.connection import PREFIX, Command, Connection
 
 COUNTS = PREFIX + "counts"
@@ -74,7 +75,7 @@ def index(changes: Sequence[tuple[Incident | None, Incident]], sources: Sources)
 
 def told(target: str, outcome: str) -> Command:
     """The command that counts how telling a target ended."""
-    return "HINCRBY", COUNTS, _field("told", target.partition(">")[0], outcome), 1
+    return "HINCRBY", COUNTS, _field("told", channel_of(target), outcome), 1
 
 
 def _field(name: str, *labels: str) -> str:

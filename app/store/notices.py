@@ -83,12 +83,13 @@ redis.call('HSET', KEYS[2], member, (tries + 1) .. ' ' .. since .. ' ' .. ARGV[3
 return {tries + 1, since}
 """
 
-# KEYS: notices, tried, bell; ARGV: member, token, when to try again ('' for never), now, '1' to count the
-# tries anew. Does nothing where the same news came once more meanwhile, or another worker has it.
+# KEYS: notices, tried, bell, of a summary what is held; ARGV: member, token, when to try again ('' for
+# never), now, '1' to count the tries anew: of a summary only if anything is held, perhaps since a moment ago.
+# Does nothing where the same news came once more meanwhile, or another worker has it.
 ENDED = """
 local tried = redis.call('HGET', KEYS[2], ARGV[1])
 if tried and string.match(tried, '(%S+)$') == ARGV[2] then
-  if ARGV[3] == '' then
+  if ARGV[3] == '' or (ARGV[5] == '1' and KEYS[4] and redis.call('EXISTS', KEYS[4]) == 0) then
     redis.call('ZREM', KEYS[1], ARGV[1])
     redis.call('HDEL', KEYS[2], ARGV[1])
   elseif ARGV[5] == '1' then
@@ -102,6 +103,13 @@ if tried and string.match(tried, '(%S+)$') == ARGV[2] then
 end
 if redis.call('ZCOUNT', KEYS[1], '-inf', ARGV[4]) > 0 then
   redis.call('LPUSH', KEYS[3], 1)
+end
+"""
+
+# Not for a record that is gone: a hash with this field alone would be no incident.
+REMEMBER = """
+if redis.call('HEXISTS', KEYS[1], 'v') == 1 then
+  redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 end
 """
 
@@ -147,6 +155,7 @@ class Notices:
         self._due = connection.script(DUE)
         self._claim = connection.script(CLAIM)
         self._ended = connection.script(ENDED)
+        self._remember = connection.script(REMEMBER)
 
     def wait(self, seconds: float) -> None:
         """Until there may be something new, or so many seconds at the most. Raises `Unavailable`."""
@@ -191,15 +200,19 @@ class Notices:
     ) -> None:
         """The attempt is over; `again_at`: the next one, None when there shall be none.
 
-        `anew`: the next one has other things to tell, and as much time for them as this one had.
+        `anew`: the next one has other things to tell, and as much time for them as this one had; there is
+        none after a summary for which nothing is held back any more.
         """
         again: str | float = "" if again_at is None else again_at.timestamp()
         keys = [NOTICES + claimed.notice.target, TRIED + claimed.notice.target, BELL]
+        if claimed.notice.news == SUMMARY:
+            keys.append(HELD + claimed.notice.target)
         self._ended(keys, [claimed.notice.member, claimed.token, again, now.timestamp(), int(anew)])
 
-    def held(self, target: str) -> list[Notice]:
-        """What the next summary of this target tells, in order."""
-        members = self._connection.call("ZRANGE", HELD + target, 0, -1)
+    def held(self, target: str, until: datetime | None = None) -> list[Notice]:
+        """What the next summary of this target tells, in order; `until`: of that, what is held since then."""
+        last = "+inf" if until is None else until.timestamp()
+        members = self._connection.call("ZRANGEBYSCORE", HELD + target, "-inf", last)
         return [Notice.of(target, member) for member in members]
 
     def summarised(self, target: str, told: Sequence[Notice], now: datetime) -> None:
@@ -208,10 +221,6 @@ class Notices:
             members = [notice.member for notice in told[start : start + 1000]]
             self._connection.call("ZREM", HELD + target, *members)
         self._connection.call("SET", SUMMARISED + target, now.timestamp(), "EX", MINUTE)
-
-    def holds(self, target: str) -> bool:
-        """Whether a storm holds something back from this target."""
-        return bool(self._connection.call("EXISTS", HELD + target))
 
     def reference(self, notice: Notice) -> str | None:
         """What the target called its first message about the incident."""
@@ -222,7 +231,4 @@ class Notices:
 
     def remember(self, notice: Notice, reference: str) -> None:
         """Keep what the target called its message about the incident, with the incident's record."""
-        key = INCIDENT + notice.incident_id
-        # Not for a record that is gone: a hash with this field alone would be no incident.
-        if self._connection.call("HEXISTS", key, "v"):
-            self._connection.call("HSET", key, f"message:{notice.target}", reference)
+        self._remember([INCIDENT + notice.incident_id], [f"message:{notice.target}", reference])

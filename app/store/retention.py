@@ -16,6 +16,7 @@ from app.store.agenda import QUEUE, REFUSED
 from app.store.commit import committing
 from app.store.connection import PREFIX, Command, Connection
 from app.store.counters import Sources
+from app.store.notices import NOTICES, TARGETS
 from app.store.record import ALL, BY_STATE, INCIDENT, RECORD, VERSION
 
 ENDED = PREFIX + "ended"
@@ -60,8 +61,9 @@ class Retention:
     def forget(self, now: datetime, keep: timedelta, most: int) -> bool:
         """Remove some of what ended longer ago than `keep`, or is not among the newest `most`, in one step.
 
-        Returns whether there may be more. Whatever ended within the last hour stays. When somebody wrote to
-        one of them meanwhile, nothing is removed this time. Raises `Unavailable`.
+        Returns whether there may be more. Whatever ended within the last hour stays, and all do while people
+        have yet to be told what happened when no worker lived. When somebody wrote to one of them meanwhile,
+        nothing is removed this time. Raises `Unavailable`.
         """
         aged, ended, oldest, outdated = self._connection.calls(
             [
@@ -73,13 +75,22 @@ class Retention:
         )
         if outdated:
             self._connection.call("ZREM", FORGOTTEN, *outdated)
-        if old := oldest[: max(aged, ended - most)]:
+        old = oldest[: max(aged, ended - most)]
+        if old and self._untold(now):
+            return False
+        if old:
             self._remove(old, now)
         return BATCH in (len(old), len(outdated))
 
     def was_forgotten(self, incident_id: str) -> bool:
         """Whether the incident was removed because it was old. Raises `Unavailable`."""
         return self._connection.call("ZSCORE", FORGOTTEN, incident_id) is not None
+
+    def _untold(self, now: datetime) -> bool:
+        """Whether a notice waits since an hour ago; each that was tried is put off for less."""
+        targets = self._connection.call("SMEMBERS", TARGETS)
+        before = (now - LEAST).timestamp()
+        return any(self._connection.calls([("ZCOUNT", NOTICES + t, "-inf", before) for t in targets]))
 
     def _remove(self, ids: Sequence[str], now: datetime) -> None:
         keys = [INCIDENT + i for i in ids]

@@ -21,6 +21,7 @@ from prometheus_client.metrics_core import (
 from app import __version__
 from app.gateway import Gateway
 from app.health import standing
+from app.notice import channel_of
 from app.providers.incident_io_answer import Reason
 from app.store import Gauges, Unavailable
 from app.store.counters import BUCKETS
@@ -126,7 +127,7 @@ def _standing(gauges: Gauges, now: float, config: Config) -> Iterable[Metric]:
     yield _gauge("versus_rejected_bodies", "Rejected bodies that are kept.", [], {(): gauges.rejected})
     waiting: dict[tuple[str, ...], int] = {}
     for target, count in gauges.notices.items():
-        channel = (target.partition(">")[0],)
+        channel = (channel_of(target),)
         waiting[channel] = waiting.get(channel, 0) + count
     yield _gauge("versus_channel_notices_waiting", "Notices that wait to be told.", ["channel"], waiting)
     if gauges.counters.last_page is not None:

@@ -8,6 +8,7 @@ from werkzeug.datastructures import MultiDict
 
 from app.alert import LINE_LIMIT
 from app.channels import Channels
+from app.notice import channel_of
 from app.receive import Options
 from app.text import one_line
 from app.web.query import BadParameter, single
@@ -63,7 +64,7 @@ def _targets(args: MultiDict[str, str], channels: Channels) -> tuple[str, ...] |
 
 def _replace(wanted: list[str], target: str, name: str | None = None) -> None:
     """Put the target in the place of its channel, or at the end."""
-    name = name or target.partition(">")[0]
+    name = name or channel_of(target)
     if name in wanted:
         wanted[wanted.index(name)] = target
     else:
