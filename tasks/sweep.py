@@ -60,7 +60,7 @@ class Sweep:
         self._taken = taken
         busy = taken - before > BUSY
         half_a_tick = time.monotonic() + TICK / 2
-        for source in agenda.sources():
+        for source in agenda.sources(now):
             self._announce_turns(source, now, busy=busy)
         while self._announce(now, busy=busy) == BATCH and time.monotonic() < half_a_tick:
             pass

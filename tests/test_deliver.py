@@ -385,7 +385,7 @@ def test_a_knock_for_another_alert_source_leaves_nothing_behind(
     assert [look.incident_id for look in gateway.store.agenda.turn("infra", [], clock.now, 500)] == [due]
     deliver(gateway, due, "infra")
     assert gateway.store.agenda.turn("infra", [], clock.now, 500) == []
-    assert "infra" not in gateway.store.agenda.sources()
+    assert "infra" not in gateway.store.agenda.sources(gateway.clock())
     assert read(gateway, due).state is State.ESCALATED
 
 

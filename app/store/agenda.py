@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from math import inf
 
 from app.alert import SEVERITIES
 from app.incident import Incident
@@ -130,9 +131,21 @@ class Agenda:
         found = self._look([LOOK, DUE], [now.timestamp(), count, again])
         return [Look(incident_id, float(due)) for incident_id, due in found]
 
-    def sources(self) -> list[str]:
-        """Alert sources for which something is owed."""
-        return sorted(self._connection.call("SMEMBERS", SOURCES))
+    def sources(self, now: datetime) -> list[str]:
+        """Alert sources for which something is owed; the one for which the most urgent is due comes first:
+        several may share what an API key allows."""
+        names = sorted(self._connection.call("SMEMBERS", SOURCES))
+        classes = [urgency * SPAN for urgency in range(URGENCIES)]
+        firsts = self._connection.calls(
+            ("ZRANGEBYSCORE", QUEUE + name, first, first + now.timestamp(), "WITHSCORES", "LIMIT", 0, 1)
+            for name in names
+            for first in classes
+        )
+        ranks = [
+            min((float(one[1]) for one in firsts[start : start + URGENCIES] if one), default=inf)
+            for start in range(0, len(firsts), URGENCIES)
+        ]
+        return [name for _, name in sorted(zip(ranks, names, strict=True))]
 
     def turn(
         self, source: str, limits: Sequence[Limit], now: datetime, count: int, again: float = LOOK_AGAIN

@@ -236,12 +236,12 @@ def test_a_pause_holds_everybody_back_and_a_longer_one_stands(store: Store) -> N
 
 def test_a_source_that_owes_nothing_is_forgotten(store: Store) -> None:
     put(store, due("a"))
-    assert store.agenda.sources() == ["default"]
+    assert store.agenda.sources(NOW) == ["default"]
     acknowledge(store, "a")
     assert turn(store, [], NOW) == []
-    assert store.agenda.sources() == []
+    assert store.agenda.sources(NOW) == []
     put(store, due("b"))
-    assert store.agenda.sources() == ["default"]
+    assert store.agenda.sources(NOW) == ["default"]
 
 
 def test_what_is_not_due_any_more_is_neither_sent_nor_parked(store: Store, redis_url: str) -> None:
@@ -273,3 +273,11 @@ def test_the_oldest_due_and_the_living_workers_are_told(store: Store) -> None:
 @pytest.mark.parametrize(("severity", "rank"), [("critical", 0), ("info", 4), (None, 2)])
 def test_severity_makes_the_rank(severity: Severity | None, rank: int) -> None:
     assert replace(due("a"), severity=severity).urgency == rank
+
+
+def test_the_alert_source_for_which_the_most_urgent_is_due_comes_first(store: Store) -> None:
+    later = NOW + timedelta(hours=1)
+    put(store, due("a", "info", "default"), due("b", "high", "infra"), due("c", "high", "app", NOW - GRACE))
+    put(store, due("d", "critical", "default", later))
+    assert store.agenda.sources(NOW) == ["app", "infra", "default"]
+    assert store.agenda.sources(later) == ["default", "app", "infra"]

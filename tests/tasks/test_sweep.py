@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from app import actions
-from app.alert import Alert
+from app.alert import Alert, Severity
 from app.deliver import deliver
 from app.gateway import Gateway
 from app.health import standing
@@ -74,10 +74,15 @@ def handy(quiet: Gateway) -> Sweep:
 
 
 def received(
-    gateway: Gateway, wait_minutes: float, *, alike: int = 1, alert_source: str | None = None
+    gateway: Gateway,
+    wait_minutes: float,
+    *,
+    alike: int = 1,
+    alert_source: str | None = None,
+    severity: Severity | None = None,
 ) -> list[str]:
     """The IDs of so many new incidents, sent in one request."""
-    alert = Alert(title="Disk full", source="test")
+    alert = Alert(title="Disk full", source="test", severity=severity)
     messages = [Message(alert, "{}")] * alike
     options = Options(wait_minutes=wait_minutes, alert_source=alert_source)
     incidents = [one.incident for one in receive(gateway, messages, options)]
@@ -390,3 +395,39 @@ def test_a_tick_without_redis_says_so(quiet: Gateway, clock: Clock, redis_url: s
                 Sweep(quiet).tick()
         finally:
             client.config_set("requirepass", "")
+
+
+# -- several alert sources with one API key ---------------------------------------------------------------
+
+
+class SharedKey(RecordingProvider):
+    """Every alert source may send as much as all of them together."""
+
+    def budgets(self, alert_source: str) -> list[Budget]:
+        return [Budget(f"source:{alert_source}", 60), Budget("key", 60)]
+
+
+class AtOnce(Sweep):
+    """Delivers in its own thread, whatever is handed out."""
+
+    def _deliver_here(self, source: str, incident_id: str) -> bool:
+        deliver(self._gateway, incident_id, source)
+        return True
+
+
+def test_in_a_crowd_of_one_alert_source_the_most_urgent_of_another_leaves_first(
+    quiet: Gateway, clock: Clock
+) -> None:
+    provider = SharedKey()
+    gateway = dataclasses.replace(quiet, provider=provider)
+    sweep = AtOnce(gateway)
+    received(gateway, 0, alike=300, severity="info")
+    for _ in range(30):
+        clock.wind(seconds=1)
+        sweep.tick()
+    [urgent] = received(gateway, 0, alert_source="infra", severity="critical")
+    sent = len(provider.events)
+    for _ in range(65):
+        clock.wind(seconds=1)
+        sweep.tick()
+    assert provider.told()[sent] == ("firing", urgent)
