@@ -6,7 +6,6 @@ every number under `<name>|<label>|…`.
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,8 +20,16 @@ SOURCES = COUNTS + ":sources"
 
 MOST_SOURCES = 100
 OTHER = "other"
-# Seconds until a process asks again which sources the others have met.
-ASKED_EVERY = 60.0
+# KEYS: sources; ARGV: how many at the most, then new ones. Which are counted by themselves is decided once,
+# for all processes: what is in the set never goes.
+LEARN = """
+for i = 2, #ARGV do
+  if redis.call('SCARD', KEYS[1]) < tonumber(ARGV[1]) then
+    redis.call('SADD', KEYS[1], ARGV[i])
+  end
+end
+return redis.call('SMEMBERS', KEYS[1])
+"""
 
 # Bounds of the histogram of lateness, seconds.
 BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
@@ -56,8 +63,7 @@ class Counters:
 
 def index(changes: Sequence[tuple[Incident | None, Incident]], sources: Sources) -> Iterator[Command]:
     """The commands that count these changes; part of the step that writes the incidents."""
-    if learned := sources.learn(after.source for _, after in changes):
-        yield "SADD", SOURCES, *learned
+    sources.learn(after.source for _, after in changes)
     counts: Counter[str] = Counter()
     late = 0.0
     for before, after in changes:
@@ -139,20 +145,14 @@ class Sources:
     """Names of sources to count by: the first hundred, since strangers may think of any number."""
 
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+        self._learn = connection.script(LEARN)
         self._known: set[str] = set()
-        self._asked = float("-inf")
 
-    def learn(self, sources: Iterable[str]) -> list[str]:
-        """Which of these are counted by themselves from now on. Raises `Unavailable`."""
+    def learn(self, sources: Iterable[str]) -> None:
+        """Decide which of these are counted by themselves from now on. Raises `Unavailable`."""
         new = set(sources) - self._known
-        if new and time.monotonic() - self._asked > ASKED_EVERY:
-            self._known.update(self._connection.call("SMEMBERS", SOURCES))
-            self._asked = time.monotonic()
-            new -= self._known
-        learned = sorted(new)[: max(0, MOST_SOURCES - len(self._known))]
-        self._known.update(learned)
-        return learned
+        if new and len(self._known) < MOST_SOURCES:
+            self._known = set(self._learn([SOURCES], [MOST_SOURCES, *sorted(new)]))
 
     def label(self, source: str) -> str:
         """What to count it as."""

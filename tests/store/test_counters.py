@@ -126,3 +126,18 @@ def test_a_source_that_another_process_met_first_is_known(store: Store, redis_ur
     put(Store(redis_url), incident.resolved("somebody", NOW))
     current = {labels: count for labels, count in counters_of(store).current.items() if count}
     assert current == {("grafana", "resolved"): 1}
+
+
+def test_all_processes_count_a_source_under_one_name(store: Store, redis_url: str) -> None:
+    another = Store(redis_url)
+    opened(another, "first", source="early")
+    for n in range(99):
+        opened(store, str(n), source=f"source {n}")
+    late = opened(store, "late", source="late")
+    opened(another, "later", source="late")
+    put(another, late.resolved("ops", NOW))
+    current = {labels: count for labels, count in counters_of(store).current.items() if count}
+    assert {labels: current[labels] for labels in current if labels[0] in ("late", "other")} == {
+        ("other", "pending"): 1,
+        ("other", "resolved"): 1,
+    }
