@@ -82,6 +82,8 @@ def verdict(incident: Incident, now: datetime) -> str:
 def next_step(incident: Incident, now: datetime) -> str:
     """What comes next."""
     if incident.owes is None or incident.next_attempt_at is None:
+        if incident.state is State.FAILED:
+            return "Next: nothing, until its sender reports it again or somebody asks for the page."
         return "Next: nothing; no event is owed to the provider."
     what = "the page" if incident.owes == "firing" else "the all-clear"
     when = _clock(incident.next_attempt_at)
