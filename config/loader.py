@@ -292,7 +292,7 @@ class _Loading:
         if secret is not None and len(secret.get_secret_value()) < SHORTEST_SECRET:
             yield (
                 f"gateway_secret has fewer than {SHORTEST_SECRET} characters, so it can be guessed, also "
-                "from the signature of a link: make a random one, with openssl rand -hex 32."
+                "from what it signs, such as links: make a random one, with openssl rand -hex 32."
             )
         if self.empty_channels:
             yield (

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
+from app.incident import State
 from app.store.agenda import (
     DUE,
     HELD_BACK,
@@ -21,6 +23,7 @@ from app.store.agenda import (
 from app.store.connection import Command, Connection
 from app.store.counters import COUNTS, LAST_PAGE, Counters, counted
 from app.store.notices import NOTICES, TARGETS
+from app.store.record import BY_STATE
 from app.store.rejected import REJECTED
 
 FETCHED = 1_000
@@ -46,6 +49,8 @@ class Gauges:
     """How things stand."""
 
     counters: Counters
+    states: Mapping[State, int]
+    """Incidents in each state."""
     pending: int
     """Incidents that owe an event."""
     overdue: int
@@ -84,14 +89,17 @@ def read(
         ("SMEMBERS", TARGETS),
         ("GET", LAST_HEARTBEAT),
     ]
+    of_states: list[Command] = [("ZCARD", BY_STATE + state) for state in State]
     of_sources = [command for name, (window, _) in sources for command in _of_source(name, window, now)]
-    answers = connection.calls([*general, *of_sources])
-    counts, last, pending, late_now, in_vain, due, refused, workers, rejected, targets, beat = answers[
-        : len(general)
-    ]
+    answers = iter(connection.calls([*general, *of_states, *of_sources]))
+    counts, last, pending, late_now, in_vain, due, refused, workers, rejected, targets, beat = islice(
+        answers, len(general)
+    )
+    states = {state: int(next(answers)) for state in State}
     firsts = [float(first[1]) for first in (due, refused) if first]
     return Gauges(
         counters=counted(counts, last),
+        states=states,
         pending=int(pending),
         overdue=int(late_now) + int(in_vain),
         oldest_due=min(firsts, default=None),
@@ -99,10 +107,7 @@ def read(
         last_heartbeat=None if beat is None else float(beat),
         rejected=int(rejected),
         notices=_waiting(connection, sorted(targets)),
-        budgets={
-            name: _budget(limit, answers[len(general) + 3 * n :], now)
-            for n, (name, (_, limit)) in enumerate(sources)
-        },
+        budgets={name: _budget(now, limit, *islice(answers, 3)) for name, (_, limit) in sources},
     )
 
 
@@ -119,8 +124,7 @@ def _waiting(connection: Connection, targets: Sequence[str]) -> Mapping[str, int
     return dict(zip(some, connection.calls([("ZCARD", NOTICES + t) for t in some]), strict=True))
 
 
-def _budget(limit: int, answers: Sequence[Any], now: datetime) -> Budget:
-    sent, learned, paused = answers[:3]
+def _budget(now: datetime, limit: int, sent: Any, learned: Any, paused: Any) -> Budget:
     limit = min(limit, int(learned)) if learned and limit else limit
     until = float(paused) if paused and float(paused) > now.timestamp() else None
     return Budget(limit, int(sent), until)

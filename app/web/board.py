@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app.gateway import Gateway
@@ -35,7 +36,7 @@ GROUPS: tuple[tuple[str, tuple[State, ...]], ...] = (
 )
 
 
-def overview(gateway: Gateway, counts: dict[str, int]) -> list[Group]:
+def overview(gateway: Gateway, counts: Mapping[State, int]) -> list[Group]:
     """Every group that has incidents, each with its newest; of those that wait, what pages first.
 
     `counts`: how many incidents are in each state. Raises `Unavailable`.

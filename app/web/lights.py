@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from app.gateway import Gateway
 from app.health import WORKER_SEEN_WITHIN, standing
+from app.incident import State
 from app.store import Budget, Gauges
 
 HEARTBEAT_LATE = timedelta(seconds=90)
@@ -35,7 +36,7 @@ class Standing:
     """How the whole is."""
 
     lights: tuple[Light, ...]
-    counts: dict[str, int]
+    counts: Mapping[State, int]
     """Incidents in each state."""
     rejected: int
     """Bodies that are kept."""
@@ -45,10 +46,7 @@ def stand(gateway: Gateway) -> Standing:
     """How the whole is now. Raises `Unavailable`."""
     gauges = standing(gateway)
     now = gateway.clock()
-    counts: dict[str, int] = {}
-    for (_, state), count in gauges.counters.current.items():
-        counts[state] = counts.get(state, 0) + count
-    return Standing(tuple(_lights(gateway, gauges, now)), counts, gauges.rejected)
+    return Standing(tuple(_lights(gateway, gauges, now)), gauges.states, gauges.rejected)
 
 
 def _lights(gateway: Gateway, gauges: Gauges, now: datetime) -> Iterator[Light]:
