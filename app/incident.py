@@ -156,9 +156,9 @@ class Incident:
             labels={**self.labels, **alert.labels},
             occurrences=self.occurrences + 1,
         ).noted(now, "repeated", f"occurrence {self.occurrences + 1}")
-        gave_up = self.state is State.FAILED and self.owes is None
-        idle = self.state is State.OPEN or gave_up
-        return repeated._awaiting(now, due_at, alert_source) if idle else repeated
+        if self.state is State.FAILED and self.owes is None:
+            return repeated._awaiting(now, due_at, self.alert_source)
+        return repeated._awaiting(now, due_at, alert_source) if self.state is State.OPEN else repeated
 
     def commented(self, alert: Alert, now: datetime) -> Incident:
         """The sender told something that neither starts nor ends the problem."""

@@ -223,6 +223,7 @@ SAMPLE_INCIDENT = SimpleNamespace(
     next_attempt_at=_NOON,
     claim=None,
     failures=0,
+    failing_since=None,
     page_may_be_out=False,
     timeline=(),
 )

@@ -267,6 +267,7 @@ def test_an_all_clear_after_its_lease_is_no_page() -> None:
 def test_what_is_given_up_and_fires_again_begins_anew() -> None:
     again = repeat_with_oncall(GIVEN_UP)
     assert (again.due_at, again.failed_at, again.failures, again.failing_since) == (LATER, None, 0, None)
+    assert again.alert_source == GIVEN_UP.alert_source
 
 
 def test_an_all_clear_that_was_delivered_ends_everything() -> None:

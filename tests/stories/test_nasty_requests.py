@@ -191,5 +191,5 @@ def test_who_never_gets_to_the_end_of_a_request_keeps_no_thread(quiet: Stack) ->
             one.sendall(POST + b"Content-Length: 4000\r\n\r\n{")
         held.callback(ended.set)
         threading.Thread(target=trickle, args=(trickling,)).start()
-        wait_until(answers, "others are answered")
-        assert [answers() for _ in range(20)] == [True] * 20
+        # Of two processes one may be let go of before the other.
+        wait_until(lambda: all(answers() for _ in range(20)), "all others are answered", 60)
