@@ -440,6 +440,10 @@ def test_what_is_held_back_while_the_last_summary_ends_is_told_in_another(
     tell_all(gateway)
     assert (len(ops.summaries), notices.held("ops")) == (2, [])
     assert timeline(gateway, late[0], "told") != []
+    # And then it is over.
+    clock.wind(seconds=61)
+    tell_all(gateway)
+    assert (len(ops.summaries), notices.targets()) == (2, [])
 
 
 def test_a_summary_that_is_given_up_gives_up_what_was_held_for_an_hour_and_no_more(

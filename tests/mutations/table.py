@@ -310,6 +310,14 @@ MUTATIONS: tuple[Mutation, ...] = (
         OF_RETENTION,
     ),
     Mutation(
+        "removed_before_it_was_told",
+        "After a long stop of all workers, what is old is removed before people were told of it.",
+        RETENTION,
+        "        if old and self._untold(now):",
+        "        if False:",
+        OF_TELL,
+    ),
+    Mutation(
         "sweep_looks_at_nothing",
         "The second hand says that its worker lives, and finds nothing that is late.",
         SWEEP,
@@ -385,6 +393,14 @@ MUTATIONS: tuple[Mutation, ...] = (
         OF_DELIVER,
     ),
     Mutation(
+        "given_up_by_its_age",
+        "What was due while no worker lived for a day is given up at its first failure.",
+        DELIVER,
+        "incident.failing_since is not None and now - incident.failing_since",
+        "incident.owed_since is not None and now - incident.owed_since",
+        OF_DELIVER,
+    ),
+    Mutation(
         "server_error_is_success",
         "An answer of 5xx counts as delivered.",
         ANSWER,
@@ -442,6 +458,14 @@ MUTATIONS: tuple[Mutation, ...] = (
         '        return SEVERITIES.index("medium")',
         OF_AGENDA,
     ),
+    Mutation(
+        "alert_sources_by_name",
+        "Of alert sources that share an API key, the first by name takes all that is allowed.",
+        AGENDA,
+        "        return [name for _, name in sorted(zip(ranks, names, strict=True))]",
+        "        return names",
+        OF_SWEEP,
+    ),
     # -- telling people ----------------------------------------------------------------------------------
     Mutation(
         "told_without_a_lease",
@@ -492,11 +516,19 @@ MUTATIONS: tuple[Mutation, ...] = (
         OF_TELL,
     ),
     Mutation(
-        "hour_of_a_summary_never_begins_anew",
-        "After an hour of storm, one failure loses a summary.",
+        "summaries_without_end",
+        "A summary after which nothing is held back is made again and again.",
         TELL,
         "again_at, anew=done)",
         "again_at)",
+        OF_TELL,
+    ),
+    Mutation(
+        "held_while_a_summary_ends",
+        "What a storm holds back while a summary ends is told in none.",
+        NOTICES,
+        "redis.call('EXISTS', KEYS[4]) == 0)",
+        "true)",
         OF_TELL,
     ),
     # -- the dashboard -----------------------------------------------------------------------------------
@@ -522,6 +554,22 @@ MUTATIONS: tuple[Mutation, ...] = (
         SESSION,
         " and gateway.store.sessions.lives(session_id):",
         ":",
+        OF_LOGIN,
+    ),
+    Mutation(
+        "login_without_end",
+        "A login that is used never ends.",
+        SESSION,
+        " or time.time() > until:",
+        ":",
+        OF_LOGIN,
+    ),
+    Mutation(
+        "place_for_who_is_slow",
+        "Whoever sends a form slowly keeps others out of the dashboard.",
+        ROOM,
+        "        request.get_data()\n",
+        "",
         OF_LOGIN,
     ),
     Mutation(
