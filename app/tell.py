@@ -86,10 +86,11 @@ def _tell_of_one(gateway: Gateway, claimed: Claimed, now: datetime) -> None:
 def _summarise(gateway: Gateway, claimed: Claimed) -> None:
     target = claimed.notice.target
     held, found = gateway.store.notices.held(target), gateway.channels.channel(target)
-    told = Told(ok=True)
-    if held and found is None:
+    if not held:
+        told = Told(ok=True)
+    elif found is None:
         told = UNKNOWN
-    elif held and found is not None:
+    else:
         channel, address = found
         told = channel.summarise(_summary(gateway, held), address)
     _ended(gateway, claimed, told, held)

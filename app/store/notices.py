@@ -210,7 +210,7 @@ class Notices:
         self._ended(keys, [claimed.notice.member, claimed.token, again, now.timestamp(), int(anew)])
 
     def held(self, target: str, until: datetime | None = None) -> list[Notice]:
-        """What the next summary of this target tells, in order; `until`: of that, what is held since then."""
+        """What the next summary of this target tells, in order; `until`: of that, what was held by then."""
         last = "+inf" if until is None else until.timestamp()
         members = self._connection.call("ZRANGEBYSCORE", HELD + target, "-inf", last)
         return [Notice.of(target, member) for member in members]

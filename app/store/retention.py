@@ -75,10 +75,9 @@ class Retention:
         )
         if outdated:
             self._connection.call("ZREM", FORGOTTEN, *outdated)
-        old = oldest[: max(aged, ended - most)]
-        if old and self._untold(now):
-            return False
-        if old:
+        if old := oldest[: max(aged, ended - most)]:
+            if self._untold(now):
+                return False
             self._remove(old, now)
         return BATCH in (len(old), len(outdated))
 

@@ -313,8 +313,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "removed_before_it_was_told",
         "After a long stop of all workers, what is old is removed before people were told of it.",
         RETENTION,
-        "        if old and self._untold(now):",
-        "        if False:",
+        "            if self._untold(now):",
+        "            if False:",
         OF_TELL,
     ),
     Mutation(
