@@ -7,14 +7,14 @@ from datetime import datetime
 
 from app.gateway import Gateway
 from app.incident import Incident
-from app.store import Draft
+from app.store import UnitOfWork
 from app.telemetry import log
 
 
 def acknowledge(gateway: Gateway, incident_id: str, by: str) -> Incident:
     """Stop the page, or tell the others that somebody is on it. The same again changes nothing.
 
-    Raises `Unknown`, `NotAllowed` (resolved already), `Unavailable`, like the other actions.
+    Raises `Unknown`, `InvalidTransition` (resolved already), `Unavailable`, like the other actions.
     """
     return _act(gateway, incident_id, "acknowledged", lambda i, now: i.acknowledged(by, now))
 
@@ -39,12 +39,12 @@ def _act(
 ) -> Incident:
     now = gateway.clock()
 
-    def work(draft: Draft) -> tuple[Incident, bool]:
-        before = draft.need(incident_id)
+    def work(unit: UnitOfWork) -> tuple[Incident, bool]:
+        before = unit.require(incident_id)
         after = move(before, now)
-        return (after, False) if after is before else (draft.put(after), True)
+        return (after, False) if after is before else (unit.save(after), True)
 
-    incident, changed = gateway.change(work, ids=[incident_id])
+    incident, changed = gateway.update(work, ids=[incident_id])
     if changed:
         log.info(event, incident=incident_id, state=incident.state.value)
     return incident

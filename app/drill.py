@@ -16,8 +16,9 @@ import requests
 from app import senders
 from app.gateway import Gateway
 from app.health import readiness
-from app.incident import Incident, State
+from app.incident import Incident
 from app.receive import Message, Options, receive
+from app.state import State
 from app.store import Unavailable
 from app.text import one_line
 from config import Config
@@ -79,25 +80,27 @@ class Drill:
             self._watch(incident_id, lambda i: i.escalated_at is not None, self.wait + self.timeout)
         finally:
             self._resolve()
-        ended = self._watch(incident_id, lambda i: i.state is State.RESOLVED and i.owes is None, self.timeout)
+        ended = self._watch(incident_id, lambda i: i.is_over, self.timeout)
         self.tell(_verdict(ended))
 
     # -- the hops ---------------------------------------------------------------------------------------
 
     def _report(self) -> str:
         body = {"title": TITLE, "description": WORDS, "severity": "info", "labels": {"drill": "true"}}
-        answer = self._post(body, oncall_enable="true", oncall_wait_minutes=f"{self.wait / 60:.9f}")
+        wait = f"{self.wait / 60:.9f}"
+        status, answer = self._post(body, oncall_enable="true", oncall_wait_minutes=wait)
         answered_at = self.gateway.clock()
-        if answer.status_code == 202:
+        if status == 202:
             raise Failed("Web can't reach Redis, so it paged at once and stored nothing: look at web's log.")
-        if answer.status_code != 201:
-            raise Failed(f"Web refused the incident with {answer.status_code}: {_said(answer)}")
-        incident_id = str(answer.json()["incident"]["id"])
+        if status != 201:
+            said = answer.get("error", "that is not Versus Incident, so check the address.")
+            raise Failed(f"Web refused the incident with {status}: {one_line(str(said), 300)}")
+        incident_id = str(answer["incident"]["id"])
         self._follow(self._read(incident_id))
         self._tell(answered_at, f"accepted by web: incident {incident_id}")
         return incident_id
 
-    def _post(self, body: dict[str, Any], **parameters: str) -> requests.Response:
+    def _post(self, body: dict[str, Any], **parameters: str) -> Answer:
         return post_webhook(self.gateway.config, self.url, self._whole(body), parameters)
 
     def _whole(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -132,7 +135,7 @@ class Drill:
         """As a sender does; where web is away, as web does."""
         body = {"title": TITLE, "status": "resolved"}
         try:
-            if self._post(body).ok:
+            if self._post(body)[0] < 300:
                 return
         except Failed:
             pass
@@ -144,10 +147,10 @@ class Drill:
 
     def _stuck(self, incident: Incident) -> str:
         """Which hop the event did not get over."""
-        what = "all-clear" if incident.owes == "resolved" else "page"
-        if incident.failures:
+        what = "all-clear" if incident.state is State.RESOLVED else "page"
+        if incident.worst.failures:
             return f"incident.io did not accept the {what} within {self.timeout:g} s. {incident.last_error}"
-        if incident.claim is not None:
+        if incident.in_flight:
             return f"A worker claimed the {what} and did not report back: look at the worker's log."
         checks = readiness(self.gateway)
         workers = "workers were seen in the last 30 s" if checks["workers"] == "ok" else checks["workers"]
@@ -170,9 +173,7 @@ class Drill:
         self.tell(f"{(moment - self._began).total_seconds():9.3f} s  {text}")
 
 
-def post_webhook(
-    config: Config, url: str, body: dict[str, Any], parameters: dict[str, str]
-) -> requests.Response:
+def post_webhook(config: Config, url: str, body: dict[str, Any], parameters: dict[str, str]) -> Answer:
     """Send a webhook to web as a monitoring tool does. Raises `Failed`."""
     secret = config.intake_secret
     headers = {"X-Versus-Token": secret.get_secret_value()} if secret else {}
@@ -182,7 +183,7 @@ def post_webhook(
 def send_test(config: Config, url: str, title: str, parameters: dict[str, str]) -> Answer:
     """Send a webhook that is marked as a test. Raises `Failed`."""
     body = {"title": title, "description": TEST_WORDS, "severity": "info", "source": "versus send-test"}
-    return _answer(url, post_webhook(config, url, body, parameters))
+    return post_webhook(config, url, body, parameters)
 
 
 def replay(config: Config, url: str, entry_id: str) -> Answer:
@@ -191,34 +192,25 @@ def replay(config: Config, url: str, entry_id: str) -> Answer:
     if secret is None:
         raise Failed("Web takes a rejected body from the admin API alone: set gateway_secret.")
     headers = {"X-Gateway-Secret": secret.get_secret_value()}
-    return _answer(url, _post(url, f"/api/rejected/{quote(entry_id, safe='')}/replay", headers))
+    return _post(url, f"/api/rejected/{quote(entry_id, safe='')}/replay", headers)
 
 
-def _post(url: str, path: str, headers: dict[str, str], **what: Any) -> requests.Response:
+def _post(url: str, path: str, headers: dict[str, str], **what: Any) -> Answer:
     with requests.Session() as session:
         # Whatever proxy leads out to incident.io, it does not lead back to this host.
         session.trust_env = not url.startswith(("http://localhost", "http://127."))
         try:
-            return session.post(
+            answer = session.post(
                 f"{url}{path}", headers=headers, timeout=ANSWER_SECONDS, allow_redirects=False, **what
             )
         except (requests.RequestException, OSError, ValueError) as error:
             why = type(error).__name__
             raise Failed(f"Web does not answer at {url} ({why}): start it, or give --url.") from error
-
-
-def _answer(url: str, answer: requests.Response) -> Answer:
     try:
         return answer.status_code, dict(answer.json())
     except (ValueError, TypeError):
-        raise Failed(f"At {url} is something else than Versus Incident: check the address.") from None
-
-
-def _said(answer: requests.Response) -> str:
-    try:
-        return one_line(str(answer.json()["error"]), 300)
-    except (ValueError, KeyError, TypeError):
-        return "that is not Versus Incident, so check the address."
+        said = f"At {url} something else than Versus Incident answered {answer.status_code}"
+        raise Failed(f"{said}: check the address.") from None
 
 
 def _verdict(incident: Incident) -> str:

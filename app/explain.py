@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from app.incident import Incident, State
+from app.incident import Incident
+from app.state import State
 from app.timeline import Entry
 
 EVENTS = {
@@ -14,8 +15,9 @@ EVENTS = {
     "waiting": "The wait began",
     "note": "The sender added",
     "link_opened": "The acknowledgement link was opened, which acknowledges nothing",
-    "told": "Told",
-    "not_told": "Could not tell",
+    "notified": "Notified",
+    "not_notified": "Could not notify",
+    "pager_added": "To be paged as well",
     "acknowledged": "Acknowledged",
     "page_now": "Somebody asked for the page at once",
     "attempt": "Attempt",
@@ -37,7 +39,9 @@ def happened(entry: Entry) -> str:
     meaning = EVENTS.get(entry.event, entry.event)
     if not entry.detail or entry.event in ALONE:
         return f"{meaning}."
-    joint = " " if entry.event in ("told", "not_told", "attempt", "acknowledged", "resolved") else ": "
+    joint = (
+        " " if entry.event in ("notified", "not_notified", "attempt", "acknowledged", "resolved") else ": "
+    )
     return f"{meaning}{joint}{entry.detail.rstrip('.')}."
 
 
@@ -65,7 +69,9 @@ def verdict(incident: Incident, now: datetime) -> str:
         asked = any(entry.event == "page_now" for entry in incident.timeline)
         why = "somebody asked for it" if asked else "nobody had acknowledged when it was due"
         when = _clock(incident.escalated_at)
-        return f"It paged through alert source {incident.alert_source!r} at {when}, because {why}."
+        paged = [pager.address for pager, delivery in incident.pagers.items() if delivery.accepted_at]
+        through = " and ".join(repr(name or "default") for name in paged)
+        return f"It paged through alert source {through} at {when}, because {why}."
     if incident.due_at is None:
         return "It pages nobody: on-call was not asked for when it came in."
     if incident.state is State.ACKNOWLEDGED:
@@ -81,15 +87,17 @@ def verdict(incident: Incident, now: datetime) -> str:
 
 def next_step(incident: Incident, now: datetime) -> str:
     """What comes next."""
-    if incident.owes is None or incident.next_attempt_at is None:
+    steps = sorted(incident.steps(), key=lambda one: one[1].at)
+    if not steps:
         if incident.state is State.FAILED:
             return "Next: nothing, until its sender reports it again or somebody asks for the page."
-        return "Next: nothing; no event is owed to the provider."
-    what = "the page" if incident.owes == "firing" else "the all-clear"
-    when = _clock(incident.next_attempt_at)
-    if incident.claim is not None and incident.next_attempt_at > now:
+        return "Next: nothing; the provider is not to be sent anything."
+    pager, step = steps[0]
+    what = "the page" if step.event == "firing" else "the all-clear"
+    when = _clock(step.at)
+    if incident.pagers[pager].claim is not None and step.at > now:
         return f"Next: {what} is being sent; if no outcome comes, it is sent again at {when}."
-    if incident.next_attempt_at <= now:
+    if step.at <= now:
         return f"Next: {what} goes out as soon as a worker and the rate budget of its alert source allow."
     return f"Next: {what} is tried at {when}."
 

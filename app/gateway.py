@@ -1,4 +1,4 @@
-"""Puts a process together: configuration, store, alarm clock, provider, channels, links."""
+"""Puts a process together: configuration, store, task queue, provider, channels, links."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import TypeVar
 
 from app.channels import Channels
 from app.channels.make import make
-from app.incident import Incident
+from app.delivery import Destination
 from app.links import Links
 from app.providers import Provider, provider_for
-from app.store import Draft, Store
-from app.wakeup import Wakeup, worth_announcing
+from app.store import Store, UnitOfWork
+from app.wakeup import Wakeup, worth_a_message
 from config import Config
 
 T = TypeVar("T")
@@ -32,33 +32,38 @@ class Gateway:
     clock: Callable[[], datetime]
     """The time, UTC; Redis's, except in tests. May raise `Unavailable`."""
 
-    def change(
+    def update(
         self,
-        work: Callable[[Draft], T],
-        draft: Draft | None = None,
+        work: Callable[[UnitOfWork], T],
+        unit: UnitOfWork | None = None,
         *,
         ids: Sequence[str] = (),
         identities: Sequence[str] = (),
     ) -> T:
-        """Change incidents in one atomic step, then knock for those whose next attempt is to be announced.
+        """Change incidents in one atomic step, then publish a message for those that are soon to be sent.
 
-        The incidents are those of `draft`, if they were read already, or the named ones; see
-        `Incidents.change` in `app/store/incidents.py`. A knock that fails changes nothing: what is stored
+        The incidents are those of `unit`, if they were read already, or the named ones; see
+        `Incidents.update` in `app/store/incidents.py`. A message that fails changes nothing: what is stored
         will be found.
         """
         now = self.clock()
-        draft = draft or self.store.incidents.draft(ids, identities)
+        unit = unit or self.store.incidents.unit_of_work(ids, identities)
 
-        def announced(incident: Incident, at_once: int) -> bool:
-            return worth_announcing(incident, now, at_once=at_once, pending=self.store.agenda.pending())
+        def enqueued(at: datetime, at_once: int) -> bool:
+            return worth_a_message(at, now, at_once=at_once, pending=self.store.agenda.pending())
 
-        result, stored = self.store.incidents.change(draft, work, announced, self.channels.targets)
-        self.wakeup.announce(stored, now)
+        result, stored = self.store.incidents.update(unit, work, enqueued)
+        self.wakeup.enqueue_stored(stored, now)
         return result
 
-    def limits(self, alert_source: str) -> list[tuple[str, int]]:
+    def pager(self, alert_source: str) -> Destination:
+        """The destination that this alert source is."""
+        return Destination.of(self.provider.name, alert_source)
+
+    def limits(self, pager: Destination) -> list[tuple[str, int]]:
         """Name and events a minute of each budget that this alert source counts against."""
-        return [(budget.name, budget.per_minute) for budget in self.provider.budgets(alert_source)]
+        budgets = self.provider.budgets(pager.address or "default")
+        return [(budget.name, budget.per_minute) for budget in budgets]
 
 
 def build(config: Config, *, patience: float = 10.0, timeout: float = 3.0) -> Gateway:
@@ -74,6 +79,6 @@ def build(config: Config, *, patience: float = 10.0, timeout: float = 3.0) -> Ga
         wakeup=Wakeup(url),
         provider=provider_for(config),
         channels=make(config),
-        links=Links(config.link_key, config.public_base),
+        links=Links(config.link_key or store.sessions.link_key, config.public_base),
         clock=store.now,
     )

@@ -35,8 +35,8 @@ def readiness(gateway: Gateway) -> dict[str, str]:
 
 def standing(gateway: Gateway) -> Gauges:
     """How things stand, in numbers. Raises `Unavailable`."""
-    sources = gateway.config.oncall.incident_io.alert_sources
-    limits = {name: gateway.limits(name) for name in sources}
+    pagers = [gateway.pager(name) for name in gateway.config.oncall.incident_io.alert_sources]
+    limits = {pager: gateway.limits(pager) for pager in pagers}
     return gateway.store.gauges(gateway.clock(), OVERDUE_AFTER, WORKER_SEEN_WITHIN, limits)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from itsdangerous import Signer
@@ -18,11 +19,16 @@ class Expired(Exception):
 
 
 class Links:
-    """Makes and checks links. `key` signs them; `base` is the address people reach the service at."""
+    """Makes and checks links. `key` signs them, or gives what does; `base` is the address people reach the
+    service at. A key that Redis has may raise `Unavailable`."""
 
-    def __init__(self, key: bytes, base: str) -> None:
-        self._signer = Signer(key, salt="versus.acknowledge")
+    def __init__(self, key: bytes | Callable[[], bytes], base: str) -> None:
+        self._key = key
         self._base = base
+
+    @property
+    def _signer(self) -> Signer:
+        return Signer(self._key() if callable(self._key) else self._key, salt="versus.acknowledge")
 
     def path(self, incident_id: str, now: datetime) -> str:
         """Path and query of a link that is good for seven days."""

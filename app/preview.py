@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 from app.alert import Alert
 from app.channels import Message, Summary
+from app.delivery import Outcome
 from app.gateway import Gateway
 from app.incident import Incident
-from app.notice import News
+from app.subscription import ChangeEvent
 
 NOON = datetime(2026, 3, 4, 3, 0, tzinfo=UTC)
 SAMPLE = Alert(
@@ -25,20 +26,14 @@ SAMPLE_ID = "3f0c4a52-8a59-4e0e-9d1f-6f4c2d7a9b10"
 
 
 def messages(gateway: Gateway, alert: Alert) -> Iterator[Message]:
-    """A message for each piece of news of an incident that this alert opens."""
-    due = NOON + timedelta(minutes=3)
-    opened = Incident.opened(SAMPLE_ID, alert, NOON, due_at=due, alert_source="default")
-    paged = opened.claimed("t", due, timedelta(seconds=15)).delivered("t", due, "202")
-    failed = opened.claimed("t", due, timedelta(seconds=15)).refused(
-        "t",
-        due,
-        "incident.io answered 401: the API key is wrong.",
-        reason="unauthorized",
-        again_at=due + timedelta(minutes=5),
-        failed=True,
-        uncertain=False,
-    )
-    lives: list[tuple[News, Incident]] = [
+    """A message for each change of an incident that this alert opens."""
+    due, pager = NOON + timedelta(minutes=3), gateway.pager("default")
+    refused = Outcome("misconfigured", "incident.io answered 401: the API key is wrong.", "unauthorized")
+    opened = Incident.opened(SAMPLE_ID, alert, NOON, due_at=due, pager=pager)
+    claimed = opened.claimed(pager, "t", due, timedelta(seconds=15))
+    paged = claimed.delivered(pager, "t", due, "202")
+    failed = claimed.refused(pager, "t", due, refused, due + timedelta(minutes=5))
+    lives: list[tuple[ChangeEvent, Incident]] = [
         ("created", opened),
         ("severity_raised", replace(opened, severity="critical")),
         ("acknowledged", opened.acknowledged("Dana in Slack", NOON + timedelta(minutes=1))),

@@ -6,16 +6,19 @@ import time
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from app.alert import Alert, Effect
-from app.deliver import ATTEMPT_SECONDS, deliver_unstored
+from app.delivery import Destination
 from app.gateway import Gateway
 from app.incident import Incident
-from app.store import Draft, Unavailable
+from app.page import ATTEMPT_SECONDS, deliver_unstored
+from app.store import Unavailable, UnitOfWork
+from app.subscription import Subscription
 from app.telemetry import log
+from config import OnCall
 
 # How long a request waits for Redis before it pages directly, seconds in all.
 PATIENCE = 2.0
@@ -38,8 +41,7 @@ class Options:
     oncall_enable: bool | None = None
     wait_minutes: float | None = None
     alert_source: str | None = None
-    channels: tuple[str, ...] | None = None
-    """Targets of notices (see `app/notice.py`)."""
+    channels: tuple[Destination, ...] | None = None
     mail_subject: str | None = None
 
 
@@ -61,12 +63,14 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """When the incidents of one request page, through which alert source, and who is told."""
+    """When the incidents of one request page, through which alert source, and who is notified."""
 
     wait: timedelta | None
     """None: never."""
-    alert_source: str
-    channels: tuple[str, ...] | None = None
+    pager: Destination
+    asked: bool
+    """The request names the pager."""
+    subscriptions: tuple[Subscription, ...] = ()
     mail_subject: str | None = None
 
     def due_at(self, now: datetime) -> datetime | None:
@@ -79,7 +83,7 @@ def receive(gateway: Gateway, messages: Sequence[Message], options: Options) -> 
     With Redis away, alerts that would have been escalated go to the provider at once, if that is configured.
     Raises `UnknownAlertSource`, `NotReady`, and `Unavailable` when nothing could be done.
     """
-    plan = replace(_plan(gateway, options), channels=options.channels, mail_subject=options.mail_subject)
+    plan = _plan(gateway, options)
     try:
         with gateway.store.patience(PATIENCE):
             received = _store(gateway, messages, plan)
@@ -103,16 +107,26 @@ def _plan(gateway: Gateway, options: Options) -> Plan:
     if name is not None:
         # Even when nobody will be paged: a wrong name is found now, not at 3 a.m.
         name = oncall.incident_io.alert_source(name).name
+    return Plan(
+        _wait(oncall, options),
+        gateway.pager(name or "default"),
+        asked=name is not None,
+        subscriptions=gateway.channels.subscriptions(options.channels),
+        mail_subject=options.mail_subject,
+    )
+
+
+def _wait(oncall: OnCall, options: Options) -> timedelta | None:
     wanted = oncall.by_default if options.oncall_enable is None else options.oncall_enable
     if not wanted:
-        return Plan(None, name or "default")
+        return None
     if not oncall.ready:
         raise NotReady(
             "oncall_enable=true was asked for, but on-call is not configured: "
             "set oncall.enable and oncall.incident_io in the configuration file."
         )
     minutes = oncall.wait_minutes if options.wait_minutes is None else options.wait_minutes
-    return Plan(timedelta(minutes=minutes), name or "default")
+    return timedelta(minutes=minutes)
 
 
 def _store(gateway: Gateway, messages: Sequence[Message], plan: Plan) -> list[Received]:
@@ -120,38 +134,45 @@ def _store(gateway: Gateway, messages: Sequence[Message], plan: Plan) -> list[Re
     # Made here, not in `work`: that may run more than once.
     fresh = [str(uuid.uuid4()) for _ in messages]
 
-    def work(draft: Draft) -> list[Received]:
+    def work(unit: UnitOfWork) -> list[Received]:
         # A microsecond apart, so that lists show the incidents of one request in its order.
         return [
-            _apply(draft, message, fresh[n], now + timedelta(microseconds=n), plan)
+            _apply(unit, message, fresh[n], now + timedelta(microseconds=n), plan)
             for n, message in enumerate(messages)
         ]
 
     identities = sorted({m.alert.identity for m in messages if m.alert.identity is not None})
     if all(message.alert.effect is Effect.FIRING for message in messages):
         # A storm is made of new problems, so look whether one is known only if it can't be stored as new.
-        return gateway.change(work, gateway.store.incidents.unread(identities))
-    return gateway.change(work, identities=identities)
+        return gateway.update(work, gateway.store.incidents.assume_new(identities))
+    return gateway.update(work, identities=identities)
 
 
-def _apply(draft: Draft, message: Message, fresh_id: str, now: datetime, plan: Plan) -> Received:
+def _apply(unit: UnitOfWork, message: Message, fresh_id: str, now: datetime, plan: Plan) -> Received:
     alert = message.alert
-    incident = draft.find(alert.identity)
-    due_at = plan.due_at(now)
+    incident = unit.find(alert.identity)
     if alert.effect is Effect.FIRING:
+        due_at = plan.due_at(now)
         if incident is None:
-            incident = Incident.opened(fresh_id, alert, now, due_at=due_at, alert_source=plan.alert_source)
-            incident = replace(incident, channels=plan.channels, mail_subject=plan.mail_subject)
-            return Received("created", draft.put(incident, message.payload))
-        incident = incident.repeated(alert, now, due_at=due_at, alert_source=plan.alert_source)
-        return Received("updated", draft.put(incident, message.payload))
+            opened = Incident.opened(
+                fresh_id,
+                alert,
+                now,
+                due_at=due_at,
+                pager=plan.pager,
+                subscriptions=plan.subscriptions,
+                mail_subject=plan.mail_subject,
+            )
+            return Received("created", unit.save(opened, message.payload))
+        incident = incident.repeated(alert, now, due_at=due_at, pager=plan.pager, asked=plan.asked)
+        return Received("updated", unit.save(incident, message.payload))
     if incident is None:
         return Received("recorded", None)
     if alert.effect is Effect.RESOLVED:
-        return Received("resolved", draft.put(incident.resolved(alert.source, now)))
+        return Received("resolved", unit.save(incident.resolved(alert.source, now)))
     if alert.effect is Effect.ACKNOWLEDGED:
-        return Received("acknowledged", draft.put(incident.acknowledged(alert.source, now)))
-    return Received("recorded", draft.put(incident.commented(alert, now)))
+        return Received("acknowledged", unit.save(incident.acknowledged(alert.source, now)))
+    return Received("recorded", unit.save(incident.commented(alert, now)))
 
 
 def _escalate_directly(gateway: Gateway, messages: Sequence[Message], plan: Plan) -> list[Received]:
@@ -163,7 +184,7 @@ def _escalate_directly(gateway: Gateway, messages: Sequence[Message], plan: Plan
     def send(message: Message) -> Incident | None:
         # The same problem again, or the same body, must be the same alert at the provider.
         key = str(uuid.uuid5(DIRECT, message.alert.identity or message.payload))
-        incident = Incident.opened(key, message.alert, now, due_at=now, alert_source=plan.alert_source)
+        incident = Incident.opened(key, message.alert, now, due_at=now, pager=plan.pager)
         return deliver_unstored(gateway, incident, now, deadline)
 
     with ThreadPoolExecutor(SENDERS_AT_ONCE) as senders:

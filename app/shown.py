@@ -1,52 +1,142 @@
-"""What an incident looks like to programs: in answers of the API and in the output of `versus`."""
+"""What an incident looks like to programs: answers of the API, their schema, and the output of `versus`."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import AliasPath, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+
+from app.alert import Severity
+from app.delivery import Delivery, Destination
 from app.gateway import Gateway
 from app.incident import Incident
-from app.timeline import rfc3339
+from app.state import State
+from app.subscription import told
+from app.summary import in_summaries
+from app.timeline import Entry, rfc3339
+
+Time = Annotated[
+    datetime, PlainSerializer(rfc3339), WithJsonSchema({"type": "string", "format": "date-time"})
+]
+
+
+class Out(BaseModel):
+    """Something that the API answers; null is written out."""
+
+    model_config = ConfigDict(from_attributes=True, json_schema_serialization_defaults_required=True)
+
+
+class EntryOut(Out):
+    """A line of the timeline."""
+
+    at: Time
+    event: str
+    detail: str
+
+
+class DeliveryOut(Out):
+    """What a pager or a channel has of the incident."""
+
+    destination: str = Field(description="Such as `incident_io/default` or a channel's name.")
+    delivered: str | None = Field(description="The last event that it took.")
+    attempts: int = Field(ge=0)
+    next_attempt_at: Time | None
+    last_error: str | None
+
+
+class IncidentBrief(Out):
+    """An incident without the sender's body, its timeline and its deliveries. Times are RFC 3339, UTC."""
+
+    id: str = Field(description="UUID.")
+    state: State = Field(description=f"One of {', '.join(State)}.")
+    title: str
+    description: str = Field(description="The sender's words, Markdown.")
+    severity: Severity | None
+    service: str | None
+    source: str = Field(description="The sender, such as `alertmanager`.")
+    source_url: str | None
+    started_at: Time | None
+    labels: dict[str, str]
+    created_at: Time
+    due_at: Time | None = Field(description="When it pages or paged; null when nothing is scheduled.")
+    acknowledged_at: Time | None
+    acknowledged_by: str | None
+    escalated_at: Time | None
+    failed_at: Time | None = Field(description="When its page was first refused for good, or given up.")
+    resolved_at: Time | None
+    alert_source: str = Field(description="Name of the alternate, or `default`.")
+    attempts: int = Field(ge=0)
+    last_error: str | None
+    last_reason: str | None = Field(
+        validation_alias=AliasPath("worst", "last_reason"),
+        description="One word for `last_error`, as in log and metrics.",
+    )
+    ack_url: str | None = Field(
+        default=None, description="The signed link; null when there is nothing to acknowledge."
+    )
+    occurrences: int = Field(ge=1)
+
+
+class IncidentOut(IncidentBrief):
+    """An incident with everything that is known of it."""
+
+    deliveries: list[DeliveryOut] = []
+    payload: Any = Field(default=None, description="The sender's newest body, as received, without secrets.")
+    timeline: list[EntryOut]
 
 
 def brief(gateway: Gateway, one: Incident, now: datetime | None) -> dict[str, Any]:
-    """The incident as JSON, without the sender's body and the timeline. Times are RFC 3339, UTC.
+    """The incident as JSON, in short.
 
     The link to acknowledge is good for seven days from `now`; None for an incident that is not stored.
     """
-    return {
-        "id": one.id,
-        "state": one.state.value,
-        "title": one.title,
-        "description": one.description,
-        "severity": one.severity,
-        "service": one.service,
-        "source": one.source,
-        "source_url": one.source_url,
-        "started_at": _time(one.started_at),
-        "labels": one.labels,
-        "created_at": _time(one.created_at),
-        "due_at": _time(one.due_at),
-        "acknowledged_at": _time(one.acknowledged_at),
-        "acknowledged_by": one.acknowledged_by,
-        "escalated_at": _time(one.escalated_at),
-        "failed_at": _time(one.failed_at),
-        "resolved_at": _time(one.resolved_at),
-        "alert_source": one.alert_source,
-        "attempts": one.attempts,
-        "last_error": one.last_error,
-        "last_reason": one.last_reason,
-        "ack_url": gateway.links.url(one.id, now) if now is not None and one.can_be_acknowledged else None,
-        "occurrences": one.occurrences,
-    }
+    shown = IncidentBrief.model_validate(one)
+    shown.ack_url = _ack_url(gateway, one, now)
+    return shown.model_dump()
 
 
-def whole(gateway: Gateway, one: Incident, payload: Any, now: datetime) -> dict[str, Any]:
-    """The incident with the sender's newest body and its timeline."""
-    timeline = [{"at": rfc3339(e.at), "event": e.event, "detail": e.detail} for e in one.timeline]
-    return {**brief(gateway, one, now), "payload": payload, "timeline": timeline}
+def whole(gateway: Gateway, one: Incident) -> dict[str, Any]:
+    """The incident as JSON, with the sender's newest body, its timeline, and what each destination has."""
+    channels = gateway.store.incidents.deliveries(one.id)
+    shown = IncidentOut.model_validate(replace(one, timeline=_timeline(gateway, one, channels)))
+    shown.ack_url = _ack_url(gateway, one, gateway.clock())
+    shown.deliveries = [_delivery(one, *pair) for pair in (*one.pagers.items(), *channels.items())]
+    shown.payload = gateway.store.incidents.payload(one.id)
+    return shown.model_dump()
 
 
-def _time(moment: datetime | None) -> str | None:
-    return None if moment is None else rfc3339(moment)
+def with_notifications(gateway: Gateway, one: Incident) -> Incident:
+    """To be shown, not stored: the lines of its channels are on its timeline."""
+    return replace(one, timeline=_timeline(gateway, one, gateway.store.incidents.deliveries(one.id)))
+
+
+def _ack_url(gateway: Gateway, one: Incident, now: datetime | None) -> str | None:
+    return gateway.links.url(one.id, now) if now is not None and one.can_be_acknowledged else None
+
+
+def _timeline(gateway: Gateway, one: Incident, channels: Mapping[Destination, Delivery]) -> tuple[Entry, ...]:
+    lines = [*one.timeline, *told(channels), *_in_summaries(gateway, one, channels)]
+    return tuple(sorted(lines, key=lambda entry: entry.at))
+
+
+def _in_summaries(
+    gateway: Gateway, one: Incident, channels: Mapping[Destination, Delivery]
+) -> Iterator[Entry]:
+    for subscription in one.subscriptions:
+        channel = subscription.destination
+        yield from in_summaries(gateway.store, one, channel, channels.get(channel, Delivery()))
+
+
+def _delivery(one: Incident, destination: Destination, has: Delivery) -> DeliveryOut:
+    step = one.next_step(destination, has)
+    heard = next((c.event for c in reversed(one.changes) if c.sequence <= has.notified_through), None)
+    return DeliveryOut(
+        destination=destination,
+        delivered=has.accepted or heard,
+        attempts=has.attempts,
+        next_attempt_at=step.at if step is not None else None,
+        last_error=has.last_error,
+    )

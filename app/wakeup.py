@@ -1,4 +1,4 @@
-"""The alarm clock: one Celery message that knocks when an incident's next attempt has come, one for a notice.
+"""The Celery message that wakes a worker when an incident's next attempt has come.
 
 A message carries nothing that matters. It may be lost, late or doubled: the sweep (`tasks/sweep.py`) finds
 what it did not wake, and a claim lets one worker through.
@@ -7,7 +7,7 @@ what it did not wake, and a claim lets one worker through.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -16,16 +16,13 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 from kombu.transport import redis
 
-from app.incident import Incident
-from app.notice import Notice
+from app.delivery import Destination
 from app.store import Stored
 from app.telemetry import log
 from config.redis_address import RedisAddress, redis_address
 
 DELIVER = "versus.deliver"
-"""Name of the task that a knock starts; `tasks/deliver.py` registers itself under it."""
-TELL = "versus.tell"
-"""Name of the task that delivers a notice, in `tasks/tell.py`."""
+"""Name of the task; `tasks/deliver.py` registers itself under it."""
 
 # A message with a countdown lies in the memory of one worker, and is lost with it. Longer waits, and what
 # comes on top of many, are left to the sweep, so that a storm costs a worker neither memory nor start-up.
@@ -34,16 +31,16 @@ MOST_MESSAGES = 5_000
 # Publishing costs ten times what storing does: one request may not make its sender wait for thousands.
 MOST_AT_ONCE = 50
 
-# A knock that comes early changes nothing and leaves the page to the sweep, so better a moment late.
+# A message that comes early changes nothing and leaves the page to the sweep, so better a moment late.
 SLACK_SECONDS = 0.02
 
-# A request that has stored its incidents, or a sweep with hundreds of knocks, may not hang on the broker.
+# A request that has stored its incidents, or a sweep with hundreds of messages, may not hang on the broker.
 PUBLISH_TIMEOUT = 1.0
 QUIET_SECONDS = 2.0
 
 
 def broker_settings(redis_url: str, *, timeout: float = 3.0) -> dict[str, object]:
-    """What web and worker must agree on to exchange knocks, and how Celery reaches this Redis.
+    """What web and worker must agree on to exchange messages, and how Celery reaches this Redis.
 
     `timeout`: seconds for each try to connect, and for each answer.
     """
@@ -117,18 +114,16 @@ def _kept_client(channel: Any, asynchronous: bool = False) -> Any:
     return channel._kept
 
 
-def worth_announcing(incident: Incident, now: datetime, *, at_once: int, pending: int) -> bool:
-    """Whether a message shall be published for the incident's next attempt, or the sweep announces it.
+def worth_a_message(at: datetime, now: datetime, *, at_once: int, pending: int) -> bool:
+    """Whether a message is to be published for an attempt at this time, or the sweep does it when it is near.
 
     `at_once`: how many incidents are written in the same step; `pending`: how many wait already.
     """
-    if incident.next_attempt_at is None or at_once > MOST_AT_ONCE or pending >= MOST_MESSAGES:
-        return False
-    return incident.next_attempt_at - now <= LONGEST_COUNTDOWN
+    return at_once <= MOST_AT_ONCE and pending < MOST_MESSAGES and at - now <= LONGEST_COUNTDOWN
 
 
 class Wakeup:
-    """Publishes knocks.
+    """Publishes messages.
 
     While Redis is away nobody waits for it long: after a failure there is no other try for two seconds.
     """
@@ -139,47 +134,39 @@ class Wakeup:
         self._celery.conf.update(broker_settings(redis_url, timeout=PUBLISH_TIMEOUT))
         self._quiet_until = float("-inf")
 
-    def announce(self, stored: Iterable[Stored], now: datetime) -> None:
-        """Knock for what was stored and is to be announced. What can't be published, the sweep will find."""
+    def enqueue_stored(self, stored: Iterable[Stored], now: datetime) -> None:
+        """Publish for what was stored and is soon due. What can't be published, the sweep will find."""
         for one in stored:
-            incident = one.incident
-            if one.announce and incident.next_attempt_at is not None:
-                wait = (incident.next_attempt_at - now).total_seconds()
-                self.knock(incident.id, wait, incident.alert_source, incident.title)
+            if one.enqueue_at is not None:
+                wait = (one.enqueue_at - now).total_seconds()
+                self.enqueue(one.incident.id, wait, list(one.incident.pagers), one.incident.title)
 
-    def knock(
-        self, incident_id: str, wait: float, alert_source: str | None = None, title: str | None = None
+    def enqueue(
+        self, incident_id: str, wait: float, pagers: Sequence[Destination] = (), title: str | None = None
     ) -> bool:
         """Wake a worker for the incident in `wait` seconds; False when the message could not be published.
 
-        Below 0 it is late: then whichever worker is free first takes it, while a message with a countdown
-        lies with the one that got it. The alert source's name and the title are for the day when Redis has
-        lost the record by then.
+        Below 0 it is late: then the first free worker takes it, while a message with a countdown lies with
+        the one that got it. Pagers and title are for the day when Redis has lost the record by then.
         """
         countdown = None if wait < 0 else wait + SLACK_SECONDS
-        return self._publish(DELIVER, [incident_id, alert_source, title], incident_id, countdown)
+        return self._publish([incident_id, list(pagers), title], countdown)
 
-    def tell(self, notice: Notice) -> bool:
-        """Let a worker deliver this notice now; False when the message could not be published."""
-        return self._publish(TELL, [notice.target, notice.member], notice.incident_id)
-
-    def _publish(
-        self, task: str, args: list[str | None], incident_id: str, countdown: float | None = None
-    ) -> bool:
+    def _publish(self, args: list[Any], countdown: float | None) -> bool:
         if time.monotonic() < self._quiet_until:
             return False
         try:
             self._celery.send_task(
-                task,
+                DELIVER,
                 args=args,
                 countdown=countdown,
                 retry=False,
                 # For people who look into the queue; Celery would take its time over it.
-                argsrepr=incident_id,
+                argsrepr=args[0],
                 kwargsrepr="",
             )
         except (OperationalError, OSError) as error:
             self._quiet_until = time.monotonic() + QUIET_SECONDS
-            log.warning("knock_failed", incident=incident_id, error=type(error).__name__)
+            log.warning("enqueue_failed", incident=args[0], error=type(error).__name__)
             return False
         return True

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 
-from benchmarks.channels import answers
+from benchmarks.channels import answers, beside_pages
 from benchmarks.dashboard import dashboard
 from benchmarks.growth import growth
 from benchmarks.intake import latency, throughput
@@ -28,6 +28,7 @@ SECTIONS: dict[str, Callable[[], Iterable[Row]]] = {
     "start": start,
     "latency": latency,
     "channels": answers,
+    "beside_pages": beside_pages,
     "throughput": throughput,
     "growth": growth,
     "retention": retention,

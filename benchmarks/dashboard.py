@@ -14,25 +14,27 @@ import psutil
 import requests
 
 from app.alert import Alert
+from app.delivery import Destination
 from app.incident import Incident
-from app.store import Draft, Store
+from app.store import Store, UnitOfWork
 from benchmarks.report import Row, at_most, percentile, spread
 from benchmarks.service import SECRET, Service, memory, wait_until
 
 PENDING = 100_000
+PAGER = Destination("incident_io/default")
 BATCH = 500
 LOOKS = 100
 PAGES = 50
-PAUSE_SECONDS = 0.5
+PAUSE_SECONDS = 2.0
 """As `app/web/static/live.js` does."""
 SECONDS = 20.0
-IDLE_SECONDS = 10.0
-NEWS_EVERY = 2.0
+WRITES_A_SECOND = 10
 
 METRICS_GOAL, PAGE_GOAL = 50.0, 100.0
 GROWTH_GOAL = 5.0
-NEWS_GOAL = 1.0
-CORE_GOAL = 10.0
+NEWS_GOAL = 2.5
+IDLE_GOAL, BUSY_GOAL = 5.0, 12.0
+"""Percent of a core."""
 
 
 def dashboard() -> Iterable[Row]:
@@ -54,13 +56,13 @@ def _fill(store: Store) -> None:
     alert = Alert(title="Disk full on host 1234", source="grafana", severity="high", service="shop")
     for start in range(0, PENDING, BATCH):
 
-        def work(draft: Draft, start: int = start) -> None:
+        def work(unit: UnitOfWork, start: int = start) -> None:
             for n in range(start, start + BATCH):
                 at = now - timedelta(seconds=PENDING - n)
                 due = now + timedelta(hours=6, seconds=n % 3600)
-                draft.put(Incident.opened(f"{n:032}", alert, at, due_at=due, alert_source="default"), "{}")
+                unit.save(Incident.opened(f"{n:032}", alert, at, due_at=due, pager=PAGER), "{}")
 
-        store.incidents.change(store.incidents.unread([]), work, lambda *_: False, lambda *_: ())
+        store.incidents.update(store.incidents.assume_new([]), work, lambda *_: False)
 
 
 def _timed(url: str, headers: dict[str, str]) -> float:
@@ -100,7 +102,7 @@ def _first_page(service: Service, cookie: str) -> Iterator[Row]:
 
 
 class OpenPage(threading.Thread):
-    """A page that is open in a browser, and waits for news."""
+    """A page that is open in a browser, and asks for news."""
 
     def __init__(self, port: int, cookie: str) -> None:
         super().__init__(daemon=True)
@@ -120,45 +122,59 @@ class OpenPage(threading.Thread):
             self.ended.wait(PAUSE_SECONDS)
 
     def _ask(self) -> str:
-        headers = {"Cookie": self._cookie, "X-Live": "wait", "If-None-Match": self._tag}
+        headers = {"Cookie": self._cookie, "X-Live": "poll", "If-None-Match": self._tag}
         self._connection.request("GET", "/", headers=headers)
         answer = self._connection.getresponse()
         text = answer.read().decode()
-        if answer.status not in (200, 304):
+        if answer.status not in (200, 304, 503):
             raise RuntimeError(f"an open page was answered {answer.status}")
-        self._tag = answer.headers["ETag"]
+        # After a 503 it asks again, as the script does: news is late by then, which is measured.
+        self._tag = answer.headers.get("ETag", self._tag)
         return text if answer.status == 200 else ""
 
 
 def _open_pages(service: Service, cookie: str) -> Iterator[Row]:
-    with _core_seconds(service) as idle:
-        time.sleep(IDLE_SECONDS)
+    """What fifty open pages cost: while nothing happens, and more than the writes alone do."""
+    with _core_seconds(service) as nothing:
+        time.sleep(SECONDS)
+    with _core_seconds(service) as writes:
+        _news(service)
     pages = [OpenPage(service.client.port, cookie) for _ in range(PAGES)]
     for page in pages:
         page.start()
+        time.sleep(PAUSE_SECONDS / PAGES)
     wait_until(lambda: all(page.seen for page in pages), "every page is there")
-    with _core_seconds(service) as used:
+    with _core_seconds(service) as idle:
+        time.sleep(SECONDS)
+    with _core_seconds(service) as busy:
         sent = _news(service)
+    wait_until(lambda: all(sent.keys() <= page.seen.keys() for page in pages), "every page has the news")
     for page in pages:
         page.ended.set()
         page.join()
     delays = [page.seen[one] - at for page in pages for one, at in sent.items()]
     what = f"news reaches {PAGES} open pages after its webhook was answered (p50 / p99 / max)"
     yield at_most(what, max(delays), NEWS_GOAL, "s", shown=spread(delays, "s"))
-    share = (used[0] / SECONDS - idle[0] / IDLE_SECONDS) * 100
-    what = f"web and Redis meanwhile, with news every {NEWS_EVERY:g} s, more than without open pages"
-    yield at_most(what, share, CORE_GOAL, "% of a core")
+    for what, used, without, goal in (
+        ("nothing happens", idle, nothing, IDLE_GOAL),
+        (f"{WRITES_A_SECOND} webhooks a second come in", busy, writes, BUSY_GOAL),
+    ):
+        web, redis = ((one - other) / SECONDS * 100 for one, other in zip(used, without, strict=True))
+        what = f"CPU of web (and of Redis) for {PAGES} open pages, while {what}"
+        yield at_most(what, web, goal, "% of a core", shown=f"{web:.1f} ({redis:.1f}) % of a core")
 
 
 def _news(service: Service) -> dict[str, float]:
-    """When each of the incidents was answered that are reported for `SECONDS`."""
+    """Reports incidents for `SECONDS`; when those were answered that stay at the top of the page."""
     sent: dict[str, float] = {}
     began = time.monotonic()
-    for turn in range(int(SECONDS / NEWS_EVERY)):
-        # It pages first of all, so it stands at the top.
-        created = service.client.report({"title": "News"}, 1800 - turn)
-        sent[created["incident"]["id"]] = time.monotonic()
-        time.sleep(began + (turn + 1) * NEWS_EVERY - time.monotonic())
+    for turn in range(int(SECONDS * WRITES_A_SECOND)):
+        # What pages first stands at the top; the others are beyond the fifty that are shown.
+        top = turn % (3 * WRITES_A_SECOND) == 0
+        created = service.client.report({"title": "News"}, 1800 - turn if top else 3 * 3600)
+        if top:
+            sent[created["incident"]["id"]] = time.monotonic()
+        time.sleep(max(0.0, began + (turn + 1) / WRITES_A_SECOND - time.monotonic()))
     return sent
 
 
@@ -166,12 +182,12 @@ def _news(service: Service) -> dict[str, float]:
 def _core_seconds(service: Service) -> Iterator[list[float]]:
     """Seconds of a core that web and Redis use inside the block."""
     web = psutil.Process(service.web.pid)
-    processes = [web, *web.children(recursive=True), psutil.Process(service.redis_pid)]
+    groups = [web, *web.children(recursive=True)], [psutil.Process(service.redis_pid)]
 
-    def used() -> float:
-        return sum(one.cpu_times().user + one.cpu_times().system for one in processes)
+    def used() -> list[float]:
+        return [sum(sum(one.cpu_times()[:2]) for one in group) for group in groups]
 
     found: list[float] = []
     before = used()
     yield found
-    found.append(used() - before)
+    found += [after - was for after, was in zip(used(), before, strict=True)]

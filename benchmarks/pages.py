@@ -76,6 +76,12 @@ def _crowd(service: Service, count: int, goal: float, at_once: int) -> Iterator[
         )
 
 
+def crowd(service: Service, count: int, at_once: int, due: float) -> list[float]:
+    """Seconds between due time and page of so many incidents, all due then, posted in arrays."""
+    service.stand_in.reset()
+    return _late(service, _post_crowd(service, count, at_once, due))
+
+
 def _cost(work: Work, count: int) -> str:
     return (
         f"{work.round_trips / count:.1f} / {work.calls / count:.1f} / {work.cpu_seconds / count * 1e6:.0f} µs"

@@ -13,13 +13,15 @@ from typing import Any
 import redis
 
 from app.alert import Alert
+from app.delivery import Destination
 from app.incident import Incident
-from app.store import Draft, Store
+from app.store import Store, UnitOfWork
 from app.store.retention import BATCH, REMEMBERED
 from benchmarks.report import Row, at_most
 from local.embedded import EmbeddedRedis
 
 MANY = 100_000
+PAGER = Destination("incident_io/default")
 PAYLOAD = '{"body": "' + "x" * 1_500 + '"}'
 KEEP = timedelta(days=30)
 LONGEST_MILLISECONDS = 5.0
@@ -55,7 +57,7 @@ def _removal(store: Store, client: redis.Redis, what: str, later: timedelta) -> 
     idle = client.register_script(IDLE)
 
     def remove_nothing() -> bool:
-        store.incidents.draft(some)
+        store.incidents.unit_of_work(some)
         idle()
         return True
 
@@ -98,18 +100,18 @@ def _fill(store: Store) -> None:
     old = store.now() - 2 * KEEP
     alert = Alert(title="Disk full on host 1234", source="grafana")
     for start in range(0, MANY, 500):
-        draft = store.incidents.unread([])
+        unit = store.incidents.assume_new([])
         opened = [
-            Incident.opened(f"{n:032}", alert, old, due_at=None, alert_source="default")
+            Incident.opened(f"{n:032}", alert, old, due_at=None, pager=PAGER)
             for n in range(start, start + 500)
         ]
-        _write(store, draft, opened)
-        _write(store, draft, [one.resolved("grafana", old) for one in opened])
+        _write(store, unit, opened)
+        _write(store, unit, [one.resolved("grafana", old) for one in opened])
 
 
-def _write(store: Store, draft: Draft, incidents: list[Incident]) -> None:
-    def work(draft: Draft) -> None:
+def _write(store: Store, unit: UnitOfWork, incidents: list[Incident]) -> None:
+    def work(unit: UnitOfWork) -> None:
         for one in incidents:
-            draft.put(one, PAYLOAD)
+            unit.save(one, PAYLOAD)
 
-    store.incidents.change(draft, work, lambda *_: False, lambda *_: ())
+    store.incidents.update(unit, work, lambda *_: False)

@@ -3,7 +3,7 @@
 from config.channels import ChannelSettings
 from config.document import ConfigError
 from config.loader import load_config
-from config.schema import AlertSource, Config, UnknownAlertSource
+from config.schema import AlertSource, Config, OnCall, UnknownAlertSource
 from config.values import Network
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Config",
     "ConfigError",
     "Network",
+    "OnCall",
     "UnknownAlertSource",
     "load_config",
 ]

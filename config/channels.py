@@ -60,12 +60,6 @@ class ChannelSettings:
         match = re.fullmatch(r"slack://(xoxb-[\w-]+)/([^/?]+)/?(\?.*)?", self.url.get_secret_value())
         return (SecretStr(match[1]), unquote(match[2])) if match else None
 
-    def wants(self, news: str, severity: str | None) -> bool:
-        """Whether this piece of news is for it."""
-        event = "created" if news == "severity_raised" else news
-        least = self.min_severity or SEVERITIES[-1]
-        return event in self.events and SEVERITIES.index(severity or "medium") <= SEVERITIES.index(least)
-
     def secrets(self) -> Iterator[str]:
         """What of its URL must never be shown, in each form that a message may have it in."""
         url = self.url.get_secret_value()

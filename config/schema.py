@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -229,10 +230,7 @@ class Config(Block):
     public_host: Annotated[
         WebAddress | None, Setting("an http or https address such as https://versus.example.com")
     ] = None
-    gateway_secret: Annotated[
-        PassPhrase | None,
-        Setting(_PHRASE, "GATEWAY_SECRET"),
-    ] = None
+    gateway_secret: Annotated[PassPhrase | None, Setting(_PHRASE, "GATEWAY_SECRET")] = None
     trusted_proxies: Annotated[
         Networks,
         Setting("IP addresses or networks such as 10.0.0.0/8, separated by commas", "TRUSTED_PROXIES"),
@@ -262,17 +260,22 @@ class Config(Block):
         return list(dict.fromkeys([*super().secrets(), *(s for one in self.channels for s in one.secrets())]))
 
     @property
-    def link_key(self) -> bytes:
-        """Signs acknowledgement links; the same in every process with this configuration."""
+    def link_key(self) -> bytes | None:
+        """Signs acknowledgement links; the same in every process with this configuration.
+
+        None without any secret to make it from: then it is a random one, in Redis.
+        """
         secret = self.gateway_secret or self.oncall.incident_io.api_key
-        key = secret.get_secret_value() if secret else self.name
-        return hmac.new(key.encode(), b"versus acknowledgement link", hashlib.sha256).digest()
+        return _derived(secret, b"versus acknowledgement link") if secret else None
 
     @property
     def session_key(self) -> bytes:
-        """Signs the logins to the dashboard; another gateway secret ends them all."""
-        secret = self.gateway_secret.get_secret_value() if self.gateway_secret else ""
-        return hmac.new(secret.encode(), b"versus dashboard session", hashlib.sha256).digest()
+        """Signs the logins to the dashboard; another gateway secret ends them all.
+
+        Random without one, as there are no logins then.
+        """
+        secret = self.gateway_secret
+        return _derived(secret, b"versus dashboard session") if secret else secrets.token_bytes(32)
 
     def unmet(self) -> Iterator[tuple[str, str]]:
         """What settings ask of each other and is not so: a dotted key, and the rest of the sentence."""
@@ -287,16 +290,14 @@ class Config(Block):
                 "and oncall.initialized_only: false",
             )
             return
-        if self.oncall.incident_io.api_key is None:
-            yield (
-                "oncall.incident_io.api_key",
-                "is missing while on-call is on: it must be the API key of your incident.io alert source",
-            )
-        if self.oncall.incident_io.alert_source_config_id is None:
-            yield (
-                "oncall.incident_io.alert_source_config_id",
-                "is missing while on-call is on: it must be the config ID of your incident.io alert source",
-            )
+        for name, what in (("api_key", "API key"), ("alert_source_config_id", "config ID")):
+            if getattr(self.oncall.incident_io, name) is None:
+                right = f"it must be the {what} of your incident.io alert source"
+                yield f"oncall.incident_io.{name}", f"is missing while on-call is on: {right}"
+
+
+def _derived(secret: SecretStr, purpose: bytes) -> bytes:
+    return hmac.new(secret.get_secret_value().encode(), purpose, hashlib.sha256).digest()
 
 
 def _settings(block: type[Block], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Setting]]:

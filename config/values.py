@@ -215,19 +215,8 @@ SAMPLE_INCIDENT = SimpleNamespace(
     resolved_at=_NOON,
     attempts=1,
     last_error="timeout",
-    last_reason="timeout",
-    channels=None,
-    mail_subject=None,
-    owes="firing",
-    owed_since=_NOON,
-    next_attempt_at=_NOON,
-    claim=None,
-    failures=0,
-    failing_since=None,
-    page_may_be_out=False,
-    timeline=(),
 )
-"""Has every field of `app.incident.Incident`, all of them set, so that only a wrong template fails."""
+"""What a template may use of `app.incident.Incident`, all of it set, so that only a wrong template fails."""
 
 # What running somebody's template may raise; MemoryError and RecursionError are its doing too.
 _TEMPLATE_ERRORS = (

@@ -12,7 +12,7 @@ from celery.signals import setup_logging, worker_ready
 from app import gateway, telemetry, wakeup
 from app.checks import warn_of_redis
 from config import Config, ConfigError, load_config
-from tasks import broker, deliver, sweep, tell
+from tasks import broker, deliver, sweep
 
 
 def create_celery(config: Config) -> Celery:
@@ -32,7 +32,6 @@ def create_celery(config: Config) -> Celery:
         worker_enable_remote_control=False,
     )
     deliver.register(celery, built)
-    tell.register(celery, built)
     celery.steps["worker"].add(sweep.step(built))
     broker.hold_messages_in_memory()
 

@@ -1,17 +1,19 @@
-"""The delayed task: one incident's knock."""
+"""The delayed task: what one incident's pagers are to be sent."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from celery import Celery
 
-from app import wakeup
-from app.deliver import deliver
+from app import page, wakeup
+from app.delivery import Destination
 from app.gateway import Gateway
 
 
 def register(celery: Celery, gateway: Gateway) -> None:
-    """Make the worker answer knocks."""
+    """Make the worker answer the messages."""
 
     @celery.task(name=wakeup.DELIVER)
-    def knock(incident_id: str, alert_source: str | None = None, title: str | None = None) -> None:
-        deliver(gateway, incident_id, alert_source, title)
+    def deliver(incident_id: str, pagers: Sequence[str] = (), title: str | None = None) -> None:
+        page.deliver(gateway, incident_id, [Destination(pager) for pager in pagers], title)

@@ -1,4 +1,4 @@
-"""Each worker's second hand: once a second it looks for what is late, and says that this worker lives."""
+"""Each worker's sweeper: it hands out what is due and has no worker, and says that this worker lives."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ import socket
 import sys
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from celery import bootsteps
 
-from app.deliver import ATTEMPT_SECONDS, deliver
+from app import page
+from app.delivery import Destination
 from app.gateway import Gateway
 from app.health import heartbeat_due
+from app.notify import notify
 from app.store import LOOK_AGAIN, Unavailable
 from app.telemetry import log
-from tasks.tell import Ear
+from tasks.slots import Slots
 
 TICK = 1.0
 # Of each minute, for what is old; the rest comes in the next.
@@ -30,29 +33,46 @@ BATCH = 500
 TURNS = 200
 
 # Celery's consumer may hang, or a crowd of one alert source lie before an incident of another. So each alert
-# source has this many hands of the sweep's own, for the most urgent of what is late.
-OWN_HANDS = 2
-MOST_HANDS = 32
+# source has this many slots of the sweeper's own, for the most urgent of what is late.
+PAGE_SLOTS = 2
+MOST_PAGE_SLOTS = 32
 
-# More than this many taken since the last tick: workers have their hands full. What is late only waits in
-# their queue, and to announce it again would make that longer.
+# A channel that hangs may keep so many threads of a worker, and all channels together so many.
+CHANNEL_SLOTS = 3
+MOST_CHANNEL_SLOTS = 20
+
+# More than this many taken since the last tick: workers are busy. What is late only waits in their queue, and
+# to enqueue it again would make that longer.
 BUSY = 50
 
 
 class Sweep:
-    """Announces what is late, what is soon due without a message, and what waited for the budget."""
+    """Finds what is due and has no worker: pages that no message led to, and all notifications."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._name = f"{socket.gethostname()}:{os.getpid()}"
-        self._hands = ThreadPoolExecutor(MOST_HANDS, thread_name_prefix="sweep")
-        self._free: defaultdict[str, threading.Semaphore] = defaultdict(
-            lambda: threading.BoundedSemaphore(OWN_HANDS)
-        )
+        self._pages = Slots("pages", each=PAGE_SLOTS, most=MOST_PAGE_SLOTS)
+        self._notifications = Slots("notifications", each=CHANNEL_SLOTS, most=MOST_CHANNEL_SLOTS)
+        self._background = ThreadPoolExecutor(2, thread_name_prefix="background")
+        self._next_tick = float("-inf")
         self._taken = sys.maxsize
+        self._more: set[str] = set()
+        """Channels for which more may be due than slots were free."""
+
+    def run(self) -> None:
+        """Wait until a channel is to be notified, or a second; raises `Unavailable`."""
+        wait = self._next_tick - time.monotonic()
+        if wait > 0:
+            # Less than a few milliseconds would be none, which Redis takes for ever.
+            self._gateway.store.notifications.wait(max(wait, 0.01))
+        self.notify()
+        if time.monotonic() >= self._next_tick:
+            self._next_tick = time.monotonic() + TICK
+            self.tick()
 
     def tick(self) -> None:
-        """One look at everything. Raises `Unavailable`."""
+        """One look at all pages. Raises `Unavailable`."""
         now = self._gateway.clock()
         agenda = self._gateway.store.agenda
         agenda.worker_lives(self._name, now)
@@ -60,43 +80,61 @@ class Sweep:
         self._taken = taken
         busy = taken - before > BUSY
         half_a_tick = time.monotonic() + TICK / 2
-        for source in agenda.sources(now):
-            self._announce_turns(source, now, busy=busy)
-        while self._announce(now, busy=busy) == BATCH and time.monotonic() < half_a_tick:
+        for pager in agenda.pagers(now):
+            self._hand_out(pager, now, busy=busy)
+        while self._enqueue(now, busy=busy) == BATCH and time.monotonic() < half_a_tick:
             pass
         if heartbeat_due(self._gateway):
             # Not in this thread: the answer may take ten seconds.
-            self._hands.submit(send_heartbeat, self._gateway)
+            self._background.submit(send_heartbeat, self._gateway)
         if self._gateway.store.retention.turn():
-            self._hands.submit(forget_old, self._gateway)
+            self._background.submit(forget_old, self._gateway)
 
-    def _announce_turns(self, source: str, now: datetime, *, busy: bool) -> None:
-        limits, again = self._gateway.limits(source), _again(busy=busy)
-        for look in self._gateway.store.agenda.turn(source, limits, now, TURNS, again):
-            if not self._deliver_here(source, look.incident_id) and (look.parked or not busy):
-                self._gateway.wakeup.knock(look.incident_id, look.due_at - now.timestamp(), source)
+    def notify(self) -> None:
+        """Hand out what channels are to be notified of, as far as slots are free. Raises `Unavailable`."""
+        store = self._gateway.store.notifications
+        for channel in store.channels():
+            # All addresses of a channel are one service.
+            name, free = channel.name, 0
+            while self._notifications.acquire(name):
+                free += 1
+            due: list[str] = []
+            try:
+                due = store.next(channel, self._gateway.clock(), free) if free else []
+            finally:
+                # Also when Redis is away: a slot that is not given back is lost for good.
+                for _ in range(free - len(due)):
+                    self._notifications.release(name)
+            (self._more.add if len(due) == free else self._more.discard)(name)
+            for incident_id in due:
+                work = partial(notify, self._gateway, channel, incident_id)
+                self._notifications.run(name, work, then=partial(self._wake, name))
 
-    def _announce(self, now: datetime, *, busy: bool) -> int:
+    def _wake(self, name: str) -> None:
+        if name in self._more:
+            with suppress(Unavailable):
+                self._gateway.store.notifications.wake()
+
+    def _hand_out(self, pager: Destination, now: datetime, *, busy: bool) -> None:
+        limits, again = self._gateway.limits(pager), _again(busy=busy)
+        for look in self._gateway.store.agenda.turn(pager, limits, now, TURNS, again):
+            if not self._deliver_here(pager, look.incident_id) and (look.deferred or not busy):
+                self._gateway.wakeup.enqueue(look.incident_id, look.due_at - now.timestamp(), [pager])
+
+    def _enqueue(self, now: datetime, *, busy: bool) -> int:
         looks = self._gateway.store.agenda.looks(now, BATCH, _again(busy=busy))
         for look in looks:
             wait = look.due_at - now.timestamp()
             if wait >= 0 or not busy:
-                self._gateway.wakeup.knock(look.incident_id, wait)
+                self._gateway.wakeup.enqueue(look.incident_id, wait, [look.pager])
         return len(looks)
 
-    def _deliver_here(self, source: str, incident_id: str) -> bool:
-        free = self._free[source]
-        if not free.acquire(blocking=False):
+    def _deliver_here(self, pager: Destination, incident_id: str) -> bool:
+        if not self._pages.acquire(pager):
             return False
-
-        log.info("taken_over", incident=incident_id, alert_source=source)
-
-        def ended(delivery: Future[None]) -> None:
-            free.release()
-            if error := delivery.exception():
-                log.error("own_hands_failed", error=repr(error))
-
-        self._hands.submit(deliver, self._gateway, incident_id, source).add_done_callback(ended)
+        log.info("taken_over", incident=incident_id, pager=pager)
+        work = partial(page.deliver, self._gateway, incident_id, [pager])
+        self._pages.run(pager, work, then=lambda: None)
         return True
 
 
@@ -107,7 +145,7 @@ def _again(*, busy: bool) -> float:
 
 def send_heartbeat(gateway: Gateway) -> None:
     """Tell the provider's dead man's switch that all is well, if there is one."""
-    outcome = gateway.provider.ping(deadline=time.monotonic() + ATTEMPT_SECONDS)
+    outcome = gateway.provider.ping(deadline=time.monotonic() + page.ATTEMPT_SECONDS)
     if outcome is None:
         return
     if outcome.verdict != "delivered":
@@ -132,38 +170,37 @@ def forget_old(gateway: Gateway) -> None:
         log.exception("retention_failed")
 
 
-class SecondHand(threading.Thread):
-    """Ticks until told to stop, whatever a tick meets: no error may end it.
+class Periodic(threading.Thread):
+    """Runs its work again and again until it is stopped, whatever the work meets: no error may end it.
 
-    `pause`: seconds between two ticks, for one that does not wait by itself.
+    The work itself waits when there is nothing to do; after an error there is a pause.
     """
 
-    def __init__(self, tick: Callable[[], None], pause: float = TICK) -> None:
-        super().__init__(name="second-hand", daemon=True)
-        self._tick = tick
+    def __init__(self, work: Callable[[], None], pause: float = TICK) -> None:
+        super().__init__(name="sweeper", daemon=True)
+        self._work = work
         self._pause = pause
         self._stopped = threading.Event()
 
     def run(self) -> None:
-        # The first tick comes at once: pages may have been due while no worker lived.
+        # At once: pages may have been due while no worker lived.
         while not self._stopped.is_set():
-            pause = TICK
             try:
-                self._tick()
-                pause = self._pause
+                self._work()
+                continue
             except Unavailable as error:
                 log.warning("sweep_waits", reason=str(error))
             except Exception:
                 log.exception("sweep_failed")
-            self._stopped.wait(pause)
+            self._stopped.wait(self._pause)
 
     def stop(self) -> None:
-        """End after the tick under way."""
+        """End after the work under way."""
         self._stopped.set()
 
 
 def step(gateway: Gateway) -> type[bootsteps.StartStopStep]:
-    """The part of a Celery worker that owns its second hand, and its ear for notices.
+    """The part of a Celery worker that owns its sweeper.
 
     It lives outside the consumer, whose connection to the broker may come and go.
     """
@@ -171,14 +208,12 @@ def step(gateway: Gateway) -> type[bootsteps.StartStopStep]:
     class SweepStep(bootsteps.StartStopStep):
         def __init__(self, worker: Any, **kwargs: Any) -> None:
             super().__init__(worker, **kwargs)
-            self._hands = [SecondHand(Sweep(gateway).tick), SecondHand(Ear(gateway).listen, pause=0)]
+            self._sweeper = Periodic(Sweep(gateway).run)
 
         def start(self, worker: Any) -> None:
-            for hand in self._hands:
-                hand.start()
+            self._sweeper.start()
 
         def stop(self, worker: Any) -> None:
-            for hand in self._hands:
-                hand.stop()
+            self._sweeper.stop()
 
     return SweepStep

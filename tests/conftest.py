@@ -67,7 +67,7 @@ def gateway(redis_url: str, clock: Clock, provider: RecordingProvider) -> Gatewa
         wakeup=Wakeup(redis_url),
         provider=provider,
         channels=Channels(config.channels, {}),
-        links=Links(config.link_key, config.public_base),
+        links=Links(config.link_key or Store(redis_url).sessions.link_key, config.public_base),
         clock=clock,
     )
 

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from app.channels import Message, Summary, Told
-from app.providers import Budget, Event, Outcome
+from app.channels import Message, Summary
+from app.delivery import Destination, Outcome
+from app.providers import Budget, Event
 
 EPOCH = datetime(2026, 3, 4, 3, 0, tzinfo=UTC)
 
@@ -48,8 +49,14 @@ class Clock:
 DELIVERED = Outcome("delivered", "202")
 
 
+PAGER = Destination("incident_io/default")
+INFRA = Destination("incident_io/infra")
+
+
 class RecordingProvider:
     """Answers what it is told to, and remembers the events."""
+
+    name = "incident_io"
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -87,24 +94,24 @@ class RecordingChannel:
     def __init__(self) -> None:
         self.messages: list[tuple[Message, str | None]] = []
         self.summaries: list[Summary] = []
-        self.answers: list[Told] = []
+        self.answers: list[Outcome] = []
         self.meanwhile: Callable[[], object] = lambda: None
         """What happens elsewhere while something is being told."""
 
-    def send(self, message: Message, address: str | None) -> Told:
+    def send(self, message: Message, address: str | None) -> Outcome:
         self.messages.append((message, address))
         return self._answer()
 
-    def summarise(self, summary: Summary, address: str | None) -> Told:
+    def summarise(self, summary: Summary, address: str | None) -> Outcome:
         self.summaries.append(summary)
         return self._answer()
 
     def shown(self, message: Message | Summary) -> dict[str, Any]:
         return {"message": message}
 
-    def _answer(self) -> Told:
+    def _answer(self) -> Outcome:
         self.meanwhile()
-        return self.answers.pop(0) if self.answers else Told(ok=True)
+        return self.answers.pop(0) if self.answers else DELIVERED
 
     def told(self) -> list[tuple[str, str]]:
         """(news, incident ID) of every message, in order."""

@@ -17,7 +17,7 @@ from app import gateway as gateways
 from app import telemetry
 from app.cli import main
 from app.gateway import Gateway
-from app.tell import tell
+from app.notify import notify
 from app.web import create_app
 from config import load_config
 from local.embedded import free_port
@@ -105,12 +105,11 @@ class Service:
         admin = {"X-Gateway-Secret": GATEWAY_SECRET}
         answer = client.post("/api/incidents", json={"title": "x"})
         incident_id = answer.get_json()["incident"]["id"]
-        notices = self.gateway.store.notices
         queued = kept_in(redis.Redis.from_url(redis_url))
-        for target in notices.targets():
-            for notice in notices.due(target, self.gateway.clock(), 10):
-                self.gateway.wakeup.tell(notice)
-                tell(self.gateway, notice)
+        queues = self.gateway.store.notifications
+        for destination in queues.channels():
+            for waiting in queues.next(destination, self.gateway.clock(), 10):
+                notify(self.gateway, destination, waiting)
         bad = ("channels=nobody", "slack_channel_id=x", "channels=ops>x")
         for one in (
             *(client.post(f"/api/incidents?{query}", json={"title": "x"}) for query in bad),
@@ -158,7 +157,7 @@ def test_channels_that_fail_tell_nothing(
         service = started(tmp_path, {**variables(port), "REDIS_URL": redis_url}, logged)
         found = service.run(redis_url)
         assert len(stand_in.got) >= 4 * bool(status)
-    assert found.count("not_told") >= 2 * len(service.gateway.channels.default) - 2
+    assert found.count("not_notified") >= 2 * len(service.gateway.channels.default) - 2
     assert leaks(found) == []
 
 

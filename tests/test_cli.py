@@ -18,12 +18,14 @@ from app.alert import Alert
 from app.cli import main
 from app.cli.parser import parser
 from app.gateway import Gateway, build
-from app.incident import Incident, State
+from app.incident import Incident
 from app.receive import Message, Options, receive
+from app.state import State
 from config import load_config
 from local.embedded import free_port
 from local.processes import with_our_programs
 from tests.channels.standin import StandIn
+from tests.fakes import PAGER
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "cli.md"
 NASTY = "[bold]Disk[/bold]\x1b[31m full\nsecond line"
@@ -116,7 +118,7 @@ def test_explain_tells_why(shell: Shell, whole: Gateway) -> None:
     incident = create(whole)
     lines = shell.run("explain", incident.id)
     assert lines[0] == "It pages nobody: on-call was not asked for when it came in."
-    assert lines[-1] == "Next: nothing; no event is owed to the provider."
+    assert lines[-1] == "Next: nothing; the provider is not to be sent anything."
     [one] = shell.json("explain", incident.id)
     assert one["explanation"] == lines
 
@@ -152,8 +154,8 @@ def test_an_id_that_stands_for_nothing_is_said(shell: Shell, whole: Gateway, wan
 def test_an_id_that_stands_for_several_is_said(shell: Shell, whole: Gateway) -> None:
     alert = Alert(title="Disk full", source="grafana")
     now = whole.clock()
-    twins = [Incident.opened(f"abcd-{n}", alert, now, due_at=None, alert_source="default") for n in range(2)]
-    whole.change(lambda draft: [draft.put(one, "{}") for one in twins])
+    twins = [Incident.opened(f"abcd-{n}", alert, now, due_at=None, pager=PAGER) for n in range(2)]
+    whole.update(lambda unit: [unit.save(one, "{}") for one in twins])
     shell.run("show", "abcd")
     assert (shell.status, "2 incidents have an ID that begins with abcd" in shell.err) == (1, True)
 

@@ -8,14 +8,17 @@ import pytest
 
 from app.explain import explain, next_step, verdict
 from app.incident import Incident
+from tests.fakes import INFRA, PAGER
 from tests.test_incident import (
     ACKNOWLEDGED,
+    ALERT,
     DUE,
     ESCALATED,
     FAILED,
     GIVEN_UP,
     IN_FLIGHT,
     LATER,
+    LEASE,
     OPEN,
     PENDING,
     RESOLVED,
@@ -23,7 +26,11 @@ from tests.test_incident import (
     RETRYING,
 )
 
-PAGED_NOW = OPEN.paged_now("ops", DUE).claimed("t", DUE, timedelta(seconds=15)).delivered("t", DUE, "202")
+PAGED_NOW = (
+    OPEN.paged_now("ops", DUE)
+    .claimed(PAGER, "t", DUE, timedelta(seconds=15))
+    .delivered(PAGER, "t", DUE, "202")
+)
 
 
 @pytest.mark.parametrize(
@@ -44,6 +51,14 @@ def test_whether_it_paged_and_why(incident: Incident, words: str) -> None:
     assert words in verdict(incident, DUE - timedelta(seconds=1))
 
 
+def test_it_names_the_alert_sources_that_took_the_page() -> None:
+    failed = FAILED.repeated(ALERT, LATER, due_at=LATER, pager=INFRA, asked=True)
+    other = failed.claimed(INFRA, "u", LATER, LEASE).delivered(INFRA, "u", LATER, "202")
+    assert verdict(other, LATER).startswith("It paged through alert source 'infra' at ")
+    retried = other.claimed(PAGER, "v", LATER, LEASE).delivered(PAGER, "v", LATER, "202")
+    assert verdict(retried, LATER).startswith("It paged through alert source 'default' and 'infra' at ")
+
+
 def test_what_is_due_and_has_not_left_is_told_so() -> None:
     assert "its page has not been accepted yet" in verdict(RETRYING, LATER)
 
@@ -51,7 +66,7 @@ def test_what_is_due_and_has_not_left_is_told_so() -> None:
 @pytest.mark.parametrize(
     ("incident", "words"),
     [
-        (OPEN, "Next: nothing; no event is owed to the provider."),
+        (OPEN, "Next: nothing; the provider is not to be sent anything."),
         (GIVEN_UP, "Next: nothing, until its sender reports it again or somebody asks for the page."),
         (PENDING, "Next: the page goes out as soon as"),
         (IN_FLIGHT, "Next: the page is being sent; if no outcome comes, it is sent again at "),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 from app.alert import Alert
+from app.delivery import Destination
 from app.gateway import Gateway, build
 from app.incident import Incident
 from app.receive import Message, Options, receive
@@ -20,20 +22,20 @@ def test_every_process_goes_by_the_clock_of_redis(redis_url: str) -> None:
 
 
 class WatchfulWakeup(Wakeup):
-    """Looks, whenever it knocks, for what it knocks for."""
+    """Looks, whenever it publishes a message, for what the message is about."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self.found: list[Incident | None] = []
 
-    def knock(
-        self, incident_id: str, wait: float, alert_source: str | None = None, title: str | None = None
+    def enqueue(
+        self, incident_id: str, wait: float, pagers: Sequence[Destination] = (), title: str | None = None
     ) -> bool:
         self.found.append(self._store.incidents.get(incident_id))
         return True
 
 
-def test_a_knock_comes_after_what_it_is_for_is_stored(gateway: Gateway) -> None:
+def test_a_message_comes_after_what_it_is_for_is_stored(gateway: Gateway) -> None:
     """A worker that was faster would take the record for lost, and page."""
     wakeup = WatchfulWakeup(gateway.store)
     watched = dataclasses.replace(gateway, wakeup=wakeup)

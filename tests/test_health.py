@@ -11,15 +11,15 @@ import redis
 
 from app.actions import resolve
 from app.alert import Alert
-from app.deliver import deliver
+from app.delivery import Outcome
 from app.gateway import Gateway
 from app.health import FAILED_ATTEMPTS, heartbeat_due, readiness, standing
-from app.providers import Outcome
+from app.page import deliver
 from app.receive import Message, Options, receive
 from app.store import Store
 from app.store.agenda import HEARTBEAT
 from tasks.sweep import send_heartbeat
-from tests.fakes import Clock, RecordingProvider
+from tests.fakes import PAGER, Clock, RecordingProvider
 
 
 def seen(gateway: Gateway) -> None:
@@ -67,9 +67,9 @@ def test_a_page_that_is_refused_again_and_again_is_overdue_since_it_was_due(
     for _ in range(3):
         deliver(gateway, received.incident.id)
         clock.wind(seconds=301)
-    deliver_next = gateway.store.incidents.need(received.incident.id).next_attempt_at
+    step = gateway.store.incidents.need(received.incident.id).next_step(PAGER)
     seen(gateway)
-    assert deliver_next is not None
+    assert step is not None
     assert readiness(gateway)["overdue"] == "an incident is overdue by 903 s"
     assert not heartbeat_due(gateway)
     deliver(gateway, received.incident.id)
@@ -88,7 +88,7 @@ def test_a_problem_that_is_over_is_not_overdue(
     clock.wind(seconds=600)
     seen(gateway)
     assert readiness(gateway)["overdue"] != "ok"
-    # Now it owes the all-clear, since this moment.
+    # Now the resolve event is to be sent, since this moment.
     resolve(gateway, received.incident.id, "me")
     assert readiness(gateway)["overdue"] == "ok"
 

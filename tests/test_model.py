@@ -1,14 +1,16 @@
 """Whatever happens, in whatever order: a simple model of the promises, real code and a real server.
 
-The model knows of each incident only what the outside may rely on: when it must page, whether somebody
-acknowledged or resolved it, and what incident.io has. Workers here die, sleep through their leases, lose
-their knocks and find records gone.
+The model knows of each incident only what the outside may rely on: when each of its pagers must page, whether
+somebody acknowledged or resolved it, what incident.io has, and which changes each channel is to hear of.
+Workers here die, sleep through their leases, lose their messages and find records gone.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeVar
@@ -23,34 +25,67 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from pydantic import SecretStr
 
-from app import actions
-from app.alert import SEVERITIES, Alert, Effect, Severity
-from app.channels import Channels
-from app.deliver import GIVE_UP_AFTER, LEASE, deliver
+from app import actions, page, summary
+from app.alert import SEVERITIES, Alert, Effect, Severity, most_severe
+from app.channels import Channels, Summary
+from app.channels import Message as News
+from app.delivery import Destination, InvalidTransition, Outcome
+from app.delivery import Event as Kind
 from app.gateway import Gateway
-from app.incident import Incident, Kind, NotAllowed, State
+from app.incident import Incident
 from app.links import Links
-from app.providers import Budget, Event, Outcome
+from app.notify import notify
+from app.page import LEASE
+from app.providers import Budget, Event
 from app.receive import Message, Options, receive
-from app.store import Store, Unknown
+from app.retry import NOTIFICATIONS, PAGES
+from app.state import State
+from app.store import Store, Unknown, notifications
+from app.store.agenda import member_of
+from app.subscription import ChangeEvent
 from app.wakeup import Wakeup
-from config import Config, load_config
+from config import ChannelSettings, Config, load_config
 from local.embedded import EmbeddedRedis
+from tasks.slots import Slots
 from tasks.sweep import Sweep
-from tests.fakes import DELIVERED, Clock, environment
+from tests.fakes import DELIVERED, INFRA, PAGER, Clock, environment
 
-SOURCES = ("default", "infra")
+PAGERS = (PAGER, INFRA)
+SOURCES = (None, "default", "infra")
 LIMITED = "infra"
 PER_MINUTE = 2
 
+URL = SecretStr("json://127.0.0.1/")
+CHANNELS = {
+    "ops": ChannelSettings("ops", URL),
+    "chat": ChannelSettings("chat", URL, events=("created", "resolved"), min_severity="high"),
+    "audit": ChannelSettings("audit", URL, events=("acknowledged", "escalated"), default=False),
+}
+"""What each wants to hear of; that a page failed is for all of them."""
+# A storm begins soon, and its summary names all.
+MOST_SINGLES = 3
+NAMED = 10_000
+
 T = TypeVar("T")
-Meanwhile = Literal["nothing", "acknowledge", "resolve", "page_now", "lose", "tick", "deliver", "repeat"]
+Meanwhile = Literal[
+    "nothing",
+    "acknowledge",
+    "resolve",
+    "page_now",
+    "lose",
+    "tick",
+    "deliver",
+    "repeat",
+    "repeat_elsewhere",
+    "notify",
+]
 MEANWHILE: tuple[Meanwhile, ...] = (
     *("nothing", "nothing", "acknowledge", "acknowledge", "resolve", "resolve", "resolve"),
-    *("page_now", "lose", "tick", "deliver", "deliver", "repeat"),
+    *("page_now", "lose", "tick", "deliver", "deliver", "repeat", "repeat_elsewhere", "notify", "notify"),
 )
-DEEDS: tuple[Meanwhile, ...] = ("acknowledge", "resolve", "page_now", "repeat")
+DEEDS: tuple[Meanwhile, ...] = ("acknowledge", "resolve", "page_now", "repeat", "repeat_elsewhere")
 
 
 class Died(BaseException):
@@ -63,7 +98,7 @@ class Attempt:
 
     outcome: Outcome
     taken: bool
-    """incident.io has the event, whatever the worker gets to know."""
+    """The destination has the event, whatever the worker gets to know."""
     dies: bool = False
     sleeps: float = 0.0
     """Seconds that pass before the worker sees the answer."""
@@ -71,16 +106,11 @@ class Attempt:
 
 
 @dataclass
-class Fate:
-    """What the promises say of one incident."""
+class Page:
+    """What the promises say of one pager of an incident."""
 
-    identity: str | None
-    due: datetime | None
-    source: str
-    acknowledged: bool = False
-    resolved_at: datetime | None = None
-    doubtful: bool = False
-    """Its record was lost at some time: since then a page too many is right, one too few still wrong."""
+    since: datetime | None = None
+    """When it was asked for, if that was after the others."""
     told_delivered: bool = False
     """A worker learned that incident.io has the page."""
     gave_up: bool = False
@@ -89,34 +119,149 @@ class Fate:
     taken: list[Kind] = field(default_factory=list)
     """What incident.io has, in order."""
 
-    @property
-    def must_page(self) -> bool:
-        return self.due is not None and not (self.acknowledged or self.resolved_at or self.gave_up)
+
+@dataclass(frozen=True)
+class Wanted:
+    """A change of an incident, and the channels that want to hear of it."""
+
+    number: int
+    """Of all that happens in this world."""
+    event: ChangeEvent
+    at: datetime
+    channels: frozenset[str]
+
+
+@dataclass
+class Heard:
+    """What one channel got of an incident."""
+
+    last: int = -1
+    """The number of the last message, or summary, that it has."""
+    settled: int = -1
+    """The number of the newest change that it was notified of, as a worker wrote down in time."""
+    excused: int = -1
+    """The newest change that was given up."""
+    tried: int = -1
+    failing_since: datetime | None = None
+
+
+@dataclass
+class Fate:
+    """What the promises say of one incident."""
+
+    identity: str | None
+    due: datetime | None
+    severity: Severity | None
+    subscribed: tuple[str, ...]
+    pages: dict[Destination, Page] = field(default_factory=dict)
+    acknowledged: bool = False
+    resolved_at: datetime | None = None
+    doubtful: bool = False
+    """Its record was lost at some time: since then a page too many is right, one too few still wrong."""
+    escalated: bool = False
+    failed: bool = False
+    changes: list[Wanted] = field(default_factory=list)
+    heard: dict[str, Heard] = field(default_factory=lambda: {name: Heard() for name in CHANNELS})
+
+    def must_page(self, pager: Destination) -> bool:
+        over = self.acknowledged or self.resolved_at or self.pages[pager].gave_up
+        return self.due is not None and not over
+
+    def forget_failures(self) -> None:
+        for one in self.pages.values():
+            one.gave_up, one.failing_since = False, None
+        self.failed = False
+
+    def wants(self, name: str, event: ChangeEvent) -> bool:
+        if event == "failed":
+            return True
+        settings = CHANNELS[name]
+        severe_enough = settings.min_severity is None or rank(self.severity) <= rank(settings.min_severity)
+        wanted = "created" if event == "severity_raised" else event
+        return name in self.subscribed and wanted in settings.events and severe_enough
+
+    def news(self, name: str) -> Wanted | None:
+        """The newest change that the channel wants to hear of."""
+        return next((change for change in reversed(self.changes) if self.wants(name, change.event)), None)
+
+
+def rank(severity: str | None) -> int:
+    return [*SEVERITIES].index(severity or "medium")  # type: ignore[arg-type]
+
+
+class HookedClock(Clock):
+    """Lets something happen when it is read next."""
+
+    hook: Callable[[], None] | None = None
+
+    def __call__(self) -> datetime:
+        hook, self.hook = self.hook, None
+        if hook is not None:
+            hook()
+        return super().__call__()
 
 
 class RecordingWakeup(Wakeup):
-    """Keeps the knocks instead of publishing them."""
+    """Keeps the messages instead of publishing them."""
 
     def __init__(self) -> None:
-        self.knocks: list[tuple[str, str | None, str | None]] = []
+        self.messages: list[tuple[str, list[Destination], str | None]] = []
 
-    def knock(
-        self, incident_id: str, wait: float, alert_source: str | None = None, title: str | None = None
+    def enqueue(
+        self, incident_id: str, wait: float, pagers: Sequence[Destination] = (), title: str | None = None
     ) -> bool:
-        self.knocks.append((incident_id, alert_source, title))
+        self.messages.append((incident_id, list(pagers), title))
         return True
+
+
+class InlineSlots(Slots):
+    """Works at once, in the thread of the sweep, so that a failure can be found again."""
+
+    def __init__(self, works: Callable[[functools.partial[None]], None]) -> None:
+        super().__init__("notifications", each=3, most=20)
+        self._works = works
+
+    def run(self, destination: Hashable, work: Callable[[], None], then: Callable[[], object]) -> None:
+        assert isinstance(work, functools.partial)
+        self._works(work)
+        self.release(destination)
+        then()
 
 
 class InlineSweep(Sweep):
-    """Delivers with its own hands at once, so that a failure can be found again."""
+    """Delivers with its own hands at once."""
 
-    def __init__(self, gateway: Gateway, work: Callable[[str, str], None]) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        deliver: Callable[[str, Sequence[Destination]], None],
+        notifies: Callable[[functools.partial[None]], None],
+    ) -> None:
         super().__init__(gateway)
-        self._work = work
+        self._deliver = deliver
+        self._notifications = InlineSlots(notifies)
 
-    def _deliver_here(self, source: str, incident_id: str) -> bool:
-        self._work(incident_id, source)
+    def _deliver_here(self, pager: Destination, incident_id: str) -> bool:
+        self._deliver(incident_id, [pager])
         return True
+
+
+class ModelChannel:
+    """A channel of the world."""
+
+    def __init__(self, world: World, name: str) -> None:
+        self._world = world
+        self._name = name
+
+    def send(self, message: News, address: str | None) -> Outcome:
+        return self._world.notified(self._name, [(message.news, message.incident)], in_summary=False)
+
+    def summarise(self, summary: Summary, address: str | None) -> Outcome:
+        assert len(summary.incidents) == summary.total
+        return self._world.notified(self._name, summary.incidents, in_summary=True)
+
+    def shown(self, message: News | Summary) -> dict[str, Any]:
+        return {}
 
 
 @functools.cache
@@ -127,24 +272,38 @@ def config_for(url: str) -> Config:
 durations = st.sampled_from([0.0, 0.5, 3.0, 20.0])
 identities = st.sampled_from([None, "one", "two", "three"])
 severities: st.SearchStrategy[Severity | None] = st.sampled_from([None, *SEVERITIES])
+asked_channels = st.sampled_from([None, None, (), ("audit",), ("ops", "chat", "audit")])
+fine_or_lost = [
+    (DELIVERED, True),
+    (Outcome("try_again", "500", "server_error"), False),
+    (Outcome("try_again", "no answer", "timeout", uncertain=True), True),
+    (Outcome("try_again", "no answer", "timeout", uncertain=True), False),
+]
 answers = st.sampled_from(
     [
-        (DELIVERED, True),
-        (Outcome("try_again", "500", "server_error"), False),
-        (Outcome("try_again", "no answer", "timeout", uncertain=True), True),
-        (Outcome("try_again", "no answer", "timeout", uncertain=True), False),
+        *fine_or_lost,
         (Outcome("misconfigured", "404", "not_found"), False),
         (Outcome("try_again", "429", "rate_limited", not_before=40, hold_all=True), False),
     ]
 )
-attempts = st.builds(
-    lambda answer, dies, sleeps, meanwhile: Attempt(answer[0], answer[1], dies, sleeps, tuple(meanwhile)),
-    answers,
-    st.sampled_from([False, False, True]),
-    st.sampled_from([0.0, 0.0, 0.0, 5.0, 14.0, 20.0]),
-    st.lists(st.sampled_from(MEANWHILE), max_size=3),
+answers_of_channels = st.sampled_from(
+    [*[(DELIVERED, True)] * 2, *fine_or_lost, (Outcome("misconfigured", "404", "not_found"), False)]
 )
-plans = st.tuples(attempts, attempts, attempts)
+
+
+def attempts(answers: st.SearchStrategy[tuple[Outcome, bool]]) -> st.SearchStrategy[Sequence[Attempt]]:
+    one = st.builds(
+        lambda answer, dies, sleeps, meanwhile: Attempt(answer[0], answer[1], dies, sleeps, tuple(meanwhile)),
+        answers,
+        st.sampled_from([False, False, True]),
+        st.sampled_from([0.0, 0.0, 0.0, 5.0, 14.0, 20.0]),
+        st.lists(st.sampled_from(MEANWHILE), max_size=3),
+    )
+    return st.tuples(one, one, one)
+
+
+plans = attempts(answers)
+channel_plans = attempts(answers_of_channels)
 requests = st.lists(
     st.tuples(identities, st.sampled_from([*Effect, Effect.FIRING]), severities), min_size=1, max_size=3
 )
@@ -157,27 +316,32 @@ def chosen(which: int, among: Sequence[T]) -> Sequence[T]:
 
 
 class World(RuleBasedStateMachine):
-    """Senders, people, workers, Redis and incident.io; also the provider of its own gateway."""
+    """Senders, people, workers, Redis, incident.io and channels; also the provider of its own gateway."""
+
+    name = "incident_io"
 
     def __init__(self, url: str) -> None:
         super().__init__()
         self.redis = redis.Redis.from_url(url, decode_responses=True)
         self.redis.flushdb()
-        self.clock = Clock()
+        self.clock = HookedClock()
         self.wakeup = RecordingWakeup()
         config = config_for(url)
-        links = Links(config.link_key, config.public_base)
-        self.gateway = Gateway(
-            config, Store(url), self.wakeup, self, Channels(config.channels, {}), links, self.clock
-        )
-        self.sweep = InlineSweep(self.gateway, self._work)
+        links = Links(config.link_key or b"of a test", config.public_base)
+        channels = Channels(CHANNELS.values(), {name: ModelChannel(self, name) for name in CHANNELS})
+        self.gateway = Gateway(config, Store(url), self.wakeup, self, channels, links, self.clock)
+        self.sweep = InlineSweep(self.gateway, self._work, self._notifies)
         self.fates: dict[str, Fate] = {}
         self.identities: dict[str, str] = {}
         self.plans: list[Attempt] = []
+        self.channel_plans: list[Attempt] = []
         self.before_take: Meanwhile = "nothing"
         self.working_on: list[str] = []
         self.paused_until: dict[str, datetime] = {}
         self.sent: list[tuple[datetime, str]] = []
+        self.messages: list[tuple[str, ChangeEvent, str]] = []
+        """Channel, news and incident of all that channels were sent."""
+        self.numbers = itertools.count()
         self.broken: list[str] = []
         """Promises that were broken where an exception would have been taken for a worker's death."""
 
@@ -188,32 +352,39 @@ class World(RuleBasedStateMachine):
         enable=st.sampled_from([True, True, True, False]),
         wait=durations,
         source=st.sampled_from(SOURCES),
+        channels=asked_channels,
     )
     def webhook(
         self,
         what: Sequence[tuple[str | None, Effect, Severity | None]],
         enable: bool,
         wait: float,
-        source: str,
+        source: str | None,
+        channels: Sequence[str] | None = None,
     ) -> None:
         messages = [
             Message(Alert("Disk full", "test", effect, identity=identity, severity=severity), "{}")
             for identity, effect, severity in what
         ]
-        now = self.clock.now
-        received = receive(self.gateway, messages, Options(enable, wait, source))
-        for n, ((identity, effect, _), one) in enumerate(zip(what, received, strict=True)):
-            due = now + timedelta(microseconds=n, minutes=wait) if enable else None
+        asked = None if channels is None else tuple(map(Destination, channels))
+        received = receive(self.gateway, messages, Options(enable, wait, source, asked))
+        for n, ((identity, effect, severity), one) in enumerate(zip(what, received, strict=True)):
+            now = self.clock.now + timedelta(microseconds=n)
+            due = now + timedelta(minutes=wait) if enable else None
             if one.became != "created":
                 known = one.incident.id if one.incident else None
                 self._expect(identity, known)
                 if known is not None:
-                    self._heard(self.fates[known], effect, due, source)
+                    self._came_again(self.fates[known], effect, severity, due, source, now)
                 continue
             assert effect is Effect.FIRING
             assert one.incident is not None
             self._expect(identity, None)
-            self.fates[one.incident.id] = Fate(identity, due, source)
+            subscribed = ("ops", "chat") if channels is None else tuple(channels)
+            pager = Destination.of("incident_io", source or "default")
+            fate = Fate(identity, due, severity, subscribed, {pager: Page()})
+            self.fates[one.incident.id] = fate
+            self._changed(fate, "created", now)
             if identity is not None:
                 self.identities[identity] = one.incident.id
 
@@ -233,29 +404,62 @@ class World(RuleBasedStateMachine):
         severity=severities,
         source=st.sampled_from(SOURCES),
         plans=plans,
+        channel_plans=channel_plans,
         faster=st.sampled_from(MEANWHILE),
     )
     def one_problem(
         self,
         identity: str | None,
         severity: Severity | None,
-        source: str,
+        source: str | None,
         plans: Sequence[Attempt],
+        channel_plans: Sequence[Attempt],
         faster: Meanwhile,
     ) -> None:
         """It pages at once, if it is new, and workers come at once."""
         self.webhook([(identity, Effect.FIRING, severity)], True, 0.0, source)
-        self.plans, self.before_take = list(plans), faster
-        self.answer_all_knocks()
+        self.plans, self.channel_plans, self.before_take = list(plans), list(channel_plans), faster
+        self.answer_all_messages()
         self.before_take = "nothing"
+        self.sweep.notify()
 
-    def _heard(self, fate: Fate, effect: Effect, due: datetime | None, source: str) -> None:
+    def _came_again(
+        self,
+        fate: Fate,
+        effect: Effect,
+        severity: Severity | None,
+        due: datetime | None,
+        source: str | None,
+        now: datetime,
+    ) -> None:
         if effect is Effect.RESOLVED:
-            fate.resolved_at = self.clock.now
+            self._is_resolved(fate, now)
         elif effect is Effect.ACKNOWLEDGED:
-            fate.acknowledged = True
-        elif effect is Effect.FIRING and fate.due is None and due and not fate.acknowledged:
-            fate.due, fate.source = due, source
+            self._is_acknowledged(fate, now)
+        elif effect is Effect.FIRING:
+            before, fate.severity = fate.severity, most_severe(fate.severity, severity)
+            if rank(fate.severity) < rank(before):
+                self._changed(fate, "severity_raised", now)
+            if due is not None:
+                self._asked_to_page(fate, due, source, now)
+
+    def _asked_to_page(self, fate: Fate, due: datetime, source: str | None, now: datetime) -> None:
+        pager = Destination.of("incident_io", source or "default")
+        if fate.due is None and not fate.acknowledged:
+            fate.due, fate.pages = due, {pager: Page()}
+            fate.failed = False
+            self._changed(fate, "created", now)
+            return
+        waiting = [one for one in fate.pages.values() if not one.told_delivered]
+        if source is not None and pager not in fate.pages:
+            fate.pages[pager] = Page(since=now)
+        if waiting and all(one.gave_up for one in waiting) and not fate.acknowledged:
+            fate.due = due
+            fate.forget_failures()
+
+    def _changed(self, fate: Fate, event: ChangeEvent, now: datetime) -> None:
+        wanted = frozenset(name for name in CHANNELS if fate.wants(name, event))
+        fate.changes.append(Wanted(next(self.numbers), event, now, wanted))
 
     # -- people -------------------------------------------------------------------------------------
 
@@ -270,11 +474,18 @@ class World(RuleBasedStateMachine):
             with pytest.raises(Unknown):
                 actions.acknowledge(self.gateway, incident_id, "somebody")
         elif fate.resolved_at:
-            with pytest.raises(NotAllowed):
+            with pytest.raises(InvalidTransition):
                 actions.acknowledge(self.gateway, incident_id, "somebody")
         else:
             actions.acknowledge(self.gateway, incident_id, "somebody")
+            self._is_acknowledged(fate, self.clock.now)
+
+    def _is_acknowledged(self, fate: Fate, now: datetime) -> None:
+        if not fate.acknowledged:
             fate.acknowledged = True
+            for one in fate.pages.values():
+                one.gave_up, one.failing_since = False, None
+            self._changed(fate, "acknowledged", now)
 
     def _resolve(self, incident_id: str) -> None:
         if not self._exists(incident_id):
@@ -282,23 +493,32 @@ class World(RuleBasedStateMachine):
                 actions.resolve(self.gateway, incident_id, "somebody")
             return
         actions.resolve(self.gateway, incident_id, "somebody")
-        fate = self.fates[incident_id]
-        fate.resolved_at = fate.resolved_at or self.clock.now
+        self._is_resolved(self.fates[incident_id], self.clock.now)
+
+    def _is_resolved(self, fate: Fate, now: datetime) -> None:
+        if not fate.resolved_at:
+            fate.resolved_at = now
+            for one in fate.pages.values():
+                one.gave_up, one.failing_since = False, None
+            self._changed(fate, "resolved", now)
 
     def _page_now(self, incident_id: str) -> None:
         fate = self.fates[incident_id]
+        paged = all(one.told_delivered for one in fate.pages.values())
         try:
             actions.page_now(self.gateway, incident_id, "somebody")
         except Unknown:
             assert not self._exists(incident_id)
-        except NotAllowed:
-            last = max((at for at, kind in fate.attempts if kind == "firing"), default=None)
+        except InvalidTransition:
+            attempts = [attempt for one in fate.pages.values() for attempt in one.attempts]
+            last = max((at for at, kind in attempts if kind == "firing"), default=None)
             under_way = last is not None and self.clock.now < last + LEASE
-            assert fate.resolved_at or fate.told_delivered or under_way or fate.doubtful
+            assert fate.resolved_at or paged or under_way or fate.doubtful
         else:
             assert not fate.resolved_at
-            assert fate.doubtful or not fate.told_delivered
-            fate.due, fate.acknowledged, fate.gave_up = self.clock.now, False, False
+            assert fate.doubtful or not paged
+            fate.due, fate.acknowledged = self.clock.now, False
+            fate.forget_failures()
 
     # -- time, workers, accidents -------------------------------------------------------------------
 
@@ -306,38 +526,78 @@ class World(RuleBasedStateMachine):
         seconds=st.sampled_from([0.5, 1.0, 2.0, 4.0, 16.0, 61.0, 180.0, 1300.0, 25 * 3600.0]),
         looks=st.booleans(),
         plans=plans,
+        channel_plans=channel_plans,
     )
-    def time_passes(self, seconds: float, looks: bool, plans: Sequence[Attempt]) -> None:
-        """Then the second hand may have moved, and workers answer their knocks."""
+    def time_passes(
+        self, seconds: float, looks: bool, plans: Sequence[Attempt], channel_plans: Sequence[Attempt]
+    ) -> None:
+        """Then the sweep may have looked, and workers answer their messages."""
         self.clock.wind(seconds=seconds)
+        self.plans, self.channel_plans = list(plans), list(channel_plans)
         if looks:
             self.sweep.tick()
-        self.plans = list(plans)
-        self.answer_all_knocks()
+            self.sweep.notify()
+        self.answer_all_messages()
 
-    def answer_all_knocks(self) -> None:
-        knocks, self.wakeup.knocks[:] = list(self.wakeup.knocks), []
-        for knock in knocks:
-            self._work(*knock)
+    def answer_all_messages(self) -> None:
+        while self.wakeup.messages:
+            self._work(*self.wakeup.messages.pop(0))
 
     @rule(which=which, plans=plans, faster=st.sampled_from(MEANWHILE))
     def a_worker_tries(self, which: int, plans: Sequence[Attempt], faster: Meanwhile) -> None:
-        """It sends what one incident owes. `faster` happens between its look at it and its claim."""
-        for incident_id in chosen(which, self._owing()):
-            due = self._scores("versus:due")[incident_id]
+        """It sends what one pager is to be sent. `faster` happens between its look at it and its claim."""
+        for incident_id, pager in chosen(which, self._owing()):
+            due = self._scores("versus:due")[member_of(incident_id, pager)]
             self.clock.wind(seconds=max(0.0, due - self.clock.now.timestamp()))
             self.plans, self.before_take = list(plans), faster
-            self._work(incident_id)
+            self._work(incident_id, [pager])
             self.before_take = "nothing"
 
-    def _owing(self) -> list[str]:
+    def _owing(self) -> list[tuple[str, Destination]]:
         due = self._members("versus:due")
-        return [incident_id for incident_id in self.fates if incident_id in due]
+        return [(i, pager) for i in self.fates for pager in PAGERS if member_of(i, pager) in due]
 
-    @rule(which=which, what=st.sampled_from(["knocks", "knocks", "a record"]))
+    @rule(
+        seconds=st.sampled_from([0.0, 0.0, 3.0, 11.0, 61.0, 3700.0]),
+        which=which,
+        channel_plans=channel_plans,
+        faster=st.sampled_from(MEANWHILE),
+    )
+    def channels_are_notified(
+        self, seconds: float, which: int, channel_plans: Sequence[Attempt], faster: Meanwhile
+    ) -> None:
+        """`faster` happens between the look of the first worker and its claim."""
+        self.clock.wind(seconds=seconds)
+        self.channel_plans = list(channel_plans)
+        for channel in self.gateway.store.notifications.channels()[:1]:
+            due = self._members(f"versus:notifications:{channel}")
+            for incident_id in chosen(which, [i for i in self.fates if i in due and self._exists(i)]):
+                self.clock.hook = functools.partial(self._meanwhile, faster, incident_id)
+                self._notify(channel, incident_id)
+        self.clock.hook = None
+        self.sweep.notify()
+
+    def _notifies(self, work: functools.partial[None]) -> None:
+        """In its turn. Had it to wait for longer than it was handed out for, then another worker has it."""
+        _, channel, incident_id = work.args
+        at = self.redis.zscore(f"versus:notifications:{channel}", incident_id)
+        if at is not None and at > self.clock.now.timestamp():
+            with suppress(Died):
+                work()
+
+    def _notify(self, channel: Destination, incident_id: str) -> None:
+        """As one worker does to whom the incident was handed out, if it is there to be handed out."""
+        queue, now = f"versus:notifications:{channel}", self.clock.now.timestamp()
+        if (self.redis.zscore(queue, incident_id) or now + 1) > now:
+            return
+        self.redis.zadd(queue, {incident_id: now + notifications.HANDED_OUT})
+        with suppress(Died):
+            notify(self.gateway, channel, incident_id)
+
+    @rule(which=which, what=st.sampled_from(["messages", "messages", "a record"]))
     def something_is_lost(self, which: int, what: str) -> None:
-        if what == "knocks":
-            self.wakeup.knocks.clear()
+        if what == "messages":
+            self.wakeup.messages.clear()
             return
         for incident_id in chosen(which, list(self.fates)):
             self._lose(incident_id)
@@ -345,10 +605,15 @@ class World(RuleBasedStateMachine):
     def _lose(self, incident_id: str) -> None:
         self.redis.delete(f"versus:incident:{incident_id}")
         fate = self.fates[incident_id]
-        fate.doubtful, fate.acknowledged, fate.resolved_at, fate.gave_up = True, False, None, False
-        fate.told_delivered = False
-        if self.redis.zscore("versus:due", incident_id) is None:
-            # Nothing is owed as far as anybody knows, unless a knock still comes.
+        fate.doubtful, fate.acknowledged, fate.resolved_at = True, False, None
+        fate.forget_failures()
+        fate.pages = {
+            pager: Page(attempts=fate.pages[pager].attempts, taken=fate.pages[pager].taken)
+            for pager in fate.pages
+            if self.redis.zscore("versus:due", member_of(incident_id, pager)) is not None
+        }
+        if not fate.pages:
+            # Nothing is to be sent as far as anybody knows, unless a message still comes.
             fate.due = None
 
     def _meanwhile(self, what: Meanwhile, incident_id: str) -> None:
@@ -364,22 +629,27 @@ class World(RuleBasedStateMachine):
                 self._lose(incident_id)
             case "tick":
                 self.sweep.tick()
+                self.sweep.notify()
             case "deliver":
                 self._work(incident_id)
+            case "notify":
+                for name in CHANNELS:
+                    self._notify(Destination(name), incident_id)
             case "repeat":
                 self.webhook([(fate.identity, Effect.FIRING, "critical")], True, 0.5, "default")
+            case "repeat_elsewhere":
+                self.webhook([(fate.identity, Effect.FIRING, None)], True, 0.5, "infra")
 
-    def _work(self, incident_id: str, source: str | None = None, title: str | None = None) -> None:
+    def _work(self, incident_id: str, pagers: Sequence[Destination] = (), title: str | None = None) -> None:
         fate = self.fates[incident_id]
         if not self._exists(incident_id):
-            fate.due, fate.source = self.clock.now, source or "default"
+            fate.due = self.clock.now
+            for pager in pagers or ([PAGER] if not fate.pages else []):
+                fate.pages.setdefault(pager, Page())
         self.working_on.append(incident_id)
-        try:
-            deliver(self.gateway, incident_id, source, title)
-        except Died:
-            pass
-        finally:
-            self.working_on.pop()
+        with suppress(Died):
+            page.deliver(self.gateway, incident_id, pagers, title)
+        self.working_on.pop()
 
     # -- the provider, and what it may be asked to do ------------------------------------------------
 
@@ -394,49 +664,136 @@ class World(RuleBasedStateMachine):
 
     def send(self, event: Event, *, deadline: float) -> Outcome:
         incident_id, now = event.incident.id, self.clock.now
-        fate = self.fates[incident_id]
-        self._check_attempt(event, fate)
-        fate.attempts.append((now, event.kind))
-        self.sent.append((now, event.incident.alert_source))
+        fate, pager = self.fates[incident_id], Destination.of("incident_io", event.alert_source)
+        self._promise(fate.doubtful or pager in fate.pages, "the alert sources that were asked for")
+        one = fate.pages.setdefault(pager, Page())
+        self._check_attempt(event, fate, one)
+        one.attempts.append((now, event.kind))
+        self.sent.append((now, event.alert_source))
         attempt = self.plans.pop(0) if self.plans else Attempt(DELIVERED, taken=True)
         if attempt.taken:
-            fate.taken.append(event.kind)
+            one.taken.append(event.kind)
+        mine, failing_since = len(one.attempts), one.failing_since
         self.clock.wind(seconds=attempt.sleeps)
         for what in attempt.meanwhile:
             self._meanwhile(what, incident_id)
         if attempt.dies:
             raise Died
-        self._learned(event, fate, attempt.outcome)
+        one = fate.pages.setdefault(pager, one)
+        self._learned(event, fate, one, attempt.outcome, failing_since, held=len(one.attempts) == mine)
         return attempt.outcome
 
-    def _check_attempt(self, event: Event, fate: Fate) -> None:
-        now, source = self.clock.now, event.incident.alert_source
+    def _check_attempt(self, event: Event, fate: Fate, one: Page) -> None:
+        now, source = self.clock.now, event.alert_source
         if event.kind == "firing":
+            due = fate.due if fate.due is None else max(fate.due, one.since or fate.due)
             self._promise(not fate.acknowledged, "no page after an acknowledgement")
             self._promise(not fate.resolved_at, "no page after the problem was over")
-            self._promise(fate.doubtful or (fate.due is not None and fate.due <= now), "no page too early")
+            self._promise(fate.doubtful or (due is not None and due <= now), "no page too early")
+            self._promise(fate.doubtful or not one.told_delivered, "no second page after the first")
         else:
-            paged = any(kind == "firing" for _, kind in fate.attempts)
-            self._promise(bool(fate.resolved_at), "no all-clear before the problem is over")
-            self._promise(paged, "no all-clear without a page")
-        self._promise(fate.doubtful or source == fate.source, "the alert source that was asked for")
+            paged = any(kind == "firing" for _, kind in one.attempts)
+            self._promise(bool(fate.resolved_at), "no resolve event before the problem is over")
+            self._promise(fate.doubtful or paged, "no resolve event without a page")
         self._promise(self.paused_until.get(source, now) <= now, "a 429 holds back everybody")
         within = [at for at, name in self.sent if name == source and now - at < timedelta(seconds=60)]
         self._promise(source != LIMITED or len(within) < PER_MINUTE, "no more events than allowed")
 
-    def _learned(self, event: Event, fate: Fate, outcome: Outcome) -> None:
-        now, source = self.clock.now, event.incident.alert_source
+    def _learned(
+        self,
+        event: Event,
+        fate: Fate,
+        one: Page,
+        outcome: Outcome,
+        failing_since: datetime | None,
+        *,
+        held: bool,
+    ) -> None:
+        now, source = self.clock.now, event.alert_source
         if outcome.hold_all:
             until = now + timedelta(seconds=outcome.not_before or 0)
             self.paused_until[source] = max(until, self.paused_until.get(source, until))
-        if outcome.verdict == "delivered":
-            fate.told_delivered = True
-        if outcome.verdict != "try_again":
-            fate.failing_since = None
-        elif fate.failing_since is None:
-            fate.failing_since = now
-        elif now - fate.failing_since >= GIVE_UP_AFTER:
-            fate.gave_up = True
+        if outcome.delivered:
+            one.told_delivered = one.told_delivered or event.kind == "firing"
+            one.failing_since = None
+            if event.kind == "firing" and not fate.escalated:
+                fate.escalated = True
+                self._changed(fate, "escalated", now)
+            return
+        over = fate.acknowledged or fate.resolved_at or one.told_delivered
+        needed = not over if event.kind == "firing" else bool(fate.resolved_at)
+        if not held or not needed:
+            return
+        misconfigured = outcome.verdict == "misconfigured"
+        too_long = failing_since is not None and now - failing_since >= PAGES.give_up_after
+        one.gave_up = too_long and not misconfigured
+        one.failing_since = None if misconfigured else one.failing_since or now
+        if event.kind == "firing" and (misconfigured or one.gave_up) and not fate.failed:
+            fate.failed = True
+            self._changed(fate, "failed", now)
+
+    # -- the channels --------------------------------------------------------------------------------
+
+    def notified(
+        self, name: str, told: Sequence[tuple[ChangeEvent, Incident]], *, in_summary: bool
+    ) -> Outcome:
+        """A message, or a summary, reaches a channel, and something comes of it."""
+        number, now = next(self.numbers), self.clock.now
+        news = {incident.id: self._check_message(name, event, incident) for event, incident in told}
+        self.messages += [(name, event, incident.id) for event, incident in told]
+        attempt = self.channel_plans.pop(0) if self.channel_plans else Attempt(DELIVERED, taken=True)
+        heard = {i: self.fates[i].heard[name] for i in news}
+        for i, one in heard.items():
+            if news[i] > one.tried and not in_summary:
+                one.tried, one.failing_since = news[i], None
+            if attempt.taken:
+                one.last = number
+        if in_summary:
+            self._summary_fails(name, heard, attempt, now)
+        self.clock.wind(seconds=attempt.sleeps)
+        for what in attempt.meanwhile:
+            self._meanwhile(what, told[0][1].id)
+        if attempt.dies:
+            raise Died
+        in_time = self.clock.now - now < summary.LEASE
+        for i, one in heard.items():
+            if not in_time:
+                # What a worker that slept writes down may be older than what was told meanwhile.
+                one.settled = -1
+            elif attempt.outcome.delivered:
+                one.settled = max(one.settled, news[i])
+            if not attempt.outcome.delivered and not in_summary:
+                self._failed(one, news[i])
+        return attempt.outcome
+
+    def _check_message(self, name: str, event: ChangeEvent, incident: Incident) -> int:
+        """The number of the change that it is about."""
+        fate = self.fates[incident.id]
+        newest = fate.news(name)
+        if fate.doubtful:
+            return -1
+        self._promise(newest is not None and newest.event == event, "a message about the newest change")
+        if newest is None:
+            return -1
+        resolved, acknowledged = incident.state is State.RESOLVED, incident.state is State.ACKNOWLEDGED
+        self._promise(resolved == bool(fate.resolved_at), "a message that is up to date")
+        self._promise(resolved or acknowledged == fate.acknowledged, "a message that is up to date")
+        self._promise(newest.number > fate.heard[name].settled, "nobody is notified twice")
+        return newest.number
+
+    def _failed(self, one: Heard, about: int) -> None:
+        since = one.failing_since
+        one.failing_since = since or self.clock.now
+        if since is not None and self.clock.now - since >= NOTIFICATIONS.give_up_after:
+            one.excused = max(one.excused, about)
+
+    def _summary_fails(self, name: str, heard: dict[str, Heard], attempt: Attempt, began: datetime) -> None:
+        """One that is given up takes with it what waited for an hour."""
+        if attempt.outcome.delivered:
+            return
+        for i, one in heard.items():
+            old = [c for c in self.fates[i].changes if began - c.at >= NOTIFICATIONS.give_up_after]
+            one.excused = max([one.excused, *(change.number for change in old)])
 
     def _promise(self, kept: bool, what: str) -> None:
         if not kept:
@@ -466,9 +823,10 @@ class World(RuleBasedStateMachine):
             incident = self.gateway.store.incidents.get(incident_id)
             if incident is None:
                 continue
-            at = incident.next_attempt_at
-            assert due.get(incident_id) == (at.timestamp() if at else None)
-            assert (incident.owes is None) == (at is None)
+            for pager in incident.pagers:
+                step = incident.next_step(pager)
+                at = due.get(member_of(incident_id, pager))
+                assert at == (step.at.timestamp() if step else None)
             if not fate.doubtful:
                 assert [s for s, ids in by_state.items() if incident_id in ids] == [incident.state]
                 self._agrees(incident, fate)
@@ -477,8 +835,12 @@ class World(RuleBasedStateMachine):
         assert (incident.state is State.RESOLVED) == bool(fate.resolved_at)
         if not fate.resolved_at:
             assert (incident.state is State.ACKNOWLEDGED) == fate.acknowledged
-        if fate.must_page and not fate.told_delivered:
-            assert incident.owes == "firing"
+        assert set(incident.pagers) == set(fate.pages)
+        for pager, one in fate.pages.items():
+            if fate.must_page(pager) and not one.told_delivered:
+                step = incident.next_step(pager)
+                assert step is not None
+                assert step.event == "firing"
         if fate.identity is not None and self._is_sure(fate.identity):
             mapped = self.redis.hget("versus:identities", fate.identity)
             assert (mapped == incident.id) == (not fate.resolved_at)
@@ -487,50 +849,89 @@ class World(RuleBasedStateMachine):
     def nothing_due_is_out_of_sight(self) -> None:
         due = self._members("versus:due")
         in_sight = self._members("versus:look")
-        for source in SOURCES:
-            if self.redis.sismember("versus:sources", source):
-                in_sight |= self._members(f"versus:queue:{source}")
+        for pager in PAGERS:
+            if self.redis.sismember("versus:pagers", pager):
+                in_sight |= self._members(f"versus:queue:{pager}")
         assert due <= in_sight
 
     @invariant()
     def nothing_waits_for_a_turn_that_it_does_not_need(self) -> None:
         due = self._members("versus:due")
-        for incident_id in self._queued() - due:
+        for member in self._queued() - due:
             # What was queued when its record was lost goes at its turn.
-            assert self.fates[incident_id].doubtful, (
-                "queued, and in the way of others, though it owes nothing"
+            assert self.fates[member.partition(" ")[0]].doubtful, (
+                "queued, and in the way of others, though nothing is to be sent"
             )
 
+    @invariant()
+    def whom_a_channel_is_to_hear_of_is_in_its_queue(self) -> None:
+        """Everything that it has yet to hear of waits there, or is summarized; nobody has to look for it."""
+        channels = self.gateway.store.notifications.channels()
+        for name in CHANNELS:
+            waiting = self._waiting(name)
+            assert not waiting or Destination(name) in channels
+            for incident_id, fate in self.fates.items():
+                newest, heard = fate.news(name), fate.heard[name]
+                if (
+                    newest is not None
+                    and not fate.doubtful
+                    and newest.number > max(heard.last, heard.excused)
+                ):
+                    assert incident_id in waiting
+
     def _queued(self) -> set[str]:
-        return set().union(*(self._members(f"versus:queue:{source}") for source in SOURCES))
+        return set().union(*(self._members(f"versus:queue:{pager}") for pager in PAGERS))
+
+    def _waiting(self, name: str) -> set[str]:
+        return self._members(f"versus:notifications:{name}") | self._members(f"versus:held:{name}")
 
     # -- what holds in the end -----------------------------------------------------------------------
 
     def teardown(self) -> None:
         self.plans.clear()
+        self.channel_plans.clear()
         self.before_take = "nothing"
         for _ in range(200):
-            if not (self.redis.zcard("versus:due") or self._queued()):
+            if not (self.redis.zcard("versus:due") or self._queued() or any(map(self._waiting, CHANNELS))):
                 break
             self.clock.wind(seconds=30)
             self.sweep.tick()
-            self.answer_all_knocks()
-        assert self.redis.zcard("versus:due") == 0, "something is owed that never leaves"
+            self.answer_all_messages()
+            self.sweep.notify()
+        assert self.redis.zcard("versus:due") == 0, "something is to be sent that never leaves"
         assert self._queued() == set(), "something is queued for ever"
+        assert {name: self._waiting(name) for name in CHANNELS} == {name: set() for name in CHANNELS}
         self.no_promise_is_broken()
         for fate in self.fates.values():
-            self._ended_well(fate)
+            for pager in fate.pages:
+                self._ended_well(fate, pager)
+            if not fate.doubtful:
+                self._all_was_heard_of(fate)
 
-    def _ended_well(self, fate: Fate) -> None:
-        if fate.must_page:
-            assert "firing" in fate.taken, "somebody had to be paged and was not"
-        if fate.doubtful or fate.gave_up:
+    def _ended_well(self, fate: Fate, pager: Destination) -> None:
+        one = fate.pages[pager]
+        if fate.must_page(pager):
+            assert "firing" in one.taken, "somebody had to be paged and was not"
+        if fate.doubtful or one.gave_up:
             return
-        if "firing" in fate.taken and fate.resolved_at:
-            assert fate.taken[-1] == "resolved", "incident.io has an alert that nobody closes"
-        if "resolved" in fate.taken:
-            first = fate.taken.index("resolved")
-            assert "firing" not in fate.taken[first:], "a page after the all-clear"
+        if "firing" in one.taken and fate.resolved_at:
+            assert one.taken[-1] == "resolved", "incident.io has an alert that nobody closes"
+        if "resolved" in one.taken:
+            first = one.taken.index("resolved")
+            assert "firing" not in one.taken[first:], "a page after the resolve event"
+
+    def _all_was_heard_of(self, fate: Fate) -> None:
+        for change in fate.changes:
+            for name in change.channels:
+                heard = fate.heard[name]
+                assert change.number < heard.last or change.number <= heard.excused, (name, change)
+
+
+@pytest.fixture(autouse=True)
+def small_storms(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few incidents are a storm already, and its summary names all."""
+    monkeypatch.setattr(notifications, "MOST_SINGLES", MOST_SINGLES)
+    monkeypatch.setattr(summary, "NAMED", NAMED)
 
 
 def test_no_order_of_events_breaks_a_promise(server: EmbeddedRedis) -> None:
@@ -567,10 +968,10 @@ PROBLEM = (None, Effect.FIRING, None)
 def test_what_is_acknowledged_just_before_it_is_parked_stands_in_nobodys_way(world: World) -> None:
     world.webhook([PROBLEM] * (PER_MINUTE + 1), True, 0.0, LIMITED)
     world.clock.wind(seconds=1)
-    world.answer_all_knocks()
+    world.answer_all_messages()
     world.webhook([PROBLEM], True, 0.0, LIMITED)
     world.before_take = "acknowledge"
-    world.answer_all_knocks()
+    world.answer_all_messages()
     world.nothing_waits_for_a_turn_that_it_does_not_need()
     world.teardown()
 
@@ -578,9 +979,9 @@ def test_what_is_acknowledged_just_before_it_is_parked_stands_in_nobodys_way(wor
 def test_a_record_that_is_lost_just_before_its_claim_is_paged_all_the_same(world: World) -> None:
     world.webhook([PROBLEM], True, 0.0, "default")
     world.before_take = "lose"
-    world.answer_all_knocks()
+    world.answer_all_messages()
     world.teardown()
-    assert [fate.taken for fate in world.fates.values()] == [["firing"]]
+    assert [fate.pages[PAGER].taken for fate in world.fates.values()] == [["firing"]]
 
 
 @pytest.mark.parametrize("identity", [None, "disk"])
@@ -589,17 +990,118 @@ def test_a_record_that_is_lost_while_its_page_is_sent_is_written_again(
 ) -> None:
     world.webhook([(identity, Effect.FIRING, None)], True, 0.0, "default")
     world.plans = [Attempt(DELIVERED, taken=True, meanwhile=("lose",))]
-    world.answer_all_knocks()
+    world.answer_all_messages()
     [(incident_id, fate)] = world.fates.items()
     incident = world.gateway.store.incidents.need(incident_id)
     assert (incident.state, incident.identity) == (State.ESCALATED, identity)
     world.every_index_agrees_with_the_records()
     world.teardown()
-    assert fate.taken == ["firing"]
+    assert fate.pages[PAGER].taken == ["firing"]
 
 
 def test_paging_now_goes_to_the_alert_source_that_the_webhook_asked_for(world: World) -> None:
     world.webhook([PROBLEM], False, 0.0, "infra")
     world.somebody_acts(0, "page_now")
-    world.answer_all_knocks()
+    world.answer_all_messages()
     assert [source for _, source in world.sent] == ["infra"]
+
+
+def test_each_pager_of_a_lost_record_is_paged(world: World) -> None:
+    for source in ("default", "infra"):
+        world.webhook([("disk", Effect.FIRING, None)], True, 0.0, source)
+    world.wakeup.messages.clear()
+    world.something_is_lost(0, "a record")
+    world.clock.wind(seconds=5)
+    world.teardown()
+    [fate] = world.fates.values()
+    assert {pager: one.taken for pager, one in fate.pages.items()} == {PAGER: ["firing"], INFRA: ["firing"]}
+
+
+def test_what_comes_while_a_summary_is_sent_is_told_after_it(world: World) -> None:
+    problems = [(f"{n}", Effect.FIRING, "critical") for n in range(MOST_SINGLES + 1)]
+    world.webhook(problems, False, 0.0, None)
+    world.clock.wind(seconds=1)
+    world.sweep.notify()
+    world.sweep.notify()
+    last = list(world.fates)[-1]
+    assert last not in [incident_id for _, _, incident_id in world.messages]
+    world.channel_plans = [Attempt(DELIVERED, taken=True, meanwhile=("resolve",))]
+    world.clock.wind(seconds=11)
+    world.sweep.notify()
+    world.teardown()
+    assert [event for name, event, i in world.messages if (name, i) == ("chat", last)] == [
+        "created",
+        "resolved",
+    ]
+
+
+def test_a_summary_is_not_about_what_is_being_told_by_itself(world: World) -> None:
+    """In a storm, an incident is resolved while its own message is being sent."""
+    world.webhook([PROBLEM] * (MOST_SINGLES + 1), False, 0.0, None, ("ops",))
+    world.clock.wind(seconds=1)
+    world.sweep.notify()
+    world.sweep.notify()
+    world.clock.wind(seconds=8)
+    world.webhook([PROBLEM], False, 0.0, None, ("ops",))
+    last = list(world.fates)[-1]
+    world.channel_plans = [Attempt(DELIVERED, taken=True, sleeps=5.0, meanwhile=("resolve", "tick"))]
+    world._notify(Destination("ops"), last)
+    assert [event for _, event, i in world.messages if i == last] == ["created"]
+    world.teardown()
+    assert [event for _, event, i in world.messages if i == last] == ["created", "resolved"]
+
+
+def test_what_leaves_a_summary_that_failed_is_told_once(world: World) -> None:
+    """It changes while the summary waits to be tried again."""
+    world.webhook([PROBLEM] * (MOST_SINGLES + 1), False, 0.0, None, ("ops",))
+    world.clock.wind(seconds=1)
+    world.sweep.notify()
+    world.sweep.notify()
+    last = list(world.fates)[-1]
+    world.channel_plans = [Attempt(Outcome("try_again", "500", not_before=70), taken=False)]
+    world.clock.wind(seconds=10)
+    world.sweep.notify()
+    world.clock.wind(seconds=61)
+    world._resolve(last)
+    world.clock.wind(seconds=10)
+    world.sweep.notify()
+    world.teardown()
+    assert [event for _, event, i in world.messages if i == last] == ["created", "resolved"]
+
+
+def test_channels_hear_of_a_lost_record(world: World) -> None:
+    world.webhook([PROBLEM], True, 0.0, "default")
+    world.something_is_lost(0, "a record")
+    world.answer_all_messages()
+    world.teardown()
+    assert [name for name, _, _ in world.messages] == ["ops"]
+
+
+def test_of_two_workers_that_read_the_same_summary_one_sends_it(world: World) -> None:
+    ops = Destination("ops")
+    world.webhook([PROBLEM] * (MOST_SINGLES + 1), False, 0.0, None, (ops,))
+    world.clock.wind(seconds=1)
+    world.sweep.notify()
+    world.sweep.notify()
+    last = list(world.fates)[-1]
+    world.channel_plans = [Attempt(DELIVERED, taken=True, dies=True)]
+    world.clock.wind(seconds=10)
+
+    def other() -> None:
+        with suppress(Died):
+            notify(world.gateway, ops, notifications.SUMMARY)
+
+    world.clock.hook = other
+    notify(world.gateway, ops, notifications.SUMMARY)
+    assert [event for _, event, i in world.messages if i == last] == ["created"]
+    world.teardown()
+
+
+def test_a_page_that_fails_is_for_every_channel_whatever_it_wants_to_hear_of(world: World) -> None:
+    world.webhook([(None, Effect.FIRING, "info")], True, 0.0, "default")
+    world.plans = [Attempt(Outcome("misconfigured", "404", "not_found"), taken=False)]
+    world.answer_all_messages()
+    world.sweep.notify()
+    assert [(name, event) for name, event, _ in world.messages] == [
+        (name, "failed") for name in sorted(CHANNELS)
+    ]

@@ -11,10 +11,10 @@ import pytest
 import redis
 
 from app.alert import Alert, Effect, Severity
+from app.delivery import Outcome
 from app.gateway import Gateway
-from app.incident import State
-from app.providers import Outcome
 from app.receive import Message, NotReady, Options, Received, receive
+from app.state import State
 from app.store import Search, Store, Unavailable
 from app.wakeup import MOST_AT_ONCE
 from config import UnknownAlertSource, load_config
@@ -150,10 +150,10 @@ def test_an_update_moves_no_time_and_undoes_no_acknowledgement(gateway: Gateway,
             State.ACKNOWLEDGED,
         )
         assert (after.due_at, after.started_at) == (before.due_at, before.started_at)
-        assert after.owes is None
+        assert list(after.steps()) == []
 
 
-def test_a_late_firing_after_the_all_clear_is_a_new_incident(gateway: Gateway, clock: Clock) -> None:
+def test_a_late_firing_after_the_resolution_is_a_new_incident(gateway: Gateway, clock: Clock) -> None:
     first = one(gateway, message("k")).incident
     one(gateway, message("k", Effect.RESOLVED))
     clock.wind(seconds=1)
@@ -225,8 +225,9 @@ def test_one_lost_answer_makes_no_second_incident_and_pages_nobody(
             return None if first is None or incident.id == first.id else incident.id
 
         incident_id = wait_until(newest, "it is stored")
-        gateway.change(
-            lambda draft: draft.put(draft.need(incident_id).noted(gateway.clock(), "told")), ids=[incident_id]
+        gateway.update(
+            lambda unit: unit.save(unit.require(incident_id).noted(gateway.clock(), "told")),
+            ids=[incident_id],
         )
 
     with ThreadPoolExecutor() as pool:

@@ -25,13 +25,13 @@ from flask.testing import FlaskClient
 from app import gateway as gateways
 from app import telemetry
 from app.cli import main
-from app.deliver import deliver
 from app.gateway import Gateway
+from app.page import deliver
 from app.web import create_app
 from config import Config, ConfigError, load_config
 from local.embedded import EmbeddedRedis, free_port
 from local.simulator import Simulator
-from tests.fakes import API_KEY, GATEWAY_SECRET
+from tests.fakes import API_KEY, GATEWAY_SECRET, PAGER
 from tests.search import kept_in
 from tests.stories.stack import Stack, wait_until
 
@@ -271,7 +271,7 @@ def test_a_redis_that_refuses_the_password(
             service.ask("GET", "/metrics").status_code,
             service.ask("GET", "/api/incidents", headers=ADMIN).status_code,
         }
-        service.gateway.wakeup.knock("some-id", 0, "default", "x")
+        service.gateway.wakeup.enqueue("some-id", 0, [PAGER], "x")
     finally:
         redis.Redis(port=locked.port, password="another").config_set("requirepass", REDIS_PASSWORD)
     assert 503 in statuses

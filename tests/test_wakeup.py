@@ -1,9 +1,10 @@
-"""The alarm clock: which waits are worth a message, what a message holds, and what no broker means."""
+"""The Celery message: which waits are worth one, what it holds, and what no broker means."""
 
 from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,7 +13,7 @@ import redis
 
 from app.alert import Alert
 from app.incident import Incident
-from app.store import Stored
+from app.store import Store, Stored
 from app.wakeup import (
     DELIVER,
     LONGEST_COUNTDOWN,
@@ -20,18 +21,19 @@ from app.wakeup import (
     MOST_MESSAGES,
     SLACK_SECONDS,
     Wakeup,
-    worth_announcing,
+    worth_a_message,
 )
 from local.embedded import free_port
+from tests.fakes import INFRA, PAGER
 
 NOW = datetime(2026, 3, 4, 3, 0, tzinfo=UTC)
 QUEUE = "versus:broker:versus"
 
 
-def waiting(wait: timedelta | None, title: str = "Disk full") -> Incident:
-    due_at = None if wait is None else NOW + wait
-    alert = Alert(title=title, source="test")
-    return Incident.opened("id-1", alert, NOW, due_at=due_at, alert_source="infra")
+def stored(wait: timedelta | None, title: str = "Disk full") -> Stored:
+    """An incident, and when a message is to wake a worker for it."""
+    at = None if wait is None else NOW + wait
+    return Stored(Incident.opened("id-1", Alert(title=title, source="test"), NOW, due_at=at, pager=INFRA), at)
 
 
 def messages(url: str) -> list[dict[str, Any]]:
@@ -56,74 +58,103 @@ def arguments(message: dict[str, Any]) -> Any:
         (timedelta(minutes=3), MOST_AT_ONCE + 1, 0, False),
         (timedelta(minutes=3), 1, MOST_MESSAGES - 1, True),
         (timedelta(minutes=3), 1, MOST_MESSAGES, False),
-        (None, 1, 0, False),
     ],
 )
 def test_a_message_is_for_short_waits_and_quiet_times(
-    wait: timedelta | None, at_once: int, pending: int, worth: bool
+    wait: timedelta, at_once: int, pending: int, worth: bool
 ) -> None:
-    assert worth_announcing(waiting(wait), NOW, at_once=at_once, pending=pending) is worth
+    assert worth_a_message(NOW + wait, NOW, at_once=at_once, pending=pending) is worth
 
 
-def test_a_knock_carries_an_id_and_what_to_say_if_its_record_is_lost(redis_url: str) -> None:
+@pytest.mark.parametrize("due_at", [None, NOW])
+@pytest.mark.parametrize("worth", [True, False])
+def test_who_is_to_be_woken_for_is_asked_of_each_new_time_and_of_nothing_else(
+    store: Store, due_at: datetime | None, worth: bool
+) -> None:
+    asked: list[tuple[datetime, int]] = []
+
+    def enqueued(at: datetime, at_once: int) -> bool:
+        asked.append((at, at_once))
+        return worth
+
+    unit = store.incidents.assume_new([])
+    incident = Incident.opened("id-1", Alert(title="x", source="test"), NOW, due_at=due_at, pager=INFRA)
+    _, [one] = store.incidents.update(unit, lambda unit: unit.save(incident), enqueued)
+    assert asked == ([] if due_at is None else [(NOW, 1)])
+    assert one.enqueue_at == (due_at if worth else None)
+
+
+def test_a_message_carries_an_id_and_what_to_say_if_its_record_is_lost(redis_url: str) -> None:
     before = datetime.now(UTC)
-    assert Wakeup(redis_url).knock("id-1", 90, "infra", "Disk full")
+    assert Wakeup(redis_url).enqueue("id-1", 90, [INFRA], "Disk full")
     [message] = messages(redis_url)
     assert message["headers"]["task"] == DELIVER
-    assert arguments(message) == ["id-1", "infra", "Disk full"]
+    assert arguments(message) == ["id-1", ["incident_io/infra"], "Disk full"]
     eta = datetime.fromisoformat(message["headers"]["eta"])
     assert 0 <= (eta - before).total_seconds() - 90 - SLACK_SECONDS < 5
 
 
-def test_a_knock_for_what_is_late_has_no_countdown(redis_url: str) -> None:
-    Wakeup(redis_url).knock("id-1", -0.5)
+def test_a_message_for_what_is_late_has_no_countdown(redis_url: str) -> None:
+    Wakeup(redis_url).enqueue("id-1", -0.5)
     [message] = messages(redis_url)
     assert message["headers"]["eta"] is None
 
 
 def test_a_channel_keeps_one_client_to_publish_with(redis_url: str) -> None:
     wakeup = Wakeup(redis_url)
-    wakeup.knock("id-0", 0)
+    wakeup.enqueue("id-0", 0)
     connected = redis.Redis.from_url(redis_url).info("stats")["total_connections_received"]
-    assert all(wakeup.knock(f"id-{n}", 0) for n in range(20))
+    assert all(wakeup.enqueue(f"id-{n}", 0) for n in range(20))
     # One for `info` itself.
     assert redis.Redis.from_url(redis_url).info("stats")["total_connections_received"] - connected == 1
 
 
-def test_only_what_is_to_be_announced_is_announced(redis_url: str) -> None:
-    stored = [
-        Stored(waiting(timedelta(minutes=1), "one"), True),
-        Stored(waiting(timedelta(minutes=1), "two"), False),
-        Stored(waiting(None, "three"), True),
+def test_only_what_is_to_be_enqueued_is_enqueued(redis_url: str) -> None:
+    some = [
+        stored(timedelta(minutes=1), "one"),
+        replace(stored(timedelta(minutes=1), "two"), enqueue_at=None),
+        stored(None, "three"),
     ]
-    Wakeup(redis_url).announce(stored, NOW)
-    assert [arguments(message) for message in messages(redis_url)] == [["id-1", "infra", "one"]]
+    Wakeup(redis_url).enqueue_stored(some, NOW)
+    [message] = messages(redis_url)
+    assert arguments(message) == ["id-1", ["incident_io/infra"], "one"]
+    seconds = (datetime.fromisoformat(message["headers"]["eta"]) - datetime.now(UTC)).total_seconds()
+    assert 50 < seconds < 60 + SLACK_SECONDS
+
+
+def test_one_message_is_for_all_pagers_of_an_incident(redis_url: str) -> None:
+    one = stored(timedelta(minutes=1))
+    again = one.incident.repeated(
+        Alert(title="Disk full", source="test"), NOW, due_at=NOW, pager=PAGER, asked=True
+    )
+    Wakeup(redis_url).enqueue_stored([replace(one, incident=again)], NOW)
+    [message] = messages(redis_url)
+    assert arguments(message)[1] == ["incident_io/infra", "incident_io/default"]
 
 
 def test_a_title_in_any_script_arrives(redis_url: str) -> None:
     title = "\u5ba2\u6237 \U0001f525 \u201cdisk\u201d"
-    Wakeup(redis_url).knock("id-1", 0, "infra", title)
+    Wakeup(redis_url).enqueue("id-1", 0, [INFRA], title)
     [message] = messages(redis_url)
     assert arguments(message)[2] == title
 
 
-def test_without_a_broker_a_knock_fails_quietly_and_soon() -> None:
-    assert not Wakeup(f"redis://127.0.0.1:{free_port()}/0").knock("id-1", 0)
+def test_without_a_broker_a_message_fails_quietly_and_soon() -> None:
+    assert not Wakeup(f"redis://127.0.0.1:{free_port()}/0").enqueue("id-1", 0)
 
 
-def test_announcing_without_a_broker_raises_nothing() -> None:
-    stored = [Stored(waiting(timedelta(0)), True)]
+def test_enqueueing_without_a_broker_raises_nothing() -> None:
     wakeup = Wakeup(f"redis://127.0.0.1:{free_port()}/0")
-    wakeup.announce(stored, NOW)
+    wakeup.enqueue_stored([stored(timedelta(0))], NOW)
     # It did try: for a moment there is no other try.
-    assert not wakeup.knock("id-2", 0)
+    assert not wakeup.enqueue("id-2", 0)
 
 
-def test_a_broker_that_comes_back_gets_knocks_again(redis_url: str) -> None:
+def test_a_broker_that_comes_back_gets_messages_again(redis_url: str) -> None:
     client = redis.Redis.from_url(redis_url)
     wakeup = Wakeup(redis_url)
-    assert wakeup.knock("id-1", 0)
-    # Every connection that the first knock opened is gone.
+    assert wakeup.enqueue("id-1", 0)
+    # Every connection that the first message opened is gone.
     client.client_kill_filter(skipme=True, _type="normal")
-    assert wakeup.knock("id-2", 0)
+    assert wakeup.enqueue("id-2", 0)
     assert [arguments(message)[0] for message in messages(redis_url)] == ["id-2", "id-1"]

@@ -1,15 +1,16 @@
-"""Where people are told: the channels of the configuration, and who is told what."""
+"""Where people are notified: the channels of the configuration, and what each wants to know."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from app.channels.channel import Channel, Message, Summary, Told
-from app.incident import Incident
-from app.notice import News, channel_of, news
+from app.alert import SEVERITIES
+from app.channels.channel import Channel, Message, Summary
+from app.delivery import Destination
+from app.subscription import Subscription
 from config import ChannelSettings
 
-__all__ = ["Channel", "Channels", "Message", "Summary", "Told", "UnknownChannel"]
+__all__ = ["Channel", "Channels", "Message", "Summary", "UnknownChannel"]
 
 
 class UnknownChannel(ValueError):
@@ -23,49 +24,49 @@ class Channels:
         self._settings = {one.name: one for one in settings}
         self._made = made
 
-    def targets(self, before: Incident | None, after: Incident) -> Iterator[tuple[str, News]]:
-        """Whom to tell what of this change."""
-        for piece in news(before, after) if self._settings else ():
-            wanted = self._wanted(after)
-            if piece == "failed":
-                # Nobody was paged, so whoever may read it shall.
-                wanted = list(dict.fromkeys([*wanted, *self._settings]))
-            for target in wanted:
-                if piece == "failed" or self._wants(target, piece, after):
-                    yield target, piece
+    def subscriptions(self, asked: Sequence[Destination] | None = None) -> tuple[Subscription, ...]:
+        """Who is notified of an incident, and of what; `asked`: in place of the default channels.
 
-    def channel(self, target: str) -> tuple[Channel, str | None] | None:
-        """The channel of a target and the address to use instead of its own; None for one that is gone."""
-        name, _, address = target.partition(">")
-        made = self._made.get(name)
-        return None if made is None else (made, address or None)
+        If the page fails, every channel is: who may read it matters less than that somebody does.
+        """
+        wanted = self.default if asked is None else asked
+        others = [name for name in self._settings if name not in wanted]
+        return (
+            *(
+                self._subscription(one, self._settings[one.name])
+                for one in wanted
+                if one.name in self._settings
+            ),
+            *(Subscription(Destination(name), ("failed",)) for name in others),
+        )
 
-    def asked(self, names: Sequence[str]) -> tuple[str, ...]:
-        """The targets of channels that a request named. Raises `UnknownChannel`."""
+    @staticmethod
+    def _subscription(channel: Destination, settings: ChannelSettings) -> Subscription:
+        least = next((one for one in SEVERITIES if one == settings.min_severity), None)
+        return Subscription(channel, settings.events, least)
+
+    def channel(self, destination: Destination) -> tuple[Channel, str | None] | None:
+        """The channel, and the address to use instead of its own; None for one that is gone."""
+        made = self._made.get(destination.name)
+        return None if made is None else (made, destination.address)
+
+    def asked(self, names: Sequence[str]) -> tuple[Destination, ...]:
+        """The channels that a request named. Raises `UnknownChannel`."""
         wanted = tuple(dict.fromkeys(name.strip().lower() for name in names if name.strip()))
         for name in wanted:
             if name not in self._settings:
                 known = ", ".join(self._settings) or "none, as none is configured"
                 raise UnknownChannel(f"There is no channel {name[:100]!r}: the names are {known}.")
-        return wanted
+        return tuple(Destination(name) for name in wanted)
 
-    def addressed(self, service: str, address: str) -> str:
-        """The target of another address of this service's channel. Raises `UnknownChannel`."""
+    def addressed(self, service: str, address: str) -> Destination:
+        """Another address of this service's channel. Raises `UnknownChannel`."""
         names = [name for name, one in self._settings.items() if one.service == service]
         if not names:
             raise UnknownChannel(f"There is no {service} channel that could take another address.")
-        return f"{service if service in names else names[0]}>{address}"
+        return Destination.of(service if service in names else names[0], address)
 
     @property
-    def default(self) -> tuple[str, ...]:
-        """The channels that are told when a request names none."""
-        return tuple(name for name, settings in self._settings.items() if settings.default)
-
-    def _wanted(self, incident: Incident) -> list[str]:
-        if incident.channels is not None:
-            return list(incident.channels)
-        return list(self.default)
-
-    def _wants(self, target: str, piece: News, incident: Incident) -> bool:
-        settings = self._settings.get(channel_of(target))
-        return settings is not None and settings.wants(piece, incident.severity)
+    def default(self) -> tuple[Destination, ...]:
+        """The channels that are notified when a request names none."""
+        return tuple(Destination(name) for name, settings in self._settings.items() if settings.default)

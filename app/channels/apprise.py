@@ -15,8 +15,9 @@ from urllib.parse import parse_qsl, quote, urlencode
 from apprise import Apprise
 
 from app.channels import words
-from app.channels.channel import Message, Summary, Told
+from app.channels.channel import Message, Summary
 from app.channels.words import Form, Words
+from app.delivery import Outcome
 from app.telemetry import redactor
 from app.text import one_line
 from config import ChannelSettings
@@ -27,7 +28,7 @@ READ_SECONDS = 8.0
 REASON = 200
 SUBJECT = 100
 
-# Services that understand Markdown though Apprise sends them plain text unless told.
+# Services that understand Markdown though Apprise sends them plain text by default.
 MARKDOWN = ("mmost", "mmosts", "discord")
 
 KINDS = {"created": "warning", "severity_raised": "warning", "failed": "failure", "resolved": "success"}
@@ -58,7 +59,7 @@ class _Reasons(logging.Handler):
 _reasons = _Reasons()
 _logger = logging.getLogger("apprise")
 _logger.addHandler(_reasons)
-# What it says is told in one line of ours, without what it quotes.
+# What it says becomes one line of ours, without what it quotes.
 _logger.propagate = False
 
 
@@ -76,12 +77,12 @@ class AppriseChannel:
         # It would be taken for HTML, a stranger's links included.
         self._title_in_body = self.form == "html" and plugin.title_maxlen <= 0
 
-    def send(self, message: Message, address: str | None) -> Told:
-        """Tell of one incident."""
+    def send(self, message: Message, address: str | None) -> Outcome:
+        """Notify of one incident."""
         return self._notify(self._words(message), KINDS.get(message.news, "info"), address)
 
-    def summarise(self, summary: Summary, address: str | None) -> Told:
-        """Tell of many in one message."""
+    def summarise(self, summary: Summary, address: str | None) -> Outcome:
+        """Notify of many in one message."""
         return self._notify(self._words(summary), "warning", address)
 
     def shown(self, message: Message | Summary) -> dict[str, Any]:
@@ -103,7 +104,7 @@ class AppriseChannel:
             return replace(said, title="" if self._template is None else escape(said.title))
         return replace(said, title=f"{self._subject}: {said.title}") if self._subject else said
 
-    def _notify(self, said: Words, kind: str, address: str | None) -> Told:
+    def _notify(self, said: Words, kind: str, address: str | None) -> Outcome:
         with _reasons.heard() as heard:
             try:
                 plugin = self._plugin(address)
@@ -113,7 +114,7 @@ class AppriseChannel:
             except Exception as error:
                 # A plugin may meet what its author did not think of.
                 done, heard[:] = False, [type(error).__name__]
-        return Told(ok=True) if done else Told(ok=False, detail=self._reason(heard))
+        return Outcome("delivered") if done else Outcome("try_again", self._reason(heard))
 
     def _plugin(self, address: str | None) -> Any:
         plugin = Apprise.instantiate(_addressed(self._url, self._service, address), suppress_exceptions=True)

@@ -8,7 +8,7 @@ from config import ChannelSettings, Config
 
 
 def make(config: Config) -> Channels:
-    """Every channel, ready to be told; nothing is connected yet."""
+    """Every channel, ready to send; nothing is connected yet."""
     return Channels(config.channels, {one.name: _made(one, config) for one in config.channels})
 
 
@@ -19,7 +19,7 @@ def _made(settings: ChannelSettings, config: Config) -> Channel:
         token, channel = settings.slack_bot
         interactive = config.alert.slack.signing_secret is not None
         return SlackChannel(token, channel, config.alert.slack.base_url, interactive=interactive)
-    # Not at the top: it costs a third of a second, so whoever has no channels shall not wait for it.
+    # Not at the top: it costs a third of a second, so without channels it is left out.
     from app.channels.apprise import AppriseChannel
 
     return AppriseChannel(settings)

@@ -11,8 +11,9 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
 from app.channels import words
-from app.channels.channel import Message, Summary, Told
-from app.incident import State
+from app.channels.channel import Message, Summary
+from app.delivery import Outcome
+from app.state import State
 from app.text import cut, lines
 
 # A change and a word in the thread are two calls, which together must end within 15 s.
@@ -24,7 +25,7 @@ ACKNOWLEDGE = "acknowledge"
 HEADER = 150
 SECTION = 2_900
 
-# News that changes the first message, and is also told in its thread, where it notifies.
+# Changes for which the first message is updated, and its thread notified as well.
 IN_THREAD = ("severity_raised", "escalated", "failed", "resolved")
 
 COLOURS = {"critical": "#b3201b", "high": "#d9480f", "medium": "#b7791f", "low": "#1a4fb4", "info": "#565d69"}
@@ -50,8 +51,8 @@ class SlackChannel:
         self._channel = channel
         self._interactive = interactive
 
-    def send(self, message: Message, address: str | None) -> Told:
-        """Tell of one incident: a new message, or a change of the first one and a word in its thread."""
+    def send(self, message: Message, address: str | None) -> Outcome:
+        """Notify of one incident: a new message, or a change of the first one and a word in its thread."""
         try:
             if message.reference is None:
                 return self._post(message, address or self._channel)
@@ -59,21 +60,21 @@ class SlackChannel:
         except Exception as error:
             return _failed(error)
 
-    def summarise(self, summary: Summary, address: str | None) -> Told:
-        """Tell of many in one message."""
+    def summarise(self, summary: Summary, address: str | None) -> Outcome:
+        """Notify of many in one message."""
         try:
             self._client.chat_postMessage(channel=address or self._channel, **self.shown(summary))
         except Exception as error:
             return _failed(error)
-        return Told(ok=True)
+        return Outcome("delivered")
 
-    def _post(self, message: Message, channel: str) -> Told:
+    def _post(self, message: Message, channel: str) -> Outcome:
         answer = self._client.chat_postMessage(channel=channel, **self.shown(message))
         # A channel may have been given by its name; only its ID can be used to change the message.
         found, ts = answer.get("channel"), answer.get("ts")
-        return Told(ok=True, reference=f"{found}:{ts}" if found and ts else None)
+        return Outcome("delivered", reference=f"{found}:{ts}" if found and ts else None)
 
-    def _update(self, message: Message, reference: str) -> Told:
+    def _update(self, message: Message, reference: str) -> Outcome:
         channel, _, ts = reference.partition(":")
         try:
             self._client.chat_update(channel=channel, ts=ts, **self.shown(message))
@@ -89,7 +90,7 @@ class SlackChannel:
                 # Loud: everybody in the channel shall see it.
                 reply_broadcast=message.news == "failed",
             )
-        return Told(ok=True, reference=reference)
+        return Outcome("delivered", reference=reference)
 
     def shown(self, message: Message | Summary) -> dict[str, Any]:
         """What it would send, besides where to."""
@@ -158,7 +159,7 @@ def _summary_blocks(summary: Summary) -> list[dict[str, Any]]:
     ]
 
 
-def _failed(error: Exception) -> Told:
+def _failed(error: Exception) -> Outcome:
     # Its client raises what comes to hand when a proxy answers in Slack's place.
     if isinstance(error, SlackApiError):
         after = error.response.headers.get("Retry-After", "")
@@ -166,9 +167,9 @@ def _failed(error: Exception) -> Told:
         said = str(answer.get("error")) if isinstance(answer, dict) else ""
         # Slack's codes are words; anything else may repeat what it was sent, the token included.
         reason = said if CODE.fullmatch(said) else f"HTTP {error.response.status_code}"
-        return Told(ok=False, detail=reason, not_before=float(after) if after.isdigit() else None)
+        return Outcome("try_again", reason, not_before=float(after) if after.isdigit() else None)
     reached = error.reason if isinstance(error, URLError) else error
     if isinstance(reached, TimeoutError):
-        return Told(ok=False, detail="no answer in time")
+        return Outcome("try_again", "no answer in time")
     said = getattr(reached, "strerror", None) or type(error).__name__
-    return Told(ok=False, detail=str(said)[:80])
+    return Outcome("try_again", str(said)[:80])

@@ -12,8 +12,9 @@ from jinja2 import PackageLoader
 from jinja2.sandbox import SandboxedEnvironment
 
 from app.channels.channel import Message, Summary
-from app.incident import Incident, State
-from app.notice import News
+from app.incident import Incident
+from app.state import State
+from app.subscription import ChangeEvent
 from app.telemetry import log
 from app.text import lines, one_line
 
@@ -23,7 +24,7 @@ TITLE = 200
 VALUE = 200
 WORDS = 1_000
 
-HEADS: dict[News, str] = {
+HEADS: dict[ChangeEvent, str] = {
     "created": "New incident",
     "severity_raised": "More severe",
     "acknowledged": "Acknowledged",
@@ -31,7 +32,7 @@ HEADS: dict[News, str] = {
     "failed": "NOBODY WAS PAGED",
     "resolved": "Resolved",
 }
-COUNTED: dict[News, str] = {
+COUNTED: dict[ChangeEvent, str] = {
     "created": "new",
     "severity_raised": "more severe",
     "acknowledged": "acknowledged",
@@ -113,7 +114,7 @@ def message(message: Message, form: Form, template: str | None = None) -> Words:
         try:
             body = environment.from_string(template).render(context).strip()
         except Exception as error:
-            # Whatever somebody's template does with this incident's data, people are told.
+            # Whatever somebody's template does with this incident's data, people are notified.
             log.error("template_failed", incident=incident.id, error=one_line(repr(error), VALUE))
     body = body or environment.get_template(f"message.{SUFFIX[form]}").render(context).strip()
     return Words(_heading(message.subject or headline(message), form), body)

@@ -12,15 +12,15 @@ from app.channels import UnknownChannel
 from app.cli.incidents import NotOne
 from app.cli.parser import parser
 from app.cli.trial import BadInput
+from app.delivery import InvalidTransition
 from app.drill import Failed
-from app.incident import NotAllowed
 from app.store import Unavailable, Unknown
 from config import ConfigError, load_config
 
 # A person waits: Redis is tried for so long, and each try may take so long.
 PATIENCE, TIMEOUT = 4.0, 1.5
 
-SENTENCES = (Unavailable, Unknown, NotAllowed, NotOne, BadInput, UnknownChannel, Failed)
+SENTENCES = (Unavailable, Unknown, InvalidTransition, NotOne, BadInput, UnknownChannel, Failed)
 """Errors that say in one sentence what is wrong."""
 
 

@@ -12,8 +12,9 @@ from app import actions
 from app.cli.output import write_json, write_table
 from app.explain import explain
 from app.gateway import Gateway
-from app.incident import Incident, State
-from app.shown import brief, whole
+from app.incident import Incident
+from app.shown import brief, whole, with_notifications
+from app.state import State
 from app.store import Search
 from app.text import lines, one_line
 from app.timeline import rfc3339
@@ -64,15 +65,14 @@ def _row(incident: Incident, now: datetime) -> tuple[str, ...]:
 
 def show(gateway: Gateway, arguments: argparse.Namespace) -> int:
     """Everything that is known of one incident."""
-    incident = _find(gateway, arguments.id)
-    shown = whole(gateway, incident, gateway.store.incidents.payload(incident.id), gateway.clock())
+    shown = whole(gateway, _find(gateway, arguments.id))
     if arguments.json:
         write_json([shown])
         return 0
     for name, value in shown.items():
         if name == "timeline":
-            for entry in incident.timeline:
-                sys.stdout.write(f"  {rfc3339(entry.at)} {entry.event} {one_line(entry.detail, 500)}\n")
+            for entry in value:
+                sys.stdout.write(f"  {entry['at']} {entry['event']} {one_line(entry['detail'], 500)}\n")
         elif value not in (None, {}, ""):
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
             sys.stdout.write(f"{name}: {lines(text, 5_000)}\n")
@@ -82,7 +82,7 @@ def show(gateway: Gateway, arguments: argparse.Namespace) -> int:
 def explain_one(gateway: Gateway, arguments: argparse.Namespace) -> int:
     """Why it paged or did not, in words."""
     incident = _find(gateway, arguments.id)
-    sentences = list(explain(incident, gateway.clock()))
+    sentences = list(explain(with_notifications(gateway, incident), gateway.clock()))
     if arguments.json:
         write_json([{"id": incident.id, "explanation": sentences}])
     else:

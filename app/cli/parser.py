@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import getpass
-import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import shtab
 
@@ -15,10 +14,9 @@ from app import __version__
 from app.alert import SEVERITIES
 from app.cli import configuration, incidents, rejected, trial
 from app.gateway import Gateway
-from app.incident import State
-from app.notice import SUMMARY
-from app.store import KEPT
-from app.tell import WORDS
+from app.state import State
+from app.store import KEPT, SUMMARY
+from app.subscription import CHANGE_EVENTS
 
 MOST = 10_000
 
@@ -36,6 +34,7 @@ resolved.
 """
 
 Command = Callable[[Gateway, argparse.Namespace], int]
+Number = TypeVar("Number", int, float)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -91,7 +90,9 @@ def _about_the_service(commands: _Commands) -> None:
     )
     check.add_argument("--online", action="store_true", help=ONLINE)
     refused = commands.add("rejected", rejected.rejected, "list the webhooks that were refused", "--limit 5")
-    refused.add_argument("--limit", type=_up_to(KEPT), default=20, metavar="N", help="how many (default: 20)")
+    refused.add_argument(
+        "--limit", type=_number(int, 1, KEPT), default=20, metavar="N", help="how many (default: 20)"
+    )
 
 
 def _about_incidents(commands: _Commands) -> None:
@@ -108,7 +109,9 @@ def _about_incidents(commands: _Commands) -> None:
     listed.add_argument("--source", help="the sender, such as alertmanager")
     for option, help_ in (("--since", "created at this time or later"), ("--until", "created before")):
         listed.add_argument(option, type=incidents.moment, metavar="TIME", help=f"{help_}, RFC 3339")
-    listed.add_argument("--limit", type=_up_to(MOST), default=50, metavar="N", help="how many (default: 50)")
+    listed.add_argument(
+        "--limit", type=_number(int, 1, MOST), default=50, metavar="N", help="how many (default: 50)"
+    )
     _one(commands, "show", incidents.show, "show everything that is known of an incident")
     _one(commands, "explain", incidents.explain_one, "say why an incident paged, or did not")
     for name, action, summary in (
@@ -130,16 +133,13 @@ def _about_trials(commands: _Commands) -> None:
     drill = commands.add(
         "drill", trial.drill, "page for real, and see that it arrives (creates an alert)", "--wait 10", DRILL
     )
-    drill.add_argument(
-        "--wait", type=seconds, default=5.0, metavar="SECONDS", help="until the page is due (default: 5)"
-    )
-    drill.add_argument(
-        "--timeout",
-        type=seconds,
-        default=60.0,
-        metavar="SECONDS",
-        help="that page and all-clear may be late (default: 60)",
-    )
+    for option, default, about in (
+        ("--wait", 5.0, "until the page is due (default: 5)"),
+        ("--timeout", 60.0, "that page and all-clear may be late (default: 60)"),
+    ):
+        drill.add_argument(
+            option, type=_number(float, 0, 3600), default=default, metavar="SECONDS", help=about
+        )
     sent = commands.add(
         "send-test",
         trial.test_webhook,
@@ -165,7 +165,7 @@ def _about_trials(commands: _Commands) -> None:
     )
     look.add_argument("channel", help="a name in the configuration")
     look.add_argument("payload", nargs="?", type=Path, help="a file with the body of a webhook")
-    look.add_argument("--event", choices=[*WORDS, SUMMARY], help="only this one")
+    look.add_argument("--event", choices=[*CHANGE_EVENTS, SUMMARY], help="only this one")
     look.add_argument("--send", action="store_true", help="send them to the channel as well")
 
 
@@ -176,19 +176,11 @@ def _login() -> str:
         return "versus"
 
 
-def _up_to(most: int) -> Callable[[str], int]:
-    def number(text: str) -> int:
-        value = int(text)
-        if not 1 <= value <= most:
-            raise argparse.ArgumentTypeError(f"{value} is no number from 1 to {most}")
+def _number(kind: Callable[[str], Number], least: Number, most: Number) -> Callable[[str], Number]:
+    def number(text: str) -> Number:
+        value = kind(text)
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text} is no number from {least} to {most}")
         return value
 
-    return number
-
-
-def seconds(text: str) -> float:
-    """Of an option; a value that is none ends the program with a sentence."""
-    number = float(text)
-    if not (math.isfinite(number) and 0 <= number <= 3600):
-        raise argparse.ArgumentTypeError(f"{text} is no number of seconds from 0 to 3600")
     return number

@@ -15,7 +15,7 @@ from app.channels import Message, Summary
 from app.cli.output import teller, write_json
 from app.drill import Answer, Drill, Failed, replay, send_test
 from app.gateway import Gateway
-from app.store import Unavailable
+from app.store import SUMMARY, Unavailable
 
 INDENT = "    "
 
@@ -88,23 +88,20 @@ def preview(gateway: Gateway, arguments: argparse.Namespace) -> int:
         raise BadInput(f"There is no channel {target}.")
     channel, _ = found
     alert = senders.read(_payload(arguments.payload), {}) if arguments.payload else previews.SAMPLE
-    wanted: list[Message | Summary] = [
-        message for message in previews.messages(gateway, alert) if arguments.event in (None, message.news)
-    ]
-    if arguments.event in (None, "summary"):
-        wanted.append(previews.summary(gateway, alert))
+    messages: dict[str, Message | Summary] = {one.news: one for one in previews.messages(gateway, alert)}
+    messages[SUMMARY] = previews.summary(gateway, alert)
     failed = False
-    for message in wanted:
-        name = "summary" if isinstance(message, Summary) else message.news
+    for name, message in messages.items():
+        if arguments.event not in (None, name):
+            continue
         _write(name, channel.shown(message), as_json=arguments.json)
         if arguments.send:
-            told = (
-                channel.summarise(message, None)
-                if isinstance(message, Summary)
-                else channel.send(message, None)
-            )
-            sys.stderr.write(f"{name}: {'sent' if told.ok else f'failed: {told.detail}'}\n")
-            failed |= not told.ok
+            if isinstance(message, Summary):
+                outcome = channel.summarise(message, None)
+            else:
+                outcome = channel.send(message, None)
+            sys.stderr.write(f"{name}: {'sent' if outcome.delivered else f'failed: {outcome.detail}'}\n")
+            failed |= not outcome.delivered
     return 1 if failed else 0
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
-from app.incident import Incident, Kind
+from app.delivery import Event as Kind
+from app.delivery import Outcome, Verdict
+from app.incident import Incident
+from app.timeline import Entry
 
-Verdict = Literal["delivered", "try_again", "misconfigured"]
+__all__ = ["Budget", "Event", "Outcome", "Provider", "Verdict"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,23 +22,9 @@ class Event:
     """Its ID is the deduplication key."""
     page_url: str | None
     """Where a person reads and acknowledges the incident; None when it could not be stored."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How an attempt to send ended; `app/deliver.py` decides what follows from it."""
-
-    verdict: Verdict
-    detail: str
-    """One sentence for log and timeline, with the provider's request ID; free of secrets."""
-    reason: str = "ok"
-    """One word of a small vocabulary, for logs and metrics: `ok`, `rate_limited`, `timeout`, …"""
-    not_before: float | None = None
-    """Seconds from now before which the provider does not want to be asked again."""
-    hold_all: bool = False
-    """`not_before` is meant for everybody who uses this alert source, not for this event alone."""
-    uncertain: bool = False
-    """The provider may have taken the event although no answer came."""
+    alert_source: str = "default"
+    told: tuple[Entry, ...] = ()
+    """What channels were notified of, so that the person who is paged knows who may know already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +37,9 @@ class Budget:
 
 class Provider(Protocol):
     """A way to page somebody."""
+
+    name: str
+    """As in destinations."""
 
     def send(self, event: Event, *, deadline: float) -> Outcome:
         """Send one event; never raises for what the network or the provider does.

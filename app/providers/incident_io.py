@@ -36,10 +36,13 @@ LABELS = 50
 LINK = 2_000
 TOLD = 10
 """Lines about channels in a description."""
+TOLD_HEADS = {"notified": "Notified", "not_notified": "Could not notify"}
 
 
 class IncidentIo:
     """Sends alert events (`POST /v2/alert_events/http/{alert_source_config_id}`)."""
+
+    name = "incident_io"
 
     def __init__(self, config: Config) -> None:
         self._settings = config.oncall.incident_io
@@ -53,7 +56,7 @@ class IncidentIo:
 
         It is over at `deadline` (of `time.monotonic()`) or 10 s from now, whichever comes first.
         """
-        wanted = event.incident.alert_source
+        wanted = event.alert_source
         source = self._source(wanted)
         if source is None:
             return Outcome(
@@ -165,7 +168,7 @@ def _facts(event: Event) -> Iterator[str]:
     yield f"Since: {_utc(incident.started_at or incident.created_at)}"
     if incident.occurrences > 1:
         yield f"Occurrences: {incident.occurrences}"
-    yield from _told(incident)
+    yield from _told(event)
     if event.kind == "resolved":
         yield f"Resolved: {_resolution(incident)}"
     if event.page_url is None:
@@ -175,13 +178,11 @@ def _facts(event: Event) -> Iterator[str]:
         yield f"[{invitation}]({event.page_url})"
 
 
-def _told(incident: Incident) -> Iterator[str]:
-    """Which channels were told, so that whoever is paged knows who may know already."""
-    heads = {"told": "Told", "not_told": "Could not tell"}
-    entries = [entry for entry in incident.timeline if entry.event in heads]
-    for entry in entries[:TOLD]:
+def _told(event: Event) -> Iterator[str]:
+    """Which channels were notified."""
+    for entry in event.told[:TOLD]:
         clock = entry.at.astimezone(UTC).strftime("%H:%M:%S")
-        yield f"{heads[entry.event]} {one_line(entry.detail, VALUE)} (at {clock})"
+        yield f"{TOLD_HEADS[entry.event]} {one_line(entry.detail, VALUE)} (at {clock})"
 
 
 def _resolution(incident: Incident) -> str:

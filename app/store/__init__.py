@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
+from app.delivery import Destination
 from app.store import gauges
 from app.store.agenda import LOOK_AGAIN, Agenda, Limit, Look
 from app.store.connection import Connection, Unavailable
 from app.store.counters import Sources
 from app.store.gauges import Budget, Gauges
-from app.store.incidents import Draft, Incidents, Stored, Unknown
-from app.store.notices import Claimed, Notices
+from app.store.incidents import Incidents, Stored, UnitOfWork, Unknown
+from app.store.notifications import SUMMARY, Notifications
 from app.store.rejected import KEPT, Rejected
 from app.store.retention import Retention
 from app.store.search import BadCursor, Page, Search
@@ -22,10 +23,9 @@ from app.store.sessions import Sessions
 __all__ = [
     "KEPT",
     "LOOK_AGAIN",
+    "SUMMARY",
     "BadCursor",
     "Budget",
-    "Claimed",
-    "Draft",
     "Gauges",
     "Look",
     "Page",
@@ -34,12 +34,13 @@ __all__ = [
     "Store",
     "Stored",
     "Unavailable",
+    "UnitOfWork",
     "Unknown",
 ]
 
 
 class Store:
-    """Incidents, agenda, notices, rejected bodies and logins of one Redis, and its clock.
+    """Incidents, agenda, notifications, rejected bodies and logins of one Redis, and its clock.
 
     `patience` and `timeout` in seconds: how long a call is tried while Redis is away, and how long one try
     may take.
@@ -50,14 +51,14 @@ class Store:
         self.agenda = Agenda(self._connection)
         sources = Sources(self._connection)
         self.incidents = Incidents(self._connection, sources)
-        self.notices = Notices(self._connection)
+        self.notifications = Notifications(self._connection)
         self.rejected = Rejected(self._connection)
         self.retention = Retention(self._connection, sources)
         self.sessions = Sessions(self._connection)
         self.server = Server(self._connection)
 
     def gauges(
-        self, now: datetime, late: timedelta, seen: timedelta, limits: Mapping[str, Sequence[Limit]]
+        self, now: datetime, late: timedelta, seen: timedelta, limits: Mapping[Destination, Sequence[Limit]]
     ) -> Gauges:
         """How things stand, and what was counted; see `app/store/gauges.py`. Raises `Unavailable`."""
         return gauges.read(self._connection, now, late, seen, limits)

@@ -1,10 +1,10 @@
 """What is to be sent and when: the due list, the sweep's looks, rate budgets, pauses, living workers.
 
-Sorted sets: `due` holds every incident that owes an event, by its next attempt; `queue:<alert source>` the
-same for each alert source, by urgency and then next attempt; `look` tells when the sweep shall look at it
-next, which is later than due when a message was published, and earlier when none was. What is due but not in
-`look` is parked: over budget or paused, until its turn comes. `sources` names the alert sources with a queue.
-`refused` holds what was attempted in vain, by when its event was first owed.
+Sorted sets of members `<incident> <destination>`: `due` holds every pager's delivery that has a next step, by
+its time; `queue:<destination>` the same for each destination, by urgency and then time; `look` tells when the
+sweep is to look at it next, which is later than due when a message was published, and earlier when none was.
+What is due but not in `look` is deferred: over budget or paused, until its turn comes. `pagers` names the
+destinations with a queue. `refused` holds what failed, by when its event was first needed.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from datetime import UTC, datetime, timedelta
 from math import inf
 
 from app.alert import SEVERITIES
+from app.delivery import Delivery, Destination, Step
 from app.incident import Incident
-from app.store import scripts
 from app.store.connection import PREFIX, Command, Connection
+from app.store.lua import lua
 
 DUE = PREFIX + "due"
 LOOK = PREFIX + "look"
@@ -27,7 +28,7 @@ QUEUE = PREFIX + "queue:"
 SENT = PREFIX + "sent:"
 HELD_BACK = PREFIX + "pause:"
 LEARNED = PREFIX + "learned:"
-SOURCES = PREFIX + "sources"
+PAGERS = PREFIX + "pagers"
 WORKERS = PREFIX + "workers"
 TAKEN = PREFIX + "taken"
 HEARTBEAT = PREFIX + "heartbeat"
@@ -39,7 +40,8 @@ HEARTBEAT_MILLISECONDS = 29_500
 
 # How long an announced incident may be late before the sweep minds; how long before it is due the sweep
 # announces one for which no message was published.
-GRACE = timedelta(seconds=scripts.GRACE_SECONDS)
+GRACE_SECONDS = 0.5
+GRACE = timedelta(seconds=GRACE_SECONDS)
 AHEAD = timedelta(seconds=10)
 
 # Looks at the same incident grow apart to so many seconds.
@@ -69,45 +71,66 @@ URGENCIES = len(SEVERITIES) + 1
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """An incident that the sweep shall announce, and when it is (or was) due, Unix time."""
+    """A pager's delivery that the sweep is to enqueue, and when it is (or was) due, Unix time."""
 
     incident_id: str
+    pager: Destination
     due_at: float
-    parked: bool = False
-    """Its turn has come after it had to wait; nobody else will announce it."""
+    deferred: bool = False
+    """Its turn has come after it had to wait; nobody else will enqueue it."""
 
 
-def _refused(before: Incident | None, after: Incident) -> Iterator[Command]:
+def moved(before: Incident | None, after: Incident) -> Iterator[datetime]:
+    """The times of steps that are new; what is claimed has its worker already."""
+    for pager, step in after.steps():
+        was = before.next_step(pager) if before is not None else None
+        if after.pagers[pager].claim is None and (was is None or was.at != step.at):
+            yield step.at
+
+
+def index(before: Incident | None, after: Incident, *, enqueue_at: datetime | None) -> Iterator[Command]:
+    """The commands that bring the agenda in line with an incident; part of the step that writes it.
+
+    `enqueue_at`: the time for which a message is published, which leads a worker to what is due by then.
+    """
+    for pager, delivery in after.pagers.items():
+        had = before.pagers.get(pager) if before is not None else None
+        was = before.next_step(pager) if before is not None else None
+        step = after.next_step(pager)
+        member = member_of(after.id, pager)
+        yield from _ended(had, delivery, step, member)
+        if before is not None and was == step:
+            if step is not None and before.urgency(step) != after.urgency(step):
+                yield "ZADD", QUEUE + pager, "XX", _rank(after, step), member
+        elif step is None:
+            # Also for a new record: it may replace one that was lost, and whose traces are still here.
+            yield from (("ZREM", key, member) for key in (DUE, LOOK, QUEUE + pager))
+        else:
+            yield "ZADD", DUE, step.at.timestamp(), member
+            yield "ZADD", LOOK, _look_at(delivery, step, enqueue_at).timestamp(), member
+            yield "ZADD", QUEUE + pager, _rank(after, step), member
+            yield "SADD", PAGERS, pager
+
+
+def _look_at(delivery: Delivery, step: Step, enqueue_at: datetime | None) -> datetime:
+    if delivery.claim is not None:
+        return step.at
+    return step.at + GRACE if enqueue_at is not None and step.at <= enqueue_at else step.at - AHEAD
+
+
+def _ended(before: Delivery | None, after: Delivery, step: Step | None, member: str) -> Iterator[Command]:
     """Only what failed costs a command: what never failed is overdue by its next attempt."""
-    if after.failures and after.owed_since is not None:
-        yield "ZADD", REFUSED, after.owed_since.timestamp(), after.id
-    elif after.next_attempt_at is None or (before is not None and before.failures > 0):
-        yield "ZREM", REFUSED, after.id
-
-
-def index(before: Incident | None, after: Incident, *, announced: bool) -> Iterator[Command]:
-    """The commands that bring the agenda in line with an incident; part of the step that writes it."""
-    yield from _refused(before, after)
-    queue = QUEUE + after.alert_source
+    if after.failures and step is not None:
+        yield "ZADD", REFUSED, step.since.timestamp(), member
+    elif step is None or (before is not None and before.failures > 0):
+        yield "ZREM", REFUSED, member
     if before is not None and before.claim is not None and after.claim is None:
-        # The attempt ended, one way or the other.
         yield ("DEL", FAILED) if after.last_error is None else ("INCR", FAILED)
-    if before is not None and before.next_attempt_at == after.next_attempt_at:
-        if after.owes is not None and before.urgency != after.urgency:
-            yield "ZADD", queue, "XX", _rank(after), after.id
-    elif after.next_attempt_at is None:
-        # Also for a new record: it may replace one that was lost, and whose traces are still here.
-        yield from (("ZREM", key, after.id) for key in (DUE, LOOK, queue))
-    else:
-        look_at = after.next_attempt_at
-        if announced:
-            look_at += GRACE
-        elif after.claim is None:
-            look_at -= AHEAD
-        yield "ZADD", DUE, after.next_attempt_at.timestamp(), after.id
-        yield "ZADD", LOOK, look_at.timestamp(), after.id
-        yield "ZADD", queue, _rank(after), after.id
-        yield "SADD", SOURCES, after.alert_source
+
+
+def member_of(incident_id: str, pager: str) -> str:
+    """What a pager's delivery is called in the sorted sets."""
+    return f"{incident_id} {pager}"
 
 
 class Agenda:
@@ -115,10 +138,10 @@ class Agenda:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._look = connection.script(scripts.LOOK)
-        self._take = connection.script(scripts.TAKE)
-        self._turn = connection.script(scripts.TURN)
-        self._hold_back = connection.script(scripts.HOLD_BACK)
+        self._look = connection.script(lua("next_look", "looks"))
+        self._take = connection.script(lua("room", "take"))
+        self._turn = connection.script(lua("next_look", "room", "turn"))
+        self._hold_back = connection.script(lua("hold_back"))
         self._pending = 0
         self._pending_counted = float("-inf")
 
@@ -128,13 +151,13 @@ class Agenda:
         """Up to `count` incidents that are late, or soon due and not announced. Each is given out once, then
         again after a while (`again` seconds at the most): two workers that look at the same time share the
         work."""
-        found = self._look([LOOK, DUE], [now.timestamp(), count, again])
-        return [Look(incident_id, float(due)) for incident_id, due in found]
+        found = self._look([LOOK, DUE], [now.timestamp(), count, again, GRACE_SECONDS])
+        return [_look(member, due) for member, due in found]
 
-    def sources(self, now: datetime) -> list[str]:
-        """Alert sources for which something is owed; the one for which the most urgent is due comes first:
-        several may share what an API key allows."""
-        names = sorted(self._connection.call("SMEMBERS", SOURCES))
+    def pagers(self, now: datetime) -> list[Destination]:
+        """Pagers that are to be sent something; the one for which the most urgent is due comes first: several
+        may share what an API key allows."""
+        names = sorted(self._connection.call("SMEMBERS", PAGERS))
         classes = [urgency * SPAN for urgency in range(URGENCIES)]
         firsts = self._connection.calls(
             ("ZRANGEBYSCORE", QUEUE + name, first, first + now.timestamp(), "WITHSCORES", "LIMIT", 0, 1)
@@ -145,40 +168,60 @@ class Agenda:
             min((float(one[1]) for one in firsts[start : start + URGENCIES] if one), default=inf)
             for start in range(0, len(firsts), URGENCIES)
         ]
-        return [name for _, name in sorted(zip(ranks, names, strict=True))]
+        return [Destination(name) for _, name in sorted(zip(ranks, names, strict=True))]
 
     def turn(
-        self, source: str, limits: Sequence[Limit], now: datetime, count: int, again: float = LOOK_AGAIN
+        self,
+        pager: Destination,
+        limits: Sequence[Limit],
+        now: datetime,
+        count: int,
+        again: float = LOOK_AGAIN,
     ) -> list[Look]:
-        """Up to `count` incidents of this alert source that are late or parked and may be sent now, the most
+        """Up to `count` deliveries of this pager that are late or deferred and may be sent now, the most
         urgent first. As with `looks`, each is given out once, and again after a while."""
-        keys, args = _budget(source, limits, now)
-        found = self._turn(keys, [*args, source, URGENCIES, count, again])
-        return [Look(incident_id, float(due), bool(parked)) for incident_id, due, parked in found]
+        keys, args = _budget(pager, limits, now)
+        found = self._turn(keys, [*args, pager, URGENCIES, count, again, GRACE_SECONDS])
+        return [_look(member, due, deferred) for member, due, deferred in found]
 
-    def leave(self, source: str, incident_id: str) -> None:
-        """Take an incident out of a queue that it is not in any more: its record was lost, and made anew."""
-        self._connection.call("ZREM", QUEUE + source, incident_id)
+    def pagers_of(self, incident_id: str) -> list[Destination]:
+        """The pagers that are to be sent something about the incident, though its record may be gone."""
+        names = sorted(self._connection.call("SMEMBERS", PAGERS))
+        scores = self._connection.calls([("ZSCORE", DUE, member_of(incident_id, name)) for name in names])
+        return [Destination(name) for name, score in zip(names, scores, strict=True) if score is not None]
+
+    def remove(self, pager: Destination, incident_id: str) -> None:
+        """Forget a delivery that is none any more: its record was lost, and made anew without this pager."""
+        member = member_of(incident_id, pager)
+        self._connection.calls([("ZREM", key, member) for key in (DUE, LOOK, REFUSED, QUEUE + pager)])
 
     # -- permission to send --------------------------------------------------------------------------
 
-    def take(self, incident: Incident, limits: Sequence[Limit], now: datetime, token: str) -> bool:
-        """Whether the incident may be sent now; if so it is counted, else parked until its turn.
+    def take(
+        self,
+        incident: Incident,
+        pager: Destination,
+        step: Step,
+        limits: Sequence[Limit],
+        now: datetime,
+        token: str,
+    ) -> bool:
+        """Whether the step may be sent now; if so it is counted, else deferred until its turn.
 
         Neither, if it is not due any more, or was given to somebody else a moment ago. Where not all that is
-        due for the alert source may leave, the more urgent go first.
+        due for the pager may leave, the more urgent go first.
         """
-        keys, args = _budget(incident.alert_source, limits, now)
-        args += [incident.id, _rank(incident), incident.alert_source, token, AHEAD_AT_MOST]
+        keys, args = _budget(pager, limits, now)
+        args += [member_of(incident.id, pager), _rank(incident, step), pager, token, AHEAD_AT_MOST]
         return bool(self._take(keys, args))
 
-    def hold_back(self, source: str, limits: Sequence[Limit], until: datetime, now: datetime) -> None:
+    def hold_back(self, pager: Destination, limits: Sequence[Limit], until: datetime, now: datetime) -> None:
         """The provider refused an event because there were too many.
 
-        Every worker stays away from the alert source until then (a longer pause stands), and for a minute
+        Every worker stays away from the pager until then (a longer pause stands), and for a minute
         sends no more within a minute than the provider took this time.
         """
-        keys = [HELD_BACK + source, LEARNED + source, *_windows(limits[:1])]
+        keys = [HELD_BACK + pager, LEARNED + pager, *_windows(limits[:1])]
         seconds = max(1, int((until - now).total_seconds()) + 1)
         self._hold_back(keys, [until.timestamp(), seconds, LEAST_LEARNED, WINDOW_SECONDS])
 
@@ -189,7 +232,7 @@ class Agenda:
     # -- how things stand ----------------------------------------------------------------------------
 
     def pending(self) -> int:
-        """Incidents that owe an event, as counted within the last second."""
+        """Deliveries of pagers that have a next step, as counted within the last second."""
         if time.monotonic() - self._pending_counted > 1:
             self._pending = int(self._connection.call("ZCARD", DUE))
             self._pending_counted = time.monotonic()
@@ -233,14 +276,20 @@ class Agenda:
         self._connection.call("SET", LAST_HEARTBEAT, now.timestamp())
 
 
-def _rank(incident: Incident) -> float:
-    """The smaller goes first: by urgency, then by due time."""
-    due = incident.next_attempt_at.timestamp() if incident.next_attempt_at else 0.0
-    return incident.urgency * SPAN + due
+def _look(member: str, due: str, deferred: int = 0) -> Look:
+    incident_id, _, pager = member.partition(" ")
+    return Look(incident_id, Destination(pager), float(due), bool(deferred))
 
 
-def _budget(source: str, limits: Sequence[Limit], now: datetime) -> tuple[list[str], list[str | float]]:
-    keys = [QUEUE + source, HELD_BACK + source, LEARNED + source, LOOK, SOURCES, DUE, TAKEN]
+def _rank(incident: Incident, step: Step) -> float:
+    """The smaller goes first: by urgency, then by time."""
+    return incident.urgency(step) * SPAN + step.at.timestamp()
+
+
+def _budget(
+    pager: Destination, limits: Sequence[Limit], now: datetime
+) -> tuple[list[str], list[str | float]]:
+    keys = [QUEUE + pager, HELD_BACK + pager, LEARNED + pager, LOOK, PAGERS, DUE, TAKEN]
     per_minute = [limit or NO_LIMIT for _, limit in limits]
     return [*keys, *_windows(limits)], [now.timestamp(), WINDOW_SECONDS, SPAN, *per_minute]
 

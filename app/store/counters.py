@@ -10,9 +10,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from app.delivery import Delivery, Destination
 from app.incident import Incident
-from app.notice import channel_of
 from app.store.connection import PREFIX, Command, Connection
+from app.store.lua import lua
 
 COUNTS = PREFIX + "counts"
 LAST_PAGE = PREFIX + "last_page"
@@ -20,16 +21,6 @@ SOURCES = COUNTS + ":sources"
 
 MOST_SOURCES = 100
 OTHER = "other"
-# KEYS: sources; ARGV: how many at the most, then new ones. Which are counted by themselves is decided once,
-# for all processes: what is in the set never goes.
-LEARN = """
-for i = 2, #ARGV do
-  if redis.call('SCARD', KEYS[1]) < tonumber(ARGV[1]) then
-    redis.call('SADD', KEYS[1], ARGV[i])
-  end
-end
-return redis.call('SMEMBERS', KEYS[1])
-"""
 
 # Bounds of the histogram of lateness, seconds.
 BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
@@ -50,13 +41,13 @@ class Counters:
     attempts: Mapping[tuple[str, ...], int]
     """Attempts to page, by alert source."""
     retries: Mapping[tuple[str, ...], int]
-    """Attempts in vain, by reason and alert source."""
+    """Failed attempts, by reason and alert source."""
     late: Mapping[float, int]
     """Pages that were late by no more than so many seconds; `inf` counts all."""
     late_sum: float
     """Seconds by which all of them were late together."""
-    told: Mapping[tuple[str, ...], int]
-    """Notices, by channel and outcome (`told`, `failed`)."""
+    notified: Mapping[tuple[str, ...], int]
+    """Attempts to notify, by channel and outcome (`told`, `failed`)."""
     last_page: float | None
     """When the last page was delivered, Unix time."""
 
@@ -71,17 +62,18 @@ def index(changes: Sequence[tuple[Incident | None, Incident]], sources: Sources)
             counts[_field(name, *labels)] += 1
         if before is not None and before.state is not after.state:
             counts[_field("current", sources.label(before.source), before.state)] -= 1
-        if _paged(before, after) and after.escalated_at is not None:
-            late += max(0.0, (after.escalated_at - (after.due_at or after.escalated_at)).total_seconds())
-            yield "SET", LAST_PAGE, after.escalated_at.timestamp()
+        for _, _, delivery in _paged(before, after):
+            late += max(0.0, _lateness(after, delivery))
+            if delivery.accepted_at is not None:
+                yield "SET", LAST_PAGE, delivery.accepted_at.timestamp()
     yield from (("HINCRBY", COUNTS, field, by) for field, by in counts.items() if by)
     if late:
         yield "HINCRBYFLOAT", COUNTS, "late_sum", late
 
 
-def told(target: str, outcome: str) -> Command:
-    """The command that counts how telling a target ended."""
-    return "HINCRBY", COUNTS, _field("told", channel_of(target), outcome), 1
+def notified(channel: Destination, outcome: str) -> Command:
+    """The command that counts how an attempt to notify a channel ended."""
+    return "HINCRBY", COUNTS, _field("told", channel.name, outcome), 1
 
 
 def _field(name: str, *labels: str) -> str:
@@ -96,24 +88,47 @@ def _happened(before: Incident | None, after: Incident, source: str) -> Iterator
         yield "received", (source,)
     if before is None or after.state is not before.state:
         yield "current", (source, after.state)
-    if before is None:
-        return
-    if after.attempts > before.attempts:
-        yield "attempts", (after.alert_source,)
-    # Not by `failures`: they begin anew when the last attempt ends in giving up, or in owing an all-clear.
-    ended = before.claim is not None and after.claim is None
-    if ended and after.last_reason is not None and not _paged(before, after):
-        yield "retries", (after.last_reason, after.alert_source)
-    if _paged(before, after) and after.escalated_at is not None:
-        yield "pages", ("delivered", after.alert_source)
-        late = (after.escalated_at - (after.due_at or after.escalated_at)).total_seconds()
-        yield from (("late", (str(bound),)) for bound in (*BUCKETS, "inf") if late <= float(bound))
-    elif after.failed_at is not None and before.failed_at is None:
-        yield "pages", ("gave_up" if after.owes is None else "failed", after.alert_source)
+    if before is not None:
+        for alert_source, had, has in _pagers(before, after):
+            yield from _attempted(alert_source, had, has)
+        for alert_source, _, delivery in _paged(before, after):
+            yield "pages", ("delivered", alert_source)
+            late = _lateness(after, delivery)
+            yield from (("late", (str(bound),)) for bound in (*BUCKETS, "inf") if late <= float(bound))
 
 
-def _paged(before: Incident | None, after: Incident) -> bool:
-    return before is not None and before.escalated_at is None and after.escalated_at is not None
+def _attempted(alert_source: str, had: Delivery, has: Delivery) -> Iterator[tuple[str, tuple[str, ...]]]:
+    if has.attempts > had.attempts:
+        yield "attempts", (alert_source,)
+    # Not by `failures`: they begin anew when the last attempt ends in giving up, or in a resolve event.
+    accepted = has.accepted_at is not None and had.accepted_at is None
+    if had.claim is not None and has.claim is None and has.last_reason is not None and not accepted:
+        yield "retries", (has.last_reason, alert_source)
+    if has.failed_at is not None and had.failed_at is None and not accepted:
+        yield "pages", ("gave_up" if has.given_up else "failed", alert_source)
+
+
+def _pagers(before: Incident, after: Incident) -> Iterator[tuple[str, Delivery, Delivery]]:
+    """The name of each alert source, what it had, and what it has."""
+    for pager, has in after.pagers.items():
+        had = before.pagers.get(pager, Delivery())
+        if had is not has:
+            yield pager.address or "default", had, has
+
+
+def _paged(before: Incident | None, after: Incident) -> Iterator[tuple[str, Delivery, Delivery]]:
+    """Those that took the page."""
+    for one in _pagers(before, after) if before is not None else ():
+        if one[1].accepted_at is None and one[2].accepted_at is not None:
+            yield one
+
+
+def _lateness(incident: Incident, delivery: Delivery) -> float:
+    """Seconds by which the page was accepted after it was due."""
+    if delivery.accepted_at is None or incident.due_at is None:
+        return 0.0
+    due = max(incident.due_at, delivery.added_at or incident.due_at)
+    return (delivery.accepted_at - due).total_seconds()
 
 
 def counted(flat: Mapping[str, str], last_page: str | None) -> Counters:
@@ -136,7 +151,7 @@ def counted(flat: Mapping[str, str], last_page: str | None) -> Counters:
         retries=of("retries"),
         late={float(labels[0]): count for labels, count in of("late").items()},
         late_sum=float(flat.get("late_sum", 0)),
-        told=of("told"),
+        notified=of("told"),
         last_page=None if last_page is None else float(last_page),
     )
 
@@ -145,7 +160,7 @@ class Sources:
     """Names of sources to count by: the first hundred, since strangers may think of any number."""
 
     def __init__(self, connection: Connection) -> None:
-        self._learn = connection.script(LEARN)
+        self._learn = connection.script(lua("learn_sources"))
         self._known: set[str] = set()
 
     def learn(self, sources: Iterable[str]) -> None:

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from app.incident import State
+from app.delivery import Destination
+from app.state import State
 from app.store.agenda import (
     DUE,
     HELD_BACK,
@@ -22,8 +23,9 @@ from app.store.agenda import (
 )
 from app.store.connection import Command, Connection
 from app.store.counters import COUNTS, LAST_PAGE, Counters, counted
-from app.store.notices import NOTICES, TARGETS
-from app.store.record import BY_STATE
+from app.store.notifications import CHANNELS, HELD
+from app.store.notifications import QUEUE as NOTIFICATIONS
+from app.store.record import BY_STATE, VERSION
 from app.store.rejected import REJECTED
 
 FETCHED = 1_000
@@ -52,19 +54,21 @@ class Gauges:
     states: Mapping[State, int]
     """Incidents in each state."""
     pending: int
-    """Incidents that owe an event."""
+    """Deliveries of pagers that have a next step."""
     overdue: int
-    """Of these, how many are late, or were refused until now, for longer than `late`."""
+    """Of these, how many are late, or failed until now, for longer than `late`."""
     oldest_due: float | None
     """When the oldest of them was due, Unix time, in the past when it is late."""
     workers: int
     last_heartbeat: float | None
     """When the provider last accepted the heartbeat, Unix time."""
     rejected: int
-    notices: Mapping[str, int]
-    """Notices that wait, by target."""
-    budgets: Mapping[str, Budget]
-    """By alert source."""
+    notifications: Mapping[Destination, int]
+    """Incidents that each channel has yet to be notified of."""
+    budgets: Mapping[Destination, Budget]
+    """By pager."""
+    version: str
+    """Another one whenever an incident has changed; read before everything else."""
 
 
 def read(
@@ -72,11 +76,12 @@ def read(
     now: datetime,
     late: timedelta,
     seen: timedelta,
-    limits: Mapping[str, Sequence[Limit]],
+    limits: Mapping[Destination, Sequence[Limit]],
 ) -> Gauges:
     """How things stand at `now`; a worker lives if it was seen within `seen`. Raises `Unavailable`."""
-    sources = [(name, own[0]) for name, own in limits.items() if own]
+    pagers = [(pager, own[0]) for pager, own in limits.items() if own]
     general: list[Command] = [
+        ("GET", VERSION),
         ("HGETALL", COUNTS),
         ("GET", LAST_PAGE),
         ("ZCARD", DUE),
@@ -86,42 +91,46 @@ def read(
         ("ZRANGE", REFUSED, 0, 0, "WITHSCORES"),
         ("ZCOUNT", WORKERS, (now - seen).timestamp(), "+inf"),
         ("ZCARD", REJECTED),
-        ("SMEMBERS", TARGETS),
+        ("SMEMBERS", CHANNELS),
         ("GET", LAST_HEARTBEAT),
     ]
     of_states: list[Command] = [("ZCARD", BY_STATE + state) for state in State]
-    of_sources = [command for name, (window, _) in sources for command in _of_source(name, window, now)]
-    answers = iter(connection.calls([*general, *of_states, *of_sources]))
-    counts, last, pending, late_now, in_vain, due, refused, workers, rejected, targets, beat = islice(
-        answers, len(general)
+    of_pagers = [command for pager, (window, _) in pagers for command in _of_pager(pager, window, now)]
+    answers = iter(connection.calls([*general, *of_states, *of_pagers]))
+    version, counts, last, pending, late_now, failing, due, refused, workers, rejected, channels, beat = (
+        islice(answers, len(general))
     )
     states = {state: int(next(answers)) for state in State}
     firsts = [float(first[1]) for first in (due, refused) if first]
     return Gauges(
+        version=version or "0",
         counters=counted(counts, last),
         states=states,
         pending=int(pending),
-        overdue=int(late_now) + int(in_vain),
+        overdue=int(late_now) + int(failing),
         oldest_due=min(firsts, default=None),
         workers=int(workers),
         last_heartbeat=None if beat is None else float(beat),
         rejected=int(rejected),
-        notices=_waiting(connection, sorted(targets)),
-        budgets={name: _budget(now, limit, *islice(answers, 3)) for name, (_, limit) in sources},
+        notifications=_waiting(connection, sorted(channels)),
+        budgets={pager: _budget(now, limit, *islice(answers, 3)) for pager, (_, limit) in pagers},
     )
 
 
-def _of_source(name: str, window: str, now: datetime) -> list[Command]:
+def _of_pager(pager: Destination, window: str, now: datetime) -> list[Command]:
     return [
         ("ZCOUNT", SENT + window, now.timestamp() - WINDOW_SECONDS, "+inf"),
-        ("GET", LEARNED + name),
-        ("GET", HELD_BACK + name),
+        ("GET", LEARNED + pager),
+        ("GET", HELD_BACK + pager),
     ]
 
 
-def _waiting(connection: Connection, targets: Sequence[str]) -> Mapping[str, int]:
-    some = targets[:FETCHED]
-    return dict(zip(some, connection.calls([("ZCARD", NOTICES + t) for t in some]), strict=True))
+def _waiting(connection: Connection, channels: Sequence[str]) -> Mapping[Destination, int]:
+    some = [Destination(channel) for channel in channels[:FETCHED]]
+    counts = connection.calls([("ZCARD", key + channel) for channel in some for key in (NOTIFICATIONS, HELD)])
+    return {
+        channel: queued + held for channel, queued, held in zip(some, counts[::2], counts[1::2], strict=True)
+    }
 
 
 def _budget(now: datetime, limit: int, sent: Any, learned: Any, paused: Any) -> Budget:

@@ -7,22 +7,37 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 
-from app.incident import Incident, State
-from app.store import agenda, counters, notices, retention, search
+from app.delivery import Delivery, Destination
+from app.incident import Incident
+from app.state import Phase
+from app.store import agenda, counters, notifications, retention, search
 from app.store.commit import Check, committing
 from app.store.connection import Command, Connection, Unavailable
 from app.store.counters import Sources
-from app.store.notices import Targets
-from app.store.record import ALL, BY_STATE, IDENTITIES, INCIDENT, RECORD, VERSION
+from app.store.record import (
+    ALL,
+    BY_STATE,
+    CHANNEL,
+    IDENTITIES,
+    INCIDENT,
+    PAYLOAD,
+    RECORD,
+    VERSION,
+    delivery_doc,
+    delivery_of,
+)
 
 # Somebody else wrote first this many times in a row: something is badly wrong.
 MOST_CONFLICTS = 100
 
 T = TypeVar("T")
+Row = Mapping[str, str]
+"""The fields of a record that were read."""
 
 
 class Unknown(Exception):
@@ -31,93 +46,142 @@ class Unknown(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An incident as it was written; `announce`: a message shall wake a worker for its next attempt."""
+    """An incident as it was written, and when a message is to wake a worker for it; None: no message is."""
 
     incident: Incident
-    announce: bool
+    enqueue_at: datetime | None
 
 
-class Draft:
-    """Incidents as they were read, and as they shall be; what is put is seen by later look-ups.
+class UnitOfWork:
+    """Incidents as they were read, and the changes to write; what is saved is seen by later look-ups.
 
     Once it is committed it stands for what is stored now, and may be changed again without being read again.
+    `channels`: what the channels have of these incidents is read as well.
     """
 
-    def __init__(self, ids: Sequence[str] = (), identities: Sequence[str] = ()) -> None:
+    def __init__(
+        self, ids: Sequence[str] = (), identities: Sequence[str] = (), *, channels: bool = False
+    ) -> None:
         self.wanted_ids = ids
         self.wanted_identities = identities
+        self.channels = channels
         self.read({}, {})
 
-    def read(self, rows: Mapping[str, tuple[str, str]], ids: Mapping[str, str]) -> None:
-        """Start anew from what is stored: version and JSON of incidents, the ID (or "") of each identity."""
-        self._versions = {i: version for i, (version, _) in rows.items()}
-        self._before = {i: RECORD.validate_json(doc) for i, (_, doc) in rows.items()}
+    def read(self, rows: Mapping[str, Row], ids: Mapping[str, str]) -> None:
+        """Start anew from what is stored: the record of each incident, the ID (or "") of each identity."""
+        self._rows = {i: dict(row) for i, row in rows.items()}
+        self._before = {i: RECORD.validate_json(row["doc"]) for i, row in rows.items()}
         self._ids_read = dict(ids)
         self._start()
 
     def committed(self, token: str) -> None:
-        """What was put is stored now, with this token as its version; from now on all go by ID alone."""
-        self._versions.update(dict.fromkeys(self.put_incidents, token))
-        self._before.update(self.put_incidents)
+        """What was saved is stored now, with this token as its version; from now on all go by ID alone."""
+        for incident_id in self.saved:
+            self._rows.setdefault(incident_id, {})["v"] = token
+        for (incident_id, destination), delivery in self._deliveries.items():
+            self._rows[incident_id][CHANNEL + destination] = delivery_doc(delivery)
+        self._before.update(self.saved)
         self.wanted_ids, self.wanted_identities, self._ids_read = list(self._before), (), {}
         self._start()
 
     def _start(self) -> None:
         self._ids = dict(self._ids_read)
-        self.put_incidents: dict[str, Incident] = {}
-        self.put_payloads: dict[str, str] = {}
+        self.saved: dict[str, Incident] = {}
+        self._payloads: dict[str, str] = {}
+        self._deliveries: dict[tuple[str, Destination], Delivery] = {}
+        self._counts: list[Command] = []
 
     def get(self, incident_id: str) -> Incident | None:
         """The incident, if there is one."""
-        return self.put_incidents.get(incident_id) or self._before.get(incident_id)
+        return self.saved.get(incident_id) or self._before.get(incident_id)
 
-    def need(self, incident_id: str) -> Incident:
+    def require(self, incident_id: str) -> Incident:
         """The incident. Raises `Unknown`."""
-        return _needed(self.get(incident_id))
+        return _required(self.get(incident_id))
 
     def find(self, identity: str | None) -> Incident | None:
         """The incident that stands for this identity and is not resolved, if there is one."""
         incident = self.get(self._ids.get(identity, "")) if identity is not None else None
-        return incident if incident is not None and incident.state is not State.RESOLVED else None
+        return incident if incident is not None and incident.phase is not Phase.RESOLVED else None
 
-    def put(self, incident: Incident, payload: str | None = None) -> Incident:
-        """Write the incident, and the sender's body where there is a new one, when the draft is committed."""
-        self.put_incidents[incident.id] = incident
+    def save(self, incident: Incident, payload: str | None = None) -> Incident:
+        """Write the incident, and the sender's body where there is a new one, when this is committed."""
+        self.saved[incident.id] = incident
         if payload is not None:
-            self.put_payloads[incident.id] = payload
+            self._payloads[incident.id] = payload
         if incident.identity is not None:
             self._ids[incident.identity] = incident.id
         return incident
 
+    def delivery(self, incident_id: str, channel: Destination) -> Delivery:
+        """What a channel has of the incident."""
+        saved = self._deliveries.get((incident_id, channel))
+        return saved or delivery_of(self._rows.get(incident_id, {}).get(CHANNEL + channel))
+
+    def deliveries(self, incident_id: str) -> dict[Destination, Delivery]:
+        """What every channel that was tried has of the incident."""
+        return _deliveries(self._rows.get(incident_id, {}))
+
+    def save_delivery(self, incident_id: str, channel: Destination, delivery: Delivery, *count: str) -> None:
+        """Write what a channel has of the incident, when this is committed, and when to look at it again.
+
+        `count`: how an attempt ended, for the metrics.
+        """
+        self._deliveries[incident_id, channel] = delivery
+        self._counts += [counters.notified(channel, outcome) for outcome in count]
+
+    @property
+    def is_empty(self) -> bool:
+        """There is nothing to write."""
+        return not self.saved and not self._deliveries
+
     def checks(self) -> Iterable[Check]:
         """Everything that must still be as it was read."""
-        for incident in self.put_incidents.values():
-            yield INCIDENT + incident.id, "v", self._versions.get(incident.id, "")
+        for incident_id, channel in self._deliveries:
+            row = self._rows[incident_id]
+            yield INCIDENT + incident_id, CHANNEL + channel, row.get(CHANNEL + channel, "")
+            if incident_id not in self.saved:
+                # What it is to be told next depends on the incident; pages never wait for this.
+                yield INCIDENT + incident_id, "v", row["v"]
+        for incident in self.saved.values():
+            yield INCIDENT + incident.id, "v", self._rows.get(incident.id, {}).get("v", "")
             # One that was not looked up belongs to a record that was lost and is written again.
             if incident.identity in self._ids_read and incident.id not in self._before:
                 yield IDENTITIES, incident.identity, self._ids_read[incident.identity]
 
-    def commands(
-        self, token: str, announced: Callable[[Incident], bool], targets: Targets, sources: Sources
-    ) -> Iterable[Command]:
+    def commands(self, token: str, stored: Iterable[Stored], sources: Sources) -> Iterable[Command]:
         """What writes every incident and its indexes."""
-        changes = [(self._before.get(i), incident) for i, incident in self.put_incidents.items()]
-        for before, incident in changes:
-            yield _write(incident, token, self.put_payloads.get(incident.id))
-            yield from _listed(before, incident)
-            yield from agenda.index(before, incident, announced=announced(incident))
-            yield from retention.index(before, incident)
-        yield from notices.index(changes, targets)
+        changes = []
+        for one in stored:
+            before, after = self._before.get(one.incident.id), one.incident
+            changes.append((before, after))
+            yield from _write(after, token, self._payloads.get(after.id))
+            yield from _listed(before, after)
+            yield from agenda.index(before, after, enqueue_at=one.enqueue_at)
+            yield from retention.index(before, after)
+        yield from notifications.index(changes)
         yield from counters.index(changes, sources)
+        for (incident_id, channel), delivery in self._deliveries.items():
+            doc = delivery_doc(delivery)
+            if doc != self._rows[incident_id].get(CHANNEL + channel, doc if delivery == Delivery() else ""):
+                yield "HSET", INCIDENT + incident_id, CHANNEL + channel, doc
+            yield from notifications.indexed(self.require(incident_id), channel, delivery)
+        yield from self._counts
         yield "INCR", VERSION
 
-    def unannounced(self) -> Iterable[Incident]:
-        """The incidents whose next attempt is new; one that is claimed has its worker already."""
-        for incident in self.put_incidents.values():
-            before = self._before.get(incident.id)
-            moved = before is None or before.next_attempt_at != incident.next_attempt_at
-            if moved and incident.next_attempt_at is not None and incident.claim is None:
-                yield incident
+    def stored(self, enqueued: Callable[[datetime, int], bool]) -> list[Stored]:
+        """What is to be written, each with the time for which a message is to be published.
+
+        `enqueued` says, of the time of an attempt and of how many are written at once, whether one is. One
+        that is claimed has its worker already.
+        """
+        size = len(self.saved)
+
+        def at(incident: Incident) -> datetime | None:
+            moments = list(agenda.moved(self._before.get(incident.id), incident))
+            return min((moment for moment in moments if enqueued(moment, size)), default=None)
+
+        return [Stored(incident, at(incident)) for incident in self.saved.values()]
 
 
 class Incidents:
@@ -129,42 +193,36 @@ class Incidents:
         self._commit_step = committing(connection)
 
     @staticmethod
-    def unread(identities: Sequence[str]) -> Draft:
-        """A guess: no incident stands for these identities. If it is wrong, what is put on it conflicts."""
-        draft = Draft((), identities)
-        draft.read({}, dict.fromkeys(identities, ""))
-        return draft
+    def assume_new(identities: Sequence[str]) -> UnitOfWork:
+        """A guess: no incident stands for these identities. If it is wrong, what is saved conflicts."""
+        unit = UnitOfWork((), identities)
+        unit.read({}, dict.fromkeys(identities, ""))
+        return unit
 
-    def draft(self, ids: Sequence[str] = (), identities: Sequence[str] = ()) -> Draft:
+    def unit_of_work(
+        self, ids: Sequence[str] = (), identities: Sequence[str] = (), *, channels: bool = False
+    ) -> UnitOfWork:
         """The named incidents as they are stored now. Raises `Unavailable`."""
-        draft = Draft(ids, identities)
-        self._read(draft)
-        return draft
+        unit = UnitOfWork(ids, identities, channels=channels)
+        self._read(unit)
+        return unit
 
-    def change(
-        self,
-        draft: Draft,
-        work: Callable[[Draft], T],
-        announced: Callable[[Incident, int], bool],
-        targets: Targets,
+    def update(
+        self, unit: UnitOfWork, work: Callable[[UnitOfWork], T], enqueued: Callable[[datetime, int], bool]
     ) -> tuple[T, list[Stored]]:
-        """Let `work` put what shall be, and write it all or nothing.
+        """Let `work` save changes, and write them all or nothing.
 
-        `announced` tells, of an incident and of how many are written with it, whether a message will be
-        published for its next attempt; the rest is left to the sweep. `targets` tells whom to tell what of a
-        change, which is stored with it. When somebody wrote since the draft was read, it is read again and
+        `enqueued`: see `UnitOfWork.stored`. When somebody wrote since the unit was read, it is read again and
         `work` runs again, so it must do nothing but decide. What it raises is passed on, and nothing is
         written. Raises `Unavailable`.
         """
         for attempt in range(MOST_CONFLICTS):
             if attempt:
-                self._read(draft)
-            result = work(draft)
-            size = len(draft.put_incidents)
-            announce = {i.id for i in draft.unannounced() if announced(i, size)}
-            written = [Stored(i, i.id in announce) for i in draft.put_incidents.values()]
-            if not written or self._commit(draft, announce, targets):
-                return result, written
+                self._read(unit)
+            result = work(unit)
+            stored = unit.stored(enqueued)
+            if unit.is_empty or self._commit(unit, stored):
+                return result, stored
         raise Unavailable("Too many writers at the same incident.")
 
     def get(self, incident_id: str) -> Incident | None:
@@ -174,11 +232,15 @@ class Incidents:
 
     def need(self, incident_id: str) -> Incident:
         """The incident. Raises `Unknown` and `Unavailable`."""
-        return _needed(self.get(incident_id))
+        return _required(self.get(incident_id))
+
+    def deliveries(self, incident_id: str) -> dict[Destination, Delivery]:
+        """What every channel that was tried has of the incident. Raises `Unavailable`."""
+        return _deliveries(self._connection.call("HGETALL", INCIDENT + incident_id))
 
     def payload(self, incident_id: str) -> Any:
         """The sender's newest body about this incident; None when there is none."""
-        payload = self._connection.call("HGET", INCIDENT + incident_id, "payload")
+        payload = self._connection.call("GET", PAYLOAD + incident_id)
         return None if payload is None else json.loads(payload)
 
     def page(self, wanted: search.Search, limit: int, cursor: str | None) -> search.Page:
@@ -189,29 +251,37 @@ class Incidents:
         """The pending incidents that page first, `limit` at the most, the first of them first."""
         return search.soonest(self._connection, limit)
 
-    def _read(self, draft: Draft) -> None:
+    def _read(self, unit: UnitOfWork) -> None:
         by_identity: dict[str, str] = {}
-        if draft.wanted_identities:
-            found = self._connection.call("HMGET", IDENTITIES, *draft.wanted_identities)
-            by_identity = {k: i or "" for k, i in zip(draft.wanted_identities, found, strict=True)}
-        wanted = list(dict.fromkeys([*draft.wanted_ids, *filter(None, by_identity.values())]))
-        rows = self._connection.calls([("HMGET", INCIDENT + i, "v", "doc") for i in wanted])
-        draft.read({i: row for i, row in zip(wanted, rows, strict=True) if row[0] is not None}, by_identity)
+        if unit.wanted_identities:
+            found = self._connection.call("HMGET", IDENTITIES, *unit.wanted_identities)
+            by_identity = {k: i or "" for k, i in zip(unit.wanted_identities, found, strict=True)}
+        wanted = list(dict.fromkeys([*unit.wanted_ids, *filter(None, by_identity.values())]))
+        rows: Iterable[Row]
+        if unit.channels:
+            rows = self._connection.calls([("HGETALL", INCIDENT + i) for i in wanted])
+        else:
+            found = self._connection.calls([("HMGET", INCIDENT + i, "v", "doc") for i in wanted])
+            rows = [{"v": version, "doc": doc} if doc is not None else {} for version, doc in found]
+        unit.read({i: row for i, row in zip(wanted, rows, strict=True) if "doc" in row}, by_identity)
 
-    def version(self) -> int:
-        """Another number than before whenever any incident has changed. Raises `Unavailable`."""
-        return int(self._connection.call("GET", VERSION) or 0)
-
-    def _commit(self, draft: Draft, announce: set[str], targets: Targets) -> bool:
+    def _commit(self, unit: UnitOfWork, stored: Sequence[Stored]) -> bool:
         token = secrets.token_hex(8)
-        commands = draft.commands(token, lambda i: i.id in announce, targets, self._sources)
-        done = self._commit_step(token, list(draft.checks()), commands)
+        done = self._commit_step(token, list(unit.checks()), unit.commands(token, stored, self._sources))
         if done:
-            draft.committed(token)
+            unit.committed(token)
         return done
 
 
-def _needed(incident: Incident | None) -> Incident:
+def _deliveries(row: Row) -> dict[Destination, Delivery]:
+    return {
+        Destination(name.removeprefix(CHANNEL)): delivery_of(doc)
+        for name, doc in row.items()
+        if name.startswith(CHANNEL)
+    }
+
+
+def _required(incident: Incident | None) -> Incident:
     if incident is None:
         raise Unknown(
             "There is no such incident: use the ID that the answer to its webhook gave. Those that were "
@@ -220,10 +290,11 @@ def _needed(incident: Incident | None) -> Incident:
     return incident
 
 
-def _write(incident: Incident, token: str, payload: str | None) -> Command:
+def _write(incident: Incident, token: str, payload: str | None) -> Iterator[Command]:
     doc = RECORD.dump_json(incident, exclude_defaults=True).decode()
-    command: Command = ("HSET", INCIDENT + incident.id, "v", token, "doc", doc)
-    return command if payload is None else (*command, "payload", payload)
+    yield "HSET", INCIDENT + incident.id, "v", token, "doc", doc
+    if payload is not None:
+        yield "SET", PAYLOAD + incident.id, payload
 
 
 def _listed(before: Incident | None, after: Incident) -> Iterable[Command]:
@@ -235,7 +306,7 @@ def _listed(before: Incident | None, after: Incident) -> Iterable[Command]:
         if before is not None:
             yield "ZREM", BY_STATE + before.state, after.id
         if after.identity is not None:
-            if after.state is State.RESOLVED:
+            if after.phase is Phase.RESOLVED:
                 yield "HDEL", IDENTITIES, after.identity
             elif before is None:
                 yield "HSET", IDENTITIES, after.identity, after.id

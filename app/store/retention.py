@@ -11,18 +11,20 @@ import secrets
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
-from app.incident import Incident, State
-from app.store.agenda import QUEUE, REFUSED
+from app.incident import Incident
+from app.state import State
+from app.store.agenda import QUEUE, REFUSED, member_of
 from app.store.commit import committing
 from app.store.connection import PREFIX, Command, Connection
 from app.store.counters import Sources
-from app.store.notices import NOTICES, TARGETS
-from app.store.record import ALL, BY_STATE, INCIDENT, RECORD, VERSION
+from app.store.notifications import CHANNELS, HELD
+from app.store.notifications import QUEUE as NOTIFICATIONS
+from app.store.record import ALL, BY_STATE, INCIDENT, PAYLOAD, RECORD, VERSION
 
 ENDED = PREFIX + "ended"
 FORGOTTEN = PREFIX + "forgotten"
 TURN = PREFIX + "retention_turn"
-LISTS = (ENDED, ALL, REFUSED, *(BY_STATE + state for state in State))
+LISTS = (ENDED, ALL, *(BY_STATE + state for state in State))
 
 # Removed in one step, for which Redis keeps everybody else waiting: a third of a millisecond.
 BATCH = 20
@@ -36,14 +38,11 @@ REMEMBERED = timedelta(days=8)
 
 def index(before: Incident | None, after: Incident) -> Iterator[Command]:
     """The command that notes when an incident ended; part of the step that writes it."""
-    if _over(after) and not (before is not None and _over(before)):
+    was_over = before is not None and before.is_over
+    if after.is_over and not was_over:
         yield "ZADD", ENDED, after.changed_at.timestamp(), after.id
-    elif before is not None and _over(before) and not _over(after):
+    elif was_over and not after.is_over:
         yield "ZREM", ENDED, after.id
-
-
-def _over(incident: Incident) -> bool:
-    return incident.state is State.RESOLVED and incident.owes is None
 
 
 class Retention:
@@ -86,10 +85,10 @@ class Retention:
         return self._connection.call("ZSCORE", FORGOTTEN, incident_id) is not None
 
     def _untold(self, now: datetime) -> bool:
-        """Whether a notice waits since an hour ago; each that was tried is put off for less."""
-        targets = self._connection.call("SMEMBERS", TARGETS)
+        """Whether a channel waits since an hour ago; each that was tried is put off for less."""
+        keys = [key + c for c in self._connection.call("SMEMBERS", CHANNELS) for key in (NOTIFICATIONS, HELD)]
         before = (now - LEAST).timestamp()
-        return any(self._connection.calls([("ZCOUNT", NOTICES + t, "-inf", before) for t in targets]))
+        return any(self._connection.calls([("ZCOUNT", key, "-inf", before) for key in keys]))
 
     def _remove(self, ids: Sequence[str], now: datetime) -> None:
         keys = [INCIDENT + i for i in ids]
@@ -97,15 +96,18 @@ class Retention:
         checks = [(key, "v", version or "") for key, (version, _) in zip(keys, rows, strict=True)]
         stored = [RECORD.validate_json(doc) for _, doc in rows if doc is not None]
         # None should be among them; if there is one, it waits for the step that sends what it owes.
-        owing = [one.id for one in stored if not _over(one)]
+        owing = [one.id for one in stored if not one.is_over]
         commands = [("ZREM", ENDED, *owing)] if owing else self._traces(ids, stored, now)
         self._commit(secrets.token_hex(8), checks, commands)
 
     def _traces(self, ids: Sequence[str], stored: Sequence[Incident], now: datetime) -> Iterator[Command]:
-        """Of those whose record Redis lost only the lists are left, and they are not remembered."""
+        """Of those whose record Redis lost the lists and the payload are left; they are not remembered."""
         yield from (("ZREM", key, *ids) for key in LISTS)
-        yield from (("ZREM", QUEUE + source, *ids) for source in sorted({one.alert_source for one in stored}))
+        yield "UNLINK", *(PAYLOAD + i for i in ids)
         for one in stored:
+            for pager in one.pagers:
+                member = member_of(one.id, pager)
+                yield from (("ZREM", key, member) for key in (REFUSED, QUEUE + pager))
             yield "UNLINK", INCIDENT + one.id
             yield "ZADD", FORGOTTEN, now.timestamp(), one.id
         yield from self._sources.gone(stored)

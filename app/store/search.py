@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app.alert import Severity
-from app.incident import Incident, State
+from app.incident import Incident
+from app.state import State
 from app.store.agenda import DUE
 from app.store.connection import Connection
 from app.store.record import ALL, BY_STATE, INCIDENT, RECORD
@@ -103,7 +104,8 @@ def soonest(connection: Connection, limit: int) -> list[Incident]:
             ("ZREVRANGE", BY_STATE + State.PENDING, 0, limit),
         ]
     )
-    docs = connection.calls([("HGET", INCIDENT + i, "doc") for i in dict.fromkeys([*first, *newest])])
+    ids = dict.fromkeys([*(member.partition(" ")[0] for member in first), *newest])
+    docs = connection.calls([("HGET", INCIDENT + i, "doc") for i in ids])
     incidents = [RECORD.validate_json(doc) for doc in docs if doc is not None]
     pending = [one for one in incidents if one.state is State.PENDING and one.due_at is not None]
     return sorted(pending, key=lambda one: (one.due_at, one.id))[:limit]

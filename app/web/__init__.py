@@ -11,8 +11,8 @@ from werkzeug.wrappers import Response as BaseResponse
 from app import gateway as gateways
 from app import telemetry
 from app.channels import UnknownChannel
+from app.delivery import InvalidTransition
 from app.gateway import Gateway
-from app.incident import NotAllowed
 from app.links import BadSignature, Expired
 from app.receive import PATIENCE, NotReady
 from app.sns import NotNow
@@ -60,7 +60,7 @@ STATUS: dict[type[Exception], int] = {
     BadSignature: 401,
     Unknown: 404,
     NotKept: 404,
-    NotAllowed: 409,
+    InvalidTransition: 409,
     Truncated: 409,
     Expired: 410,
     TooLarge: 413,

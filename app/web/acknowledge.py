@@ -60,6 +60,6 @@ def _answer(gateway: Gateway, incident: Incident, *, status: str, note: str | No
 def _thanks(incident: Incident) -> str:
     if incident.escalated_at is not None:
         return "Thank you. The page had gone out already; your acknowledgement is recorded."
-    if incident.claim is not None or incident.page_may_be_out:
+    if incident.may_be_paged:
         return "Thank you. The page was on its way and may still arrive; your acknowledgement is recorded."
     return "Thank you. Nobody will be paged."

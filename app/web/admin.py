@@ -41,7 +41,7 @@ def blueprint(gateway: Gateway, intake: Intake, secret: SecretStr) -> Blueprint:
 
     @admin.get("/api/incidents/<incident_id>")
     def show_incident(incident_id: str) -> Answer:
-        return _whole(gateway, gateway.store.incidents.need(incident_id))
+        return shown.whole(gateway, gateway.store.incidents.need(incident_id))
 
     @admin.post("/api/incidents/<incident_id>/ack")
     def acknowledge(incident_id: str) -> Answer:
@@ -66,13 +66,8 @@ def blueprint(gateway: Gateway, intake: Intake, secret: SecretStr) -> Blueprint:
     return admin
 
 
-def _whole(gateway: Gateway, incident: Incident) -> Answer:
-    payload = gateway.store.incidents.payload(incident.id)
-    return shown.whole(gateway, incident, payload, gateway.clock())
-
-
 def _done(gateway: Gateway, status: str, incident: Incident) -> Answer:
-    return {"status": status, "incident": _whole(gateway, incident)}
+    return {"status": status, "incident": shown.whole(gateway, incident)}
 
 
 def _by() -> str:

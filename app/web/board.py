@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app.gateway import Gateway
-from app.incident import Incident, State
+from app.incident import Incident
+from app.state import State
 from app.store import Search
 
 SHOWN = 50

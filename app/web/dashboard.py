@@ -13,7 +13,9 @@ from werkzeug.wrappers import Response as Redirect
 from app import actions, explain
 from app.alert import SEVERITIES
 from app.gateway import Gateway
-from app.incident import Incident, State
+from app.incident import Incident
+from app.shown import with_notifications
+from app.state import State
 from app.store import Search
 from app.web import board, session
 from app.web.incidents import Intake
@@ -65,7 +67,7 @@ def blueprint(gateway: Gateway, intake: Intake) -> Blueprint:
     @dashboard.get("/incidents/<incident_id>")
     def show_incident(incident_id: str) -> Response:
         def parts(_: Standing) -> dict[str, Any]:
-            incident = gateway.store.incidents.need(incident_id)
+            incident = with_notifications(gateway, gateway.store.incidents.need(incident_id))
             payload = gateway.store.incidents.payload(incident_id)
             return {
                 "incident": incident,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from app.gateway import Gateway
 from app.health import WORKER_SEEN_WITHIN, standing
-from app.incident import State
+from app.state import State
 from app.store import Budget, Gauges
 
 HEARTBEAT_LATE = timedelta(seconds=90)
@@ -40,13 +41,23 @@ class Standing:
     """Incidents in each state."""
     rejected: int
     """Bodies that are kept."""
+    version: str
+    """Another one whenever an incident has changed."""
+    today: date
+    """UTC."""
+
+    @property
+    def tag(self) -> str:
+        """Another one whenever anything of this, or an incident, has changed."""
+        return hashlib.sha256(repr(self).encode()).hexdigest()[:20]
 
 
 def stand(gateway: Gateway) -> Standing:
     """How the whole is now. Raises `Unavailable`."""
     gauges = standing(gateway)
     now = gateway.clock()
-    return Standing(tuple(_lights(gateway, gauges, now)), gauges.states, gauges.rejected)
+    lights = tuple(_lights(gateway, gauges, now))
+    return Standing(lights, gauges.states, gauges.rejected, gauges.version, now.date())
 
 
 def _lights(gateway: Gateway, gauges: Gauges, now: datetime) -> Iterator[Light]:
@@ -60,10 +71,10 @@ def _lights(gateway: Gateway, gauges: Gauges, now: datetime) -> Iterator[Light]:
     yield _overdue(gauges)
     if gateway.config.oncall.incident_io.heartbeat_config_id is not None:
         yield _heartbeat(gauges, now)
-    for name, budget in gauges.budgets.items():
-        yield _budget(name, budget)
-    if waiting := sum(gauges.notices.values()):
-        yield Light("Notices", f"{waiting} wait to be told")
+    for pager, budget in gauges.budgets.items():
+        yield _budget(pager.address or "default", budget)
+    if waiting := sum(gauges.notifications.values()):
+        yield Light("Notifications", f"{waiting} waiting")
     yield Light("Rejected", str(gauges.rejected), path="/rejected")
 
 

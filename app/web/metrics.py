@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import product
 from typing import get_args
 
 from flask import Blueprint, Response
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.metrics_core import (
     CounterMetricFamily,
@@ -17,11 +18,11 @@ from prometheus_client.metrics_core import (
     InfoMetricFamily,
     Metric,
 )
+from prometheus_client.registry import Collector
 
 from app import __version__
 from app.gateway import Gateway
 from app.health import standing
-from app.notice import channel_of
 from app.providers.incident_io_answer import Reason
 from app.store import Gauges, Unavailable
 from app.store.counters import BUCKETS
@@ -32,25 +33,26 @@ PATIENCE = 2.0
 
 PAGES = ("delivered", "failed", "gave_up")
 REASONS = tuple(reason for reason in get_args(Reason) if reason != "ok")
-NOTICES = ("told", "failed")
+NOTIFICATIONS = ("told", "failed")
 
-Labelled = Mapping[tuple[str, ...], int]
+Labelled = Mapping[tuple[str, ...], float]
+Row = tuple[str, str, tuple[str, ...], Labelled | float]
+"""Name, help, labels, and the values."""
 
 
 def blueprint(gateway: Gateway) -> Blueprint:
     """For Prometheus; no secret is needed and none is told."""
     metrics = Blueprint("metrics", __name__)
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(gateway))
+    collector = _Collector(gateway)
 
     @metrics.get("/metrics")
     def show() -> Response:
-        return Response(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4)
+        return Response(generate_latest(collector), content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     return metrics
 
 
-class _Collector:
+class _Collector(Collector):
     """Asks Redis each time: nothing is counted in a process, which may be one of many, or end."""
 
     def __init__(self, gateway: Gateway) -> None:
@@ -66,111 +68,75 @@ class _Collector:
             yield GaugeMetricFamily("versus_redis_up", "Whether Redis answers.", 0)
             return
         yield GaugeMetricFamily("versus_redis_up", "Whether Redis answers.", 1)
-        yield from _counted(gauges, self._gateway.config)
-        yield from _standing(gauges, now, self._gateway.config)
+        yield _lateness(gauges)
+        yield from (_family(*row) for row in table(gauges, now, self._gateway.config))
 
 
-def _counted(gauges: Gauges, config: Config) -> Iterable[Metric]:
+def table(gauges: Gauges, now: float, config: Config) -> list[Row]:
+    """Every metric but the lateness of pages, the version, and whether Redis answers."""
+    counters, alert_sources = gauges.counters, config.oncall.incident_io.alert_sources
     # Prometheus sees no growth in a series that begins with 1, so what an alert looks at begins with 0.
-    alert_sources, channels = config.oncall.incident_io.alert_sources, [one.name for one in config.channels]
-    counters = gauges.counters
-    by_source = ["source"]
-    yield _counter("versus_incidents_created", "New incidents.", by_source, counters.created)
-    yield _counter(
-        "versus_alerts_received", "Alerts that made or repeated an incident.", by_source, counters.received
-    )
-    yield _counter(
-        "versus_pages",
-        "Pages that were delivered, failed (somebody has to mend the configuration), or were given up.",
-        ["outcome", "alert_source"],
-        _from_zero(counters.pages, PAGES, alert_sources),
-    )
-    yield _counter("versus_page_attempts", "Attempts to page.", ["alert_source"], counters.attempts)
-    yield _counter(
-        "versus_attempts_failed",
-        "Attempts in vain, to page or to send an all-clear.",
-        ["reason", "alert_source"],
-        _from_zero(counters.retries, REASONS, alert_sources),
-    )
-    yield _counter(
-        "versus_channel_deliveries",
-        "Notices to channels.",
-        ["channel", "outcome"],
-        _from_zero(counters.told, channels, NOTICES),
-    )
-    buckets = [(_bound(bound), float(counters.late.get(bound, 0))) for bound in (*BUCKETS, math.inf)]
-    yield HistogramMetricFamily(
-        "versus_page_lateness_seconds",
-        "How late pages were accepted, after they were due.",
-        buckets=buckets,
-        sum_value=counters.late_sum,
-    )
+    pages = _from_zero(counters.pages, PAGES, alert_sources)
+    failed = _from_zero(counters.retries, REASONS, alert_sources)
+    notified = _from_zero(counters.notified, [one.name for one in config.channels], NOTIFICATIONS)
+    waiting: Counter[tuple[str, ...]] = Counter()
+    for destination, count in gauges.notifications.items():
+        waiting[destination.name,] += count
+    budgets = [((pager.address or "default",), budget) for pager, budget in gauges.budgets.items()]
+    limits: Labelled = {name: budget.limit for name, budget in budgets if budget.limit}
+    left: Labelled = {name: budget.left for name, budget in budgets if budget.left is not None}
+    paused: Labelled = {name: budget.paused_until is not None for name, budget in budgets}
+    # What was accepted before the heartbeat was switched off would seem older and older.
+    beats = config.oncall.incident_io.heartbeat_config_id is not None
+    beat = _since(gauges.last_heartbeat if beats else None, now)
+    late, page = {(): 0.0, **_since(gauges.oldest_due, now)}, _since(counters.last_page, now)
+    source, by_alert_source, by_channel = ("source",), ("alert_source",), ("channel",)
+    return [
+        ("versus_incidents_created_total", "New incidents.", source, counters.created),
+        ("versus_alerts_received_total", "Alerts about incidents.", source, counters.received),
+        ("versus_incidents", "Incidents that are stored.", ("source", "state"), counters.current),
+        ("versus_pages_total", "Pages, by how they ended.", ("outcome", "alert_source"), pages),
+        ("versus_page_attempts_total", "Attempts to page.", by_alert_source, counters.attempts),
+        ("versus_attempts_failed_total", "Failed attempts at a pager.", ("reason", "alert_source"), failed),
+        ("versus_pending", "Pages and resolve events that are scheduled.", (), gauges.pending),
+        ("versus_overdue", "Of these, late or refused for over 30 s.", (), gauges.overdue),
+        ("versus_oldest_overdue_seconds", "How late the oldest of them is.", (), late),
+        ("versus_seconds_since_last_page", "Since a page was last accepted.", (), page),
+        ("versus_seconds_since_last_heartbeat", "Since incident.io last accepted it.", (), beat),
+        ("versus_workers", "Workers seen within 30 s.", (), gauges.workers),
+        ("versus_rate_limit", "Events a minute.", by_alert_source, limits),
+        ("versus_rate_budget_left", "Events that may still leave within it.", by_alert_source, left),
+        ("versus_rate_paused", "Whether nothing leaves, after an answer 429.", by_alert_source, paused),
+        ("versus_channel_deliveries_total", "Attempts to notify.", ("channel", "outcome"), notified),
+        ("versus_channel_notices_waiting", "Incidents it has yet to be notified of.", by_channel, waiting),
+        ("versus_rejected_bodies", "Rejected bodies that are kept.", (), gauges.rejected),
+    ]
 
 
 def _from_zero(values: Labelled, *labels: Iterable[str]) -> Labelled:
     return {**dict.fromkeys(product(*labels), 0), **values}
 
 
-def _bound(bound: float) -> str:
-    return "+Inf" if bound == math.inf else str(bound)
+def _since(moment: float | None, now: float) -> Labelled:
+    return {} if moment is None else {(): max(0.0, now - moment)}
 
 
-def _standing(gauges: Gauges, now: float, config: Config) -> Iterable[Metric]:
-    yield _gauge(
-        "versus_incidents", "Incidents that are stored.", ["source", "state"], gauges.counters.current
-    )
-    yield _gauge("versus_pending", "Incidents that owe the provider an event.", [], {(): gauges.pending})
-    yield _gauge("versus_overdue", "Of these, late or refused for over 30 s.", [], {(): gauges.overdue})
-    oldest = 0.0 if gauges.oldest_due is None else max(0.0, now - gauges.oldest_due)
-    yield GaugeMetricFamily("versus_oldest_overdue_seconds", "How late the oldest of them is.", oldest)
-    yield _gauge("versus_workers", "Workers seen within 30 s.", [], {(): gauges.workers})
-    yield _gauge("versus_rejected_bodies", "Rejected bodies that are kept.", [], {(): gauges.rejected})
-    waiting: dict[tuple[str, ...], int] = {}
-    for target, count in gauges.notices.items():
-        channel = (channel_of(target),)
-        waiting[channel] = waiting.get(channel, 0) + count
-    yield _gauge("versus_channel_notices_waiting", "Notices that wait to be told.", ["channel"], waiting)
-    if gauges.counters.last_page is not None:
-        yield GaugeMetricFamily(
-            "versus_seconds_since_last_page",
-            "Since a page was last accepted.",
-            max(0.0, now - gauges.counters.last_page),
-        )
-    # What was accepted before the heartbeat was switched off would seem older and older.
-    if gauges.last_heartbeat is not None and config.oncall.incident_io.heartbeat_config_id is not None:
-        yield GaugeMetricFamily(
-            "versus_seconds_since_last_heartbeat",
-            "Since incident.io last accepted the heartbeat.",
-            max(0.0, now - gauges.last_heartbeat),
-        )
-    limited = {(name,): budget for name, budget in gauges.budgets.items() if budget.left is not None}
-    source = ["alert_source"]
-    yield _gauge(
-        "versus_rate_limit", "Events a minute.", source, {name: one.limit for name, one in limited.items()}
-    )
-    yield _gauge(
-        "versus_rate_budget_left",
-        "Events that may still leave within this minute.",
-        source,
-        {name: one.left or 0 for name, one in limited.items()},
-    )
-    yield _gauge(
-        "versus_rate_paused",
-        "Whether nothing leaves, after an answer 429.",
-        source,
-        {(name,): int(one.paused_until is not None) for name, one in gauges.budgets.items()},
-    )
-
-
-def _counter(name: str, help_: str, labels: list[str], values: Labelled) -> Metric:
-    family = CounterMetricFamily(name, help_, labels=labels)
-    for key, value in sorted(values.items()):
+def _family(name: str, help_: str, labels: tuple[str, ...], values: Labelled | float) -> Metric:
+    kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
+    family = kind(name, help_, labels=labels)
+    for key, value in sorted((values if isinstance(values, Mapping) else {(): values}).items()):
         family.add_metric(key, value)
     return family
 
 
-def _gauge(name: str, help_: str, labels: list[str], values: Labelled) -> Metric:
-    family = GaugeMetricFamily(name, help_, labels=labels)
-    for key, value in sorted(values.items()):
-        family.add_metric(key, value)
-    return family
+def _lateness(gauges: Gauges) -> Metric:
+    counts = gauges.counters.late
+    return HistogramMetricFamily(
+        "versus_page_lateness_seconds",
+        "How late pages were accepted, after they were due.",
+        buckets=[
+            *((str(bound), float(counts.get(bound, 0))) for bound in BUCKETS),
+            ("+Inf", float(counts.get(math.inf, 0))),
+        ],
+        sum_value=gauges.counters.late_sum,
+    )

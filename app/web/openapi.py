@@ -11,9 +11,9 @@ from flask import Blueprint, Flask, Response, current_app
 
 from app import __version__
 from app.alert import SEVERITIES
-from app.incident import State
+from app.state import State
 from app.web.pages import page
-from app.web.schemas import INCIDENT, PAYLOAD, REJECTED, SCHEMAS, json_of, ref
+from app.web.schemas import INCIDENT, PAYLOAD, REJECTED, SCHEMAS, TEXT, json_of, ref
 
 Json = dict[str, Any]
 
@@ -28,13 +28,6 @@ ERRORS = {
     503: "Redis can't be reached, or something is wrong here. Send it again, after `Retry-After` seconds.",
 }
 
-ID: Json = {
-    "name": "incident_id",
-    "in": "path",
-    "required": True,
-    "schema": {"type": "string"},
-    "description": "ID of the incident.",
-}
 SECRET: list[Json] = [{"gatewaySecret": []}, {"dashboardLogin": []}]
 
 
@@ -75,40 +68,43 @@ def document_of(app: Flask) -> Json:
     }
 
 
-def _query(name: str, schema: Json, description: str) -> Json:
-    return {"name": name, "in": "query", "required": False, "schema": schema, "description": description}
+def _query(name: str, description: str, **schema: Any) -> Json:
+    return {"name": name, "in": "query", "schema": schema or TEXT, "description": description}
 
 
-def _operation(name: str, summary: str, *, errors: tuple[int, ...], answers: Json, **more: Any) -> Json:
+def _path(name: str, description: str) -> Json:
+    return {"name": name, "in": "path", "required": True, "schema": TEXT, "description": description}
+
+
+def _operation(name: str, summary: str, answers: Json, *errors: int, **more: Any) -> Json:
     failed = {str(status): json_of(ref("Error"), ERRORS[status]) for status in (*errors, 503)}
     return {"operationId": name, "summary": summary, **more, "responses": {**answers, **failed}}
 
 
-TEXT: Json = {"type": "string"}
 LIST = "; several with commas"
 INTAKE_PARAMETERS = [
-    _query("oncall_enable", {"type": "string", "enum": ["true", "false"]}, "Whether this request escalates."),
-    _query("oncall_wait_minutes", {"type": "number", "minimum": 0, "maximum": 10080}, "Minutes to wait."),
-    _query("incidentio_other_alert_source", TEXT, "Name of another alert source."),
-    _query("channels", TEXT, "Channels to tell instead of the default ones" + LIST + "."),
-    _query("slack_channel_id", TEXT, "Another channel of Slack's."),
-    _query("telegram_chat_id", TEXT, "Another chat of Telegram's."),
-    _query("email_to", TEXT, "Other mail addresses" + LIST + "."),
-    _query("email_subject", TEXT, "Another subject of the mail."),
-    _query("msteams_other_power_url", TEXT, "Name of another URL of Teams."),
-    _query("lark_other_webhook_url", TEXT, "Name of another webhook of Lark's."),
-    _query("token", TEXT, "The intake secret, for senders that can set no header."),
+    _query("oncall_enable", "Whether this request escalates.", type="string", enum=["true", "false"]),
+    _query("oncall_wait_minutes", "Minutes to wait.", type="number", minimum=0, maximum=10080),
+    _query("incidentio_other_alert_source", "Name of another alert source."),
+    _query("channels", "Channels to tell instead of the default ones" + LIST + "."),
+    _query("slack_channel_id", "Another channel of Slack's."),
+    _query("telegram_chat_id", "Another chat of Telegram's."),
+    _query("email_to", "Other mail addresses" + LIST + "."),
+    _query("email_subject", "Another subject of the mail."),
+    _query("msteams_other_power_url", "Name of another URL of Teams."),
+    _query("lark_other_webhook_url", "Name of another webhook of Lark's."),
+    _query("token", "The intake secret, for senders that can set no header."),
 ]
 LIST_PARAMETERS = [
-    _query("state", TEXT, f"Of {', '.join(State)}{LIST}."),
-    _query("severity", TEXT, f"Of {', '.join(SEVERITIES)}{LIST}."),
-    _query("service", TEXT, "The whole name, in any case."),
-    _query("source", TEXT, "The whole name, in any case."),
-    _query("q", TEXT, "Words that must be in title, description, labels, ID, service or source."),
-    _query("since", TEXT, "Created at this time or later, RFC 3339."),
-    _query("until", TEXT, "Created before this time, RFC 3339."),
-    _query("limit", {"type": "integer", "minimum": 1, "maximum": 500}, "How many at the most; 50."),
-    _query("cursor", TEXT, "Where to go on, from the page before."),
+    _query("state", f"Of {', '.join(State)}{LIST}."),
+    _query("severity", f"Of {', '.join(SEVERITIES)}{LIST}."),
+    _query("service", "The whole name, in any case."),
+    _query("source", "The whole name, in any case."),
+    _query("q", "Words that must be in title, description, labels, ID, service or source."),
+    _query("since", "Created at this time or later, RFC 3339."),
+    _query("until", "Created before this time, RFC 3339."),
+    _query("limit", "How many at the most; 50.", type="integer", minimum=1, maximum=500),
+    _query("cursor", "Where to go on, from the page before."),
 ]
 
 TAKEN = {
@@ -118,44 +114,40 @@ TAKEN = {
 }
 
 
+ID = _path("incident_id", "ID of the incident.")
+READY = {"application/json": {"schema": ref("Readiness")}}
+
+
+def _ok(schema: Json, description: str) -> Json:
+    return {"200": json_of(schema, description)}
+
+
 def _intake(name: str) -> Json:
     return _operation(
         name,
         "A webhook: one alert, an array of them, or several after one another",
-        errors=(400, 401, 413),
-        answers=TAKEN,
+        TAKEN,
+        *(400, 401, 413),
         parameters=INTAKE_PARAMETERS,
         security=[{}, {"intakeSecret": []}],
         requestBody={"required": True, "content": {"application/json": {"schema": PAYLOAD}}},
     )
 
 
-def _act(name: str, summary: str, errors: tuple[int, ...]) -> Json:
-    return {
-        "post": _operation(
-            name,
-            summary,
-            errors=(401, 403, 404, *errors),
-            answers={"200": json_of(ref("Acted"), "It is done, or was before.")},
-            parameters=[ID],
-            security=SECRET,
-            requestBody={"required": False, "content": {"application/json": {"schema": ref("By")}}},
-        )
-    }
+def _admin(name: str, summary: str, answers: Json, *errors: int, **more: Any) -> Json:
+    return _operation(name, summary, answers, 401, *errors, security=SECRET, **more)
 
 
-def _page(name: str, summary: str, errors: tuple[int, ...]) -> Json:
-    operation = _operation(
-        name,
-        summary,
-        errors=(401, 404, 410, *errors),
-        answers={"200": json_of(ref("Linked"), "A page for browsers, JSON for who asks for it.")},
-        parameters=[
-            ID,
-            _query("exp", TEXT, "When the link ends, Unix time."),
-            _query("sig", TEXT, "Its signature."),
-        ],
-    )
+def _act(name: str, summary: str, *errors: int) -> Json:
+    answers = _ok(ref("Acted"), "It is done, or was before.")
+    body = {"required": False, "content": {"application/json": {"schema": ref("By")}}}
+    return {"post": _admin(name, summary, answers, 403, 404, *errors, parameters=[ID], requestBody=body)}
+
+
+def _page(name: str, summary: str, *errors: int) -> Json:
+    signed = [_query("exp", "When the link ends, Unix time."), _query("sig", "Its signature.")]
+    answers = _ok(ref("Linked"), "A page for browsers, JSON for who asks for it.")
+    operation = _operation(name, summary, answers, 401, 404, 410, *errors, parameters=[ID, *signed])
     for answer in operation["responses"].values():
         answer["content"]["text/html"] = {}
     return operation
@@ -166,66 +158,58 @@ def _plain(name: str, summary: str, content: Json, **more: Json) -> Json:
     return {"get": {"operationId": name, "summary": summary, "responses": answers}}
 
 
-CHECKS = {"application/json": {"schema": ref("Readiness")}}
-
 PATHS: Json = {
     "/api/incidents": {
         "post": _intake("receive"),
         "put": _intake("receiveByPut"),
-        "get": _operation(
+        "get": _admin(
             "listIncidents",
             "Incidents, the newest first",
-            errors=(400, 401),
-            answers={"200": json_of(ref("IncidentPage"), "A page; it may be short and still have a cursor.")},
+            _ok(ref("IncidentPage"), "A page; it may be short and still have a cursor."),
+            400,
             parameters=LIST_PARAMETERS,
-            security=SECRET,
         ),
     },
     "/api/incidents/{incident_id}": {
-        "get": _operation(
+        "get": _admin(
             "showIncident",
-            "One incident with its timeline and the sender's newest body",
-            errors=(401, 404),
-            answers={"200": json_of(INCIDENT, "The incident.")},
+            "One incident with its timeline, the sender's newest body and its deliveries",
+            _ok(INCIDENT, "The incident."),
+            404,
             parameters=[ID],
-            security=SECRET,
         )
     },
-    "/api/incidents/{incident_id}/ack": _act("acknowledge", "Acknowledge", (409,)),
-    "/api/incidents/{incident_id}/resolve": _act("resolve", "Resolve", ()),
-    "/api/incidents/{incident_id}/escalate": _act("escalate", "Page now", (409,)),
+    "/api/incidents/{incident_id}/ack": _act("acknowledge", "Acknowledge", 409),
+    "/api/incidents/{incident_id}/resolve": _act("resolve", "Resolve"),
+    "/api/incidents/{incident_id}/escalate": _act("escalate", "Page now", 409),
     "/api/ack/{incident_id}": {
-        "get": _page("openLink", "What the signed link shows; it acknowledges nothing", ()),
-        "post": _page("acknowledgeByLink", "Acknowledge by the signed link", (409,)),
+        "get": _page("openLink", "What the signed link shows; it acknowledges nothing"),
+        "post": _page("acknowledgeByLink", "Acknowledge by the signed link", 409),
     },
     "/api/rejected": {
-        "get": _operation(
+        "get": _admin(
             "listRejected",
             "Rejected bodies, the one refused last first",
-            errors=(400, 401),
-            answers={"200": json_of(REJECTED, "The newest thousand, at the most.")},
-            parameters=[
-                _query("limit", {"type": "integer", "minimum": 1, "maximum": 1000}, "100 by default.")
-            ],
-            security=SECRET,
+            _ok(REJECTED, "The newest thousand, at the most."),
+            400,
+            parameters=[_query("limit", "100 by default.", type="integer", minimum=1, maximum=1000)],
         )
     },
     "/api/rejected/{entry_id}/replay": {
-        "post": _operation(
+        "post": _admin(
             "replay",
             "A rejected body once more, as if it had been sent now",
-            errors=(400, 401, 403, 404, 409, 413),
-            answers=TAKEN,
-            parameters=[{**ID, "name": "entry_id", "description": "ID of the rejected body."}],
-            security=SECRET,
+            TAKEN,
+            *(400, 403, 404, 409, 413),
+            parameters=[_path("entry_id", "ID of the rejected body.")],
         )
     },
     "/api/slack/interactions": {
         "post": _operation(
             "clickInSlack",
             "A click in Slack, signed by Slack",
-            errors=(401,),
-            answers={"200": json_of(ref("Status"), "It was understood.")},
+            _ok(ref("Status"), "It was understood."),
+            401,
             requestBody={"content": {"application/x-www-form-urlencoded": {"schema": ref("Click")}}},
         )
     },
@@ -235,8 +219,8 @@ PATHS: Json = {
     "/readyz": _plain(
         "readyz",
         "The whole pipeline is well",
-        CHECKS,
-        **{"503": {"description": "It is not; `checks` says why.", "content": CHECKS}},
+        READY,
+        **{"503": {"description": "It is not; `checks` says why.", "content": READY}},
     ),
     "/metrics": _plain("metrics", "Metrics for Prometheus", {"text/plain": {}}),
 }

@@ -8,7 +8,7 @@ from werkzeug.datastructures import MultiDict
 
 from app.alert import LINE_LIMIT
 from app.channels import Channels
-from app.notice import channel_of
+from app.delivery import Destination
 from app.receive import Options
 from app.text import one_line
 from app.web.query import BadParameter, single
@@ -42,7 +42,7 @@ def options_of(args: MultiDict[str, str], channels: Channels) -> Options:
     )
 
 
-def _targets(args: MultiDict[str, str], channels: Channels) -> tuple[str, ...] | None:
+def _targets(args: MultiDict[str, str], channels: Channels) -> tuple[Destination, ...] | None:
     """The named channels, or the default ones, with the addresses that are asked for instead of theirs."""
     named = single(args, "channels")
     wanted = list(channels.default if named is None else channels.asked(named.split(",")))
@@ -62,11 +62,11 @@ def _targets(args: MultiDict[str, str], channels: Channels) -> tuple[str, ...] |
     return tuple(wanted) if changed else None
 
 
-def _replace(wanted: list[str], target: str, name: str | None = None) -> None:
-    """Put the target in the place of its channel, or at the end."""
-    name = name or channel_of(target)
+def _replace(wanted: list[Destination], target: Destination, name: str | None = None) -> None:
+    """Put the destination in the place of its channel, or at the end."""
+    name = name or target.name
     if name in wanted:
-        wanted[wanted.index(name)] = target
+        wanted[wanted.index(Destination(name))] = target
     else:
         wanted.append(target)
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 from werkzeug.datastructures import MultiDict
 
 from app.alert import SEVERITIES
-from app.incident import State
+from app.state import State
 from app.store import Search
 
 # RFC 3339; a person may leave out the zone, which is UTC, and what is zero at the end. A plus sign that

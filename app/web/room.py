@@ -9,12 +9,8 @@ from flask import Blueprint, g, request
 
 from app.gateway import Gateway
 
-PAGES = 6
-"""Pages of people that may be in the making at a time, of a process's threads (`app/web/server.py`)."""
-OPEN = 48
-"""Open pages that may wait for news at a time."""
-HOLD = 4.0
-"""Seconds after which a page that waits for news is told that there is none."""
+PAGES = 24
+"""Pages of people that may be in the making at a time, in threads of their own (`app/web/server.py`)."""
 LARGEST_FORM = 16_384
 """Bytes; a form of ours has a few hundred."""
 PATIENCE = 1.0
@@ -25,15 +21,13 @@ class NoRoom(Exception):
     """As many pages as may be are being made at this moment."""
 
 
-_pages = threading.BoundedSemaphore(PAGES)
-_open = threading.BoundedSemaphore(OPEN)
+places = threading.BoundedSemaphore(PAGES)
 
 
 def in_room(blueprint: Blueprint, gateway: Gateway) -> None:
     """Let no more requests of these blueprints be under way than have room; none waits for Redis for long.
 
-    An open page that finds no room to wait is answered at once. What finds no room at all is refused: a
-    webhook that waits behind it would be a page that is late.
+    What finds no room is refused: a webhook that waits behind it would be a page that is late.
     """
 
     @blueprint.before_request
@@ -41,13 +35,11 @@ def in_room(blueprint: Blueprint, gateway: Gateway) -> None:
         # Whole before a place is taken: who sends it slowly would hold the place.
         request.max_content_length = LARGEST_FORM
         request.get_data()
-        waits = request.method == "GET" and request.headers.get("X-Live") == "wait"
-        g.may_wait = waits and _open.acquire(blocking=False)
-        if not g.may_wait and not _pages.acquire(blocking=False):
+        if not places.acquire(blocking=False):
             raise NoRoom("Too many pages are being asked for at once: try again in a moment.")
         g.place = ExitStack()
-        g.place.callback((_open if g.may_wait else _pages).release)
-        g.place.enter_context(gateway.store.patience(PATIENCE + (HOLD if g.may_wait else 0)))
+        g.place.callback(places.release)
+        g.place.enter_context(gateway.store.patience(PATIENCE))
 
     @blueprint.teardown_request
     def leave(_: BaseException | None) -> None:

@@ -19,7 +19,7 @@ from app import telemetry
 from app.checks import tell_until_redis_answers
 from app.store import Store
 from app.web import stalled
-from app.web.room import OPEN, PAGES
+from app.web.room import PAGES
 from config import ConfigError, load_config
 
 try:
@@ -50,8 +50,8 @@ pre_request = stalled.limit_silence
 # Whom to believe is decided in one place, `app/web/proxies.py`.
 forwarded_allow_ips = ""
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
-# Those of people, which wait most of the time, besides those of senders and programs.
-threads = 16 + PAGES + OPEN
+# Those of people, besides those of senders and programs.
+threads = 16 + PAGES
 # Senders hold connections open; a restart must not cut off a request that waits for Redis or the provider.
 keepalive = 30
 timeout = 60

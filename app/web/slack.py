@@ -13,8 +13,8 @@ from slack_sdk.signature import SignatureVerifier
 
 from app import __version__, actions
 from app.channels.slack import ACKNOWLEDGE
+from app.delivery import InvalidTransition
 from app.gateway import Gateway
-from app.incident import NotAllowed
 from app.providers.http import Http
 from app.store import Unknown
 from app.telemetry import log
@@ -87,7 +87,7 @@ def _acknowledge(gateway: Gateway, click: dict[str, Any]) -> str | None:
         return None
     try:
         actions.acknowledge(gateway, str(ours[0].get("value")), f"{_who(click)} in Slack")
-    except (NotAllowed, Unknown) as error:
+    except (InvalidTransition, Unknown) as error:
         return str(error)
     return None
 

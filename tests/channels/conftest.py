@@ -1,4 +1,4 @@
-"""Messages to tell, and servers to tell them to."""
+"""Messages to send, and servers that take them."""
 
 from __future__ import annotations
 
@@ -13,20 +13,26 @@ from pydantic import SecretStr
 from app import preview
 from app.channels import Message
 from app.channels.apprise import AppriseChannel
+from app.delivery import Delivery
 from app.incident import Incident
 from app.links import Links
-from app.notice import News
+from app.subscription import ChangeEvent
 from config import ChannelSettings
 from tests.channels.standin import StandIn
+from tests.fakes import PAGER
 
 LINKS = Links(b"key", "https://versus.example.com")
 NASTY = "*_[x](http://evil.example) <script>alert(1)</script> {{ 7 * 7 }} @everyone <!channel> `a` | b"
 
 
-def a_message(news: News = "created", **about: Any) -> Message:
-    """News of the sample incident, with these fields changed."""
+PAGED = {PAGER: Delivery(accepted="firing", accepted_at=preview.NOON)}
+REFUSED = {PAGER: Delivery(failed=True, failed_at=preview.NOON, last_error="401")}
+
+
+def a_message(news: ChangeEvent = "created", **about: Any) -> Message:
+    """ChangeEvent of the sample incident, with these fields changed."""
     due = preview.NOON + timedelta(minutes=3)
-    incident = Incident.opened("i-1", preview.SAMPLE, preview.NOON, due_at=due, alert_source="default")
+    incident = Incident.opened("i-1", preview.SAMPLE, preview.NOON, due_at=due, pager=PAGER)
     incident = replace(incident, **about)
     link = LINKS.url(incident.id, preview.NOON) if incident.can_be_acknowledged else None
     return Message(news, incident, preview.NOON, link)

@@ -30,7 +30,7 @@ PICTURES = {"created": 484, "failed": 508}
 HEAD = """\
 # The default messages
 
-What each piece of news looks like in each form, for a sample incident. Which form a channel takes:
+What each message looks like in each form, for a sample incident. Which form a channel takes:
 [channels.md](channels.md#messages). Your own channels and payloads: `versus preview NAME payload.json`.
 
 This page is written by `python -m tests.channels.renderings`, and a test fails when it is out of date.

@@ -13,8 +13,8 @@ from pydantic import SecretStr
 from app import preview
 from app.channels import Message, Summary
 from app.channels.slack import SlackChannel
-from app.notice import News
-from tests.channels.conftest import NASTY, a_message
+from app.subscription import ChangeEvent
+from tests.channels.conftest import NASTY, PAGED, a_message
 from tests.channels.slack_rules import CHANNEL, TOKEN, SlackRules, buttons
 from tests.channels.standin import Answer, StandIn
 
@@ -34,8 +34,8 @@ def slack(api: StandIn, *, interactive: bool = True, channel: str = CHANNEL) -> 
     return SlackChannel(SecretStr(TOKEN), channel, f"{api.base}/api", interactive=interactive)
 
 
-def later(news: News, reference: str | None) -> Message:
-    """What is told of the sample incident after its first message."""
+def later(news: ChangeEvent, reference: str | None) -> Message:
+    """A message about the sample incident after its first one."""
     incident = a_message().incident
     now = preview.NOON + timedelta(minutes=1)
     if news == "acknowledged":
@@ -43,16 +43,16 @@ def later(news: News, reference: str | None) -> Message:
     elif news == "resolved":
         incident = incident.resolved("grafana", now)
     elif news == "escalated":
-        incident = replace(incident, escalated_at=now)
+        incident = replace(incident, pagers=PAGED)
     link = "https://v/" if incident.can_be_acknowledged else None
     return Message(news, incident, now, link, None, reference)
 
 
 def test_a_new_incident_has_a_button_whose_click_comes_back(api: StandIn, rules: SlackRules) -> None:
-    told = slack(api).send(a_message(), None)
-    assert told.ok
+    outcome = slack(api).send(a_message(), None)
+    assert outcome.delivered
     [((channel, ts), sent)] = rules.messages.items()
-    assert told.reference == f"{channel}:{ts}"
+    assert outcome.reference == f"{channel}:{ts}"
     [button] = buttons(sent)
     assert (button["action_id"], button["value"]) == ("acknowledge", "i-1")
     assert "url" not in button
@@ -61,21 +61,21 @@ def test_a_new_incident_has_a_button_whose_click_comes_back(api: StandIn, rules:
 
 def test_without_a_signing_secret_the_button_is_a_link(api: StandIn, rules: SlackRules) -> None:
     message = a_message()
-    assert slack(api, interactive=False).send(message, None).ok
+    assert slack(api, interactive=False).send(message, None).delivered
     [button] = buttons(next(iter(rules.messages.values())))
     assert button["url"] == message.ack_url
 
 
 def test_a_channel_given_by_its_name_is_changed_by_its_id(api: StandIn, rules: SlackRules) -> None:
-    told = slack(api, channel="#ops").send(a_message(), None)
-    assert told.reference is not None
-    assert told.reference.startswith(CHANNEL)
+    outcome = slack(api, channel="#ops").send(a_message(), None)
+    assert outcome.reference is not None
+    assert outcome.reference.startswith(CHANNEL)
 
 
 def test_an_acknowledgement_changes_the_message_in_place(api: StandIn, rules: SlackRules) -> None:
     reference = slack(api).send(a_message(), None).reference
-    told = slack(api).send(later("acknowledged", reference), None)
-    assert (told.ok, told.reference) == (True, reference)
+    outcome = slack(api).send(later("acknowledged", reference), None)
+    assert (outcome.delivered, outcome.reference) == (True, reference)
     [sent] = rules.messages.values()
     assert buttons(sent) == []
     assert "Acknowledged by Dana in Slack at 2026-03-04 03:01:00 UTC." in json.dumps(sent)
@@ -83,9 +83,11 @@ def test_an_acknowledgement_changes_the_message_in_place(api: StandIn, rules: Sl
 
 
 @pytest.mark.parametrize("news", ["severity_raised", "escalated", "failed", "resolved"])
-def test_what_must_be_noticed_is_also_said_in_the_thread(api: StandIn, rules: SlackRules, news: News) -> None:
+def test_what_must_be_noticed_is_also_said_in_the_thread(
+    api: StandIn, rules: SlackRules, news: ChangeEvent
+) -> None:
     reference = slack(api).send(a_message(), None).reference
-    assert slack(api).send(later(news, reference), None).ok
+    assert slack(api).send(later(news, reference), None).delivered
     [reply] = rules.replies
     loud = str(reply.get("reply_broadcast", False)).lower() in ("true", "1")
     assert loud == (news == "failed")
@@ -93,20 +95,20 @@ def test_what_must_be_noticed_is_also_said_in_the_thread(api: StandIn, rules: Sl
 
 
 def test_a_message_that_is_gone_is_posted_anew(api: StandIn, rules: SlackRules) -> None:
-    told = slack(api).send(later("acknowledged", f"{CHANNEL}:1.1"), None)
-    assert told.ok
-    assert told.reference in {f"{channel}:{ts}" for channel, ts in rules.messages}
+    outcome = slack(api).send(later("acknowledged", f"{CHANNEL}:1.1"), None)
+    assert outcome.delivered
+    assert outcome.reference in {f"{channel}:{ts}" for channel, ts in rules.messages}
 
 
 def test_another_channel_for_one_request(api: StandIn, rules: SlackRules) -> None:
-    assert slack(api).send(a_message(), "C999").ok
+    assert slack(api).send(a_message(), "C999").delivered
     assert [channel for channel, _ in rules.messages] == ["C999"]
 
 
 def test_a_strangers_text_calls_nobody_and_links_nowhere(api: StandIn, rules: SlackRules) -> None:
     huge = NASTY * 200
     message = a_message(title=huge, description=huge, service=huge, source=huge)
-    assert slack(api).send(message, None).ok
+    assert slack(api).send(message, None).delivered
     text = json.dumps(next(iter(rules.messages.values())), ensure_ascii=False)
     for call in ("<!channel", "@everyone"):
         assert call not in text
@@ -115,7 +117,7 @@ def test_a_strangers_text_calls_nobody_and_links_nowhere(api: StandIn, rules: Sl
 def test_a_summary_is_one_message_with_a_link_to_all(api: StandIn, rules: SlackRules) -> None:
     incident = a_message(title=NASTY).incident
     summary = Summary([("created", incident)] * 10, 57, [("created", 57)], preview.NOON, "https://v/")
-    assert slack(api).summarise(summary, None).ok
+    assert slack(api).summarise(summary, None).delivered
     [sent] = rules.messages.values()
     assert buttons(sent)[0]["url"] == "https://v/"
     assert "and 47 more" in json.dumps(sent)
@@ -123,8 +125,8 @@ def test_a_summary_is_one_message_with_a_link_to_all(api: StandIn, rules: SlackR
 
 def test_a_rate_limit_says_when_to_come_again(api: StandIn) -> None:
     api.answers = [Answer(429, {"ok": False, "error": "ratelimited"}, {"Retry-After": "30"})]
-    told = slack(api).send(a_message(), None)
-    assert (told.ok, told.detail, told.not_before) == (False, "ratelimited", 30.0)
+    outcome = slack(api).send(a_message(), None)
+    assert (outcome.delivered, outcome.detail, outcome.not_before) == (False, "ratelimited", 30.0)
     assert len(api.got) == 1
 
 
@@ -138,20 +140,20 @@ def test_a_rate_limit_says_when_to_come_again(api: StandIn) -> None:
     ],
     ids=str,
 )
-def test_what_slack_refuses_is_told_in_its_word(api: StandIn, answer: Answer, detail: str | None) -> None:
+def test_what_slack_refuses_is_reported_in_its_word(api: StandIn, answer: Answer, detail: str | None) -> None:
     api.answers = [answer]
-    told = slack(api).send(a_message(), None)
-    assert not told.ok
-    assert told.again
-    assert told.detail
-    assert detail in (None, told.detail)
-    assert TOKEN not in told.detail
+    outcome = slack(api).send(a_message(), None)
+    assert not outcome.delivered
+    assert outcome.verdict == "try_again"
+    assert outcome.detail
+    assert detail in (None, outcome.detail)
+    assert TOKEN not in outcome.detail
 
 
-def test_nobody_there_is_told_of() -> None:
+def test_nobody_there_is_reported() -> None:
     channel = SlackChannel(SecretStr(TOKEN), CHANNEL, "http://127.0.0.1:1/api", interactive=True)
-    told = channel.send(a_message(), None)
-    assert (told.ok, told.detail) == (False, "Connection refused")
+    outcome = channel.send(a_message(), None)
+    assert (outcome.delivered, outcome.detail) == (False, "Connection refused")
 
 
 @pytest.mark.parametrize("status", [200, 502])
@@ -162,7 +164,7 @@ def test_what_a_proxy_answers_in_slacks_place_is_a_failure_without_its_words(
     status: int, body: bytes
 ) -> None:
     with StandIn(lambda got: Answer(status, body)).serving() as api:
-        told = slack(api).send(a_message(), None)
-    assert (told.ok, told.again) == (False, True)
-    assert told.detail
-    assert "xoxb" not in told.detail
+        outcome = slack(api).send(a_message(), None)
+    assert outcome.verdict == "try_again"
+    assert outcome.detail
+    assert "xoxb" not in outcome.detail

@@ -15,28 +15,29 @@ from markdown_it import MarkdownIt
 from app import preview
 from app.channels import Message, Summary, words
 from app.channels.words import Form
-from app.notice import News
-from tests.channels.conftest import NASTY, a_message
+from app.subscription import ChangeEvent
+from tests.channels.conftest import NASTY, PAGED, REFUSED, a_message
+from tests.fakes import PAGER
 
 FORMS: tuple[Form, ...] = get_args(Form)
 LINK = "https://versus.example.com/api/ack/"
 
-NEWS: dict[News, tuple[dict[str, Any], str, str]] = {
+NEWS: dict[ChangeEvent, tuple[dict[str, Any], str, str]] = {
     # Fields of the incident, the head of the title, what follows from it.
     "created": ({}, "New incident", "Pages at 2026-03-04 03:03:00 UTC unless somebody acknowledges."),
     "severity_raised": ({"severity": "critical"}, "More severe", "unless somebody acknowledges."),
     "acknowledged": ({}, "Acknowledged", "Acknowledged by dana at 2026-03-04 03:00:00 UTC. Nobody is paged."),
     "escalated": (
-        {"escalated_at": preview.NOON},
+        {"pagers": PAGED},
         "Paged",
         "The page went out at 2026-03-04 03:00:00 UTC: whoever is on call is being called.",
     ),
-    "failed": ({"last_error": "401"}, "NOBODY WAS PAGED", "could not be delivered, so perhaps nobody knows"),
+    "failed": ({"pagers": REFUSED}, "NOBODY WAS PAGED", "could not be delivered, so perhaps nobody knows"),
     "resolved": ({}, "Resolved", "It is over at 2026-03-04 03:00:00 UTC. There is nothing left to do."),
 }
 
 
-def news_of(news: News) -> Message:
+def news_of(news: ChangeEvent) -> Message:
     message = a_message(news, **NEWS[news][0])
     incident = message.incident
     if news == "acknowledged":
@@ -48,8 +49,8 @@ def news_of(news: News) -> Message:
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("news", get_args(News))
-def test_each_news_says_what_is_new_and_what_follows(news: News, form: Form) -> None:
+@pytest.mark.parametrize("news", get_args(ChangeEvent))
+def test_each_news_says_what_is_new_and_what_follows(news: ChangeEvent, form: Form) -> None:
     message = news_of(news)
     said = words.message(message, form)
     _, head, follows = NEWS[news]
@@ -70,7 +71,7 @@ def test_it_says_that_it_pages_any_moment_when_the_time_is_over() -> None:
 
 
 def test_acknowledging_after_the_page_is_told_as_such() -> None:
-    incident = replace(a_message().incident, escalated_at=preview.NOON).acknowledged("dana", preview.NOON)
+    incident = replace(a_message().incident, pagers=PAGED).acknowledged("dana", preview.NOON)
     said = words.message(replace(a_message("acknowledged"), incident=incident), "text")
     assert "The page had gone out before." in said.body
 
@@ -174,7 +175,8 @@ class Tags(HTMLParser):
 
 
 def a_nasty_message(text: str) -> Message:
-    return a_message(title=text, description=text, service=text, source=text, last_error=text)
+    refused = {PAGER: replace(REFUSED[PAGER], last_error=text)}
+    return a_message(title=text, description=text, service=text, source=text, pagers=refused)
 
 
 @given(hostile)

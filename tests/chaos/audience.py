@@ -13,7 +13,7 @@ from tests.fakes import GATEWAY_SECRET
 
 PAGES = 30
 TIMEOUT = 12.0
-PAUSE = 0.5
+PAUSE = 2.0
 TOKEN = re.compile(r'name="csrf" value="([^"]+)"')
 
 
@@ -46,7 +46,7 @@ class Audience:
         session = requests.Session()
         while not self._over.wait(PAUSE):
             cookie = self._cookie
-            headers = {"X-Live": "wait", "If-None-Match": tag, "Cookie": cookie}
+            headers = {"X-Live": "poll", "If-None-Match": tag, "Cookie": cookie}
             try:
                 answer = session.get(f"{base}/", headers=headers, timeout=TIMEOUT)
                 if answer.status_code == 401:

@@ -6,9 +6,11 @@ have been done, and may be done later) makes both outcomes right; what was answe
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 from tests.chaos.history import Fault, History, Record
 from tests.chaos.known import Known, webhook_of
@@ -69,7 +71,8 @@ def check(history: History) -> list[Violation]:
 
 @rule
 def what_is_due_is_paged(known: Known) -> Iterator[Violation]:
-    """An incident that was answered 201 or 200, and is due, was paged, unless somebody ended it before.
+    """An incident that was answered 201 or 200, and is due, was paged, unless somebody ended it before; by
+    each alert source that was asked for.
 
     An acknowledgement or a resolution excuses only if the record agrees that there was one. One that was sent
     after the incident was due excuses too, if the page was not out yet: it is tried "until accepted,
@@ -79,7 +82,7 @@ def what_is_due_is_paged(known: Known) -> Iterator[Violation]:
         asked = [deed for deed in known.pages_now(incident) if deed.certain]
         due_at = known.due_at(incident)
         due = bool(asked) or (due_at is not None and due_at <= known.history.ended_at)
-        if not due or known.accepted(incident, "firing"):
+        if not due or not (missing := _not_paged(known, incident)):
             continue
         last_asked = max((deed.sent_at for deed in asked), default=float("-inf"))
         ended = any(e.answered_at is None or e.answered_at >= last_asked for e in known.endings(incident))
@@ -87,10 +90,19 @@ def what_is_due_is_paged(known: Known) -> Iterator[Violation]:
         if not (ended and record is not None and record.state in ("acknowledged", "resolved")):
             yield Violation(
                 "what_is_due_is_paged",
-                "The incident was due, nobody had acknowledged it, and incident.io never took its page.",
+                "The incident was due, nobody had acknowledged it, and incident.io never took its page"
+                f" ({', '.join(sorted(missing))}).",
                 incident=incident,
                 curable=True,
             )
+
+
+def _not_paged(known: Known, incident: str) -> set[str]:
+    """The alert sources that have not paged for it, or `any` if it is not known where it was asked for."""
+    pagers = known.pagers(incident)
+    if not pagers:
+        return set() if known.accepted(incident, "firing") else {"any"}
+    return {source for source in pagers if not known.accepted(incident, "firing", source)}
 
 
 @rule
@@ -200,11 +212,10 @@ def nobody_gets_less_time_than_asked_for(known: Known) -> Iterator[Violation]:
 
 @rule
 def a_page_is_repeated_only_after_a_fault(known: Known) -> Iterator[Violation]:
-    """Incident.io takes one page, and another one only when something broke that could hide the first."""
+    """An alert source takes one page, and another one only when something broke that could hide the first."""
     faults = [fault for fault in known.history.faults if fault.kind not in HARMLESS]
-    for key in known.stored:
-        pages = known.accepted(key, "firing")
-        for one, again in pairwise(pages):
+    for key, source in _alerts(known):
+        for one, again in pairwise(known.accepted(key, "firing", source)):
             if one.status == 202 and not any(_meets(fault, one.at, again.at) for fault in faults):
                 yield Violation(
                     "a_page_is_repeated_only_after_a_fault",
@@ -213,46 +224,68 @@ def a_page_is_repeated_only_after_a_fault(known: Known) -> Iterator[Violation]:
                 )
 
 
+def _alerts(known: Known) -> Iterator[tuple[str, str]]:
+    """Each incident with each alert source that incident.io has heard from about it."""
+    return ((key, source) for key in known.stored for source in sorted(known.sources(key)))
+
+
 def _meets(fault: Fault, since: float, until: float) -> bool:
     reach = REACH_OF_FREEZE if fault.kind.endswith("_freeze") else REACH
     return fault.began_at <= until and fault.ended_at >= since - reach
 
 
-# -- everybody is told -------------------------------------------------------------------------------------
+# -- everybody is notified ---------------------------------------------------------------------------------
 
 
 @rule
-def who_is_asked_for_is_told(known: Known) -> Iterator[Violation]:
-    """Every incident is told to its channel: alone, or in a summary, which says of how many it tells."""
-    tellings = known.history.tellings
-    alone = {telling.incident for telling in tellings}
-    in_summaries = sum(telling.count for telling in tellings if telling.incident is None)
-    missing = [incident for incident in known.stored if incident not in alone]
-    if known.history.channels and len(missing) > in_summaries:
-        for incident in missing:
-            yield Violation(
-                "who_is_asked_for_is_told",
-                f"{len(missing)} incidents were not told alone, and summaries told of {in_summaries}.",
-                incident=incident,
-                curable=True,
-            )
+def who_is_asked_for_is_notified(known: Known) -> Iterator[Violation]:
+    """Each change that a channel wants to hear of is in a message that knew of it, or in a summary after it.
+
+    One message is up to date for all that happened before. A summary says of how many incidents it is, so no
+    more may be missing than it speaks of.
+    """
+    for channel, events in known.history.channels.items():
+        missing = sorted(_missing(known, channel, events), reverse=True)
+        summaries = [n for n in known.history.notifications if n.channel == channel and n.incident is None]
+        for count, (at, incident) in enumerate(missing, start=1):
+            summarized = sum(summary.count for summary in summaries if summary.at >= at - ROUNDED)
+            if count > summarized:
+                yield Violation(
+                    "who_is_asked_for_is_notified",
+                    f"{channel} did not hear of {count} incidents, and summaries speak of {summarized}.",
+                    incident=incident,
+                    curable=True,
+                )
 
 
-@rule
-def nobody_is_told_twice_without_a_fault(known: Known) -> Iterator[Violation]:
-    """A channel is told again only when something broke while it was told, and once for each time."""
-    faults = [fault for fault in known.history.faults if fault.kind not in HARMLESS]
+def _missing(known: Known, channel: str, events: tuple[str, ...]) -> Iterator[tuple[float, str]]:
+    """The incidents with a change that no message of their own knew of, and when it happened."""
+    through: dict[str, float] = defaultdict(float)
+    for one in known.history.notifications:
+        if one.channel == channel and one.incident is not None:
+            through[one.incident] = max(through[one.incident], one.through)
     for incident in known.stored:
-        # On-call that is asked for later makes it news once more.
-        was_open = any(
-            s.state == "open" for a in known.answers[incident] for s in a.incidents if s.id == incident
-        )
-        told = sorted(one.at for one in known.history.tellings if one.incident == incident)[was_open:]
-        meeting = [fault for fault in faults if told and _meets(fault, told[0], told[-1])]
-        if len(told) > 1 + len(meeting):
+        if known.channel(incident) == channel:
+            wanted = [at for event, at in known.changes(incident).items() if event in events]
+            last = max(wanted, default=0.0)
+            if last > through[incident] + ROUNDED:
+                yield last, incident
+
+
+@rule
+def nobody_is_notified_twice_without_a_fault(known: Known) -> Iterator[Violation]:
+    """A channel hears of the same again only when something broke meanwhile, and once for each time."""
+    faults = [fault for fault in known.history.faults if fault.kind not in HARMLESS]
+    same: dict[Any, list[float]] = defaultdict(list)
+    for one in known.history.notifications:
+        if one.incident is not None:
+            same[one.incident, one.channel, one.event, one.through].append(one.at)
+    for (incident, channel, event, _), times in same.items():
+        meeting = [fault for fault in faults if _meets(fault, min(times), max(times))]
+        if len(times) > 1 + len(meeting):
             yield Violation(
-                "nobody_is_told_twice_without_a_fault",
-                f"It was told {len(told)} times, and {len(meeting)} faults could be the reason.",
+                "nobody_is_notified_twice_without_a_fault",
+                f"{channel} heard it {len(times)} times ({event}), and {len(meeting)} faults may be why.",
                 incident=incident,
             )
 
@@ -262,7 +295,7 @@ def nobody_is_told_twice_without_a_fault(known: Known) -> Iterator[Violation]:
 
 @rule
 def one_incident_is_one_alert(known: Known) -> Iterator[Violation]:
-    """All events of an incident carry its ID as their key and go to the alert source that was asked for.
+    """All events of an incident carry its ID as their key and go to the alert sources that were asked for.
 
     An event of an incident that no answer showed belongs, by the marker in its title, to a webhook without a
     certain answer: it may be stored, or paged directly, or both, each time it was sent.
@@ -270,11 +303,8 @@ def one_incident_is_one_alert(known: Known) -> Iterator[Violation]:
     uncertain = {e.marker for e in known.history.exchanges if e.status in (None, 202, 503)}
     for key, events in known.events.items():
         accepted = [event for event in events if event.accepted]
-        if len({event.source for event in accepted}) > 1:
-            yield Violation("one_incident_is_one_alert", "It went to two alert sources.", incident=key)
         if key in known.answers:
-            wanted = {answer.source for answer in known.answers[key]}
-            if accepted and accepted[0].source not in wanted:
+            if known.sources(key) - known.wanted_sources(key):
                 yield Violation("one_incident_is_one_alert", "It went to a wrong alert source.", incident=key)
         elif stranger := next((e for e in accepted if webhook_of(e.marker) not in uncertain), None):
             yield Violation(
@@ -310,7 +340,8 @@ def the_all_clear_follows_the_page(known: Known) -> Iterator[Violation]:
     the moment between its last look at the clock and its call of the system, slept through its lease, and
     sent when it woke up. It says so on the timeline (`delivered_late`), and another all-clear follows.
     """
-    for key, events in known.events.items():
+    for key, source in sorted({(event.key, event.source) for event in known.history.events}):
+        events = [event for event in known.events[key] if event.source == source]
         cleared = next((event for event in events if event.accepted and event.kind == "resolved"), None)
         if cleared is None:
             continue
@@ -334,8 +365,8 @@ def the_all_clear_follows_the_page(known: Known) -> Iterator[Violation]:
 def what_is_over_is_over_at_incident_io(known: Known) -> Iterator[Violation]:
     """An incident that is resolved, and whose page was taken, is resolved at incident.io in the end."""
     for incident, record in known.records.items():
-        accepted = known.accepted(incident)
-        if record.state == "resolved" and accepted and accepted[-1].kind != "resolved":
+        last = [known.accepted(incident, source=source)[-1] for source in known.sources(incident)]
+        if record.state == "resolved" and any(event.kind != "resolved" for event in last):
             yield Violation(
                 "what_is_over_is_over_at_incident_io",
                 "It is resolved, and incident.io still shows its alert as firing.",

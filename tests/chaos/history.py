@@ -36,7 +36,11 @@ class Exchange:
     problem: str | None = None
     """The sender's own key, which ties webhooks to one incident."""
     source: str = "source-default"
-    """The alert source that pages for it."""
+    """The alert source that pages for a new incident."""
+    adds: bool = False
+    """The webhook names its alert source, and asks for on-call: a known incident is paged there as well."""
+    channel: str = ""
+    """The channel that a new incident is notified to."""
     wait: float = 0.0
     """Seconds that the webhook asks to wait for an acknowledgement."""
     incident: str | None = None
@@ -69,12 +73,17 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Telling:
-    """A message as it reached a channel: one about an incident that is new, or a summary of so many."""
+class Notification:
+    """A message as it reached a channel: about one incident, or a summary of so many."""
 
     at: float
+    channel: str
     incident: str | None = None
     """None: a summary."""
+    event: str = "created"
+    """The newest change that it is about."""
+    through: float = 0.0
+    """When the newest of all changes that it knew of happened."""
     count: int = 1
 
 
@@ -111,6 +120,7 @@ class Record:
     escalated_at: float | None
     resolved_at: float | None
     attempts: int
+    created_at: float = 0.0
     timeline: tuple[str, ...] | None = None
     """The events on its timeline; None when it was not looked up."""
 
@@ -124,9 +134,9 @@ class History:
     faults: list[Fault] = field(default_factory=list)
     lives: list[Life] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
-    tellings: list[Telling] = field(default_factory=list)
-    channels: bool = False
-    """Whether anybody was asked to be told."""
+    notifications: list[Notification] = field(default_factory=list)
+    channels: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """The events that each channel wants to hear of."""
     not_ready: str | None = None
     """What `/readyz` complained of at the end."""
     ended_at: float = float("inf")
@@ -134,7 +144,7 @@ class History:
     def lines(self) -> Iterator[dict[str, Any]]:
         """Everything, in the order in which it began."""
         everything: list[tuple[float, dict[str, Any]]] = []
-        for kind in ("exchanges", "events", "faults", "lives", "tellings"):
+        for kind in ("exchanges", "events", "faults", "lives", "notifications"):
             for one in getattr(self, kind):
                 row = asdict(one)
                 everything.append((moment_of(one), {"what": kind[:-1], **row}))
@@ -147,7 +157,7 @@ class History:
         path.write_text("".join(json.dumps(line) + "\n" for line in self.lines()))
 
 
-def moment_of(one: Exchange | Event | Fault | Life | Telling) -> float:
+def moment_of(one: Exchange | Event | Fault | Life | Notification) -> float:
     """When it happened, or began."""
     if isinstance(one, Exchange):
         return one.sent_at

@@ -48,9 +48,53 @@ class Known:
         )
         return next((seen.due_at for seen in shown if seen.due_at is not None), None)
 
-    def accepted(self, incident: str, kind: str | None = None) -> list[Event]:
-        """The events that incident.io took."""
-        return [e for e in self.events.get(incident, ()) if e.accepted and kind in (None, e.kind)]
+    def accepted(self, incident: str, kind: str | None = None, source: str | None = None) -> list[Event]:
+        """The events that incident.io took; `source`: of this alert source alone."""
+        return [
+            event
+            for event in self.events.get(incident, ())
+            if event.accepted and kind in (None, event.kind) and source in (None, event.source)
+        ]
+
+    def sources(self, incident: str) -> set[str]:
+        """The alert sources that incident.io has heard from about it."""
+        return {event.source for event in self.events.get(incident, ()) if event.accepted}
+
+    def pagers(self, incident: str) -> set[str]:
+        """The alert sources that page for it, for certain."""
+        asked = [
+            answer
+            for answer in self.answers.get(incident, ())
+            if any(seen.id == incident and seen.due_at is not None for seen in answer.incidents)
+        ]
+        first = {answer.source for answer in asked if answer.status == 201}
+        # One that nobody asked to page for before is paged where it was asked for first.
+        also = {answer.source for answer in asked if answer.status == 200 and (answer.adds or not first)}
+        return first | also if first or len(also) == 1 else set()
+
+    def wanted_sources(self, incident: str) -> set[str]:
+        """The alert sources that may page for it: also those of webhooks whose effect is not known."""
+        answers = self.answers.get(incident, ())
+        problems = {answer.problem for answer in answers} - {None}
+        uncertain = [e for e in self.history.exchanges if e.problem in problems and not e.certain]
+        return {exchange.source for exchange in (*answers, *uncertain)}
+
+    def changes(self, incident: str) -> dict[str, float]:
+        """When what channels are notified of happened last, by event."""
+        record = self.records.get(incident)
+        if record is None:
+            return {}
+        moments = {
+            "created": record.created_at,
+            "acknowledged": record.acknowledged_at,
+            "escalated": record.escalated_at,
+            "resolved": record.resolved_at,
+        }
+        return {event: at for event, at in moments.items() if at is not None}
+
+    def channel(self, incident: str) -> str:
+        """The channel that it is notified to: all webhooks of one problem ask for the same."""
+        return next((answer.channel for answer in self.answers.get(incident, ())), "")
 
     def pages_now(self, incident: str) -> list[Exchange]:
         """Requests to page without waiting, whatever became of them."""

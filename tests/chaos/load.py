@@ -7,6 +7,7 @@ import itertools
 import re
 import threading
 import time
+import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -17,7 +18,7 @@ import requests
 
 from tests.chaos.history import Exchange, Seen
 from tests.chaos.plan import PlannedDeed, PlannedWebhook
-from tests.chaos.platform import CHANNELS, Platform
+from tests.chaos.platform import CHANNELS, FLOOD, Platform
 from tests.fakes import GATEWAY_SECRET
 
 SENDERS = 64
@@ -83,7 +84,7 @@ class Load:
         url = f"{self._platform.bases[web]}/api/incidents"
         sent_at = time.time()
         answer, note = self._post(
-            url, json=webhook.body, params=webhook.parameters | {"channels": _channel(webhook.marker)}
+            url, json=webhook.body, params=webhook.parameters | {"channels": _channel(webhook)}
         )
         shown = _incidents(answer)
         exchange = Exchange(
@@ -95,6 +96,8 @@ class Load:
             web=web,
             problem=webhook.problem,
             source=webhook.source,
+            adds=webhook.adds,
+            channel=_channel(webhook),
             wait=webhook.wait,
             status=None if answer is None else answer.status_code,
             retry_after=answer is not None and "Retry-After" in answer.headers,
@@ -158,9 +161,10 @@ class Load:
         return answer, "" if answer.ok else answer.text[:300]
 
 
-def _channel(marker: str) -> str:
-    """The channel in which a webhook wants to be told; the same whenever it is repeated."""
-    return f"c{int(marker.split('-')[1]) % CHANNELS}"
+def _channel(webhook: PlannedWebhook) -> str:
+    """The channel that is to be notified; the same for all webhooks of a problem."""
+    number = zlib.crc32((webhook.problem or webhook.marker).encode()) % (CHANNELS + FLOOD)
+    return f"c{number if number < CHANNELS else 0}"
 
 
 def moment(text: str | None) -> float | None:

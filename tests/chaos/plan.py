@@ -98,6 +98,8 @@ class PlannedWebhook:
     parameters: dict[str, str]
     problem: str | None
     source: str
+    adds: bool
+    """It names an alert source other than the problem's: a known incident gets a second pager."""
     wait: float
     effect: Literal["firing", "resolved"]
     web: int
@@ -213,15 +215,19 @@ class _Senders:
         )[0]
         effect: Literal["firing", "resolved"] = "resolved" if kind == "resolve" else "firing"
         problem, source = self._problem(kind)
+        adds = kind == "repeat" and self._chance.random() < 0.25
+        if adds:
+            source = "source-infra" if source == "source-default" else "source-default"
         size = self._chance.randint(2, 4) if kind == "array" else 1
         wait = self._wait()
         return PlannedWebhook(
             at=at,
             marker=marker,
             body=self._body(kind, marker, problem, effect, size),
-            parameters=self._parameters(source, wait),
+            parameters=(parameters := self._parameters(source, wait, adds=adds)),
             problem=problem,
             source=source,
+            adds=adds and "oncall_enable" not in parameters,
             wait=wait,
             effect=effect,
             web=self._chance.randrange(WEBS),
@@ -260,10 +266,10 @@ class _Senders:
         usual = self._chance.uniform(0, min(LONGEST_WAIT, self._seconds / 2))
         return self._chance.choices((0.0, usual, HOUR), (10, 80, 10))[0]
 
-    def _parameters(self, source: str, wait: float) -> dict[str, str]:
+    def _parameters(self, source: str, wait: float, *, adds: bool) -> dict[str, str]:
         parameters = {"oncall_wait_minutes": f"{wait / 60:.6f}"}
-        if source == "source-infra":
-            parameters["incidentio_other_alert_source"] = "infra"
+        if adds or source == "source-infra":
+            parameters["incidentio_other_alert_source"] = source.removeprefix("source-")
         if self._chance.random() < 0.04:
             parameters["oncall_enable"] = "false"
         return parameters

@@ -21,7 +21,7 @@ from local.embedded import EmbeddedRedis, free_port
 from local.processes import Process
 from local.simulator import Simulator
 from tests.channels.standin import Answer, Got, StandIn
-from tests.chaos.history import History, Life, Telling
+from tests.chaos.history import History, Life, Notification
 from tests.chaos.plan import WEBS, WORKERS
 from tests.fakes import API_KEY, GATEWAY_SECRET
 from tests.relay import Relay
@@ -33,8 +33,17 @@ PAUSE = 1.0
 """Before a process that died is started again."""
 LOOK = 0.05
 CHANNELS = 40
-"""Each problem is told in one of them: in so many, few are ever told more than twenty within a minute."""
-NEW = re.compile(r"(\d+) new")
+"""Each problem is for one of them: of so many, few ever hear of more than twenty within a minute."""
+FLOOD = 20
+"""The first of them has as many as so many of the others together, so that it gets summaries."""
+WANTED = (
+    ("created", "acknowledged", "escalated", "failed", "resolved"),
+    ("created", "resolved"),
+    ("acknowledged", "escalated"),
+)
+TEMPLATE = "{{ news }} {{ incident.id }} {{ (incident.changes | map(attribute='at') | max).timestamp() }}"
+"""The newest change, and when the last one happened; of two at once, either is stored first."""
+NUMBER = re.compile(r"\d+")
 
 
 class NotStarted(Exception):
@@ -147,7 +156,8 @@ class Platform:
         self.to_incidentio = Relay(int(self.simulator.base_url.rsplit(":", 1)[1]))
         for relay in (self.to_redis, self.to_incidentio):
             self._parts.callback(relay.stop)
-        self.channels = self._parts.enter_context(StandIn(self._told).serving())
+        self.channels = self._parts.enter_context(StandIn(self._notified).serving())
+        self.history.channels = {f"c{n}": WANTED[n % len(WANTED)] for n in range(CHANNELS)}
         self.bases = [f"http://127.0.0.1:{free_port()}" for _ in range(WEBS)]
         path = folder / "config.yaml"
         path.write_text(yaml.safe_dump(self._config(max_per_minute)))
@@ -191,18 +201,23 @@ class Platform:
         return {
             "name": f"c{number}",
             "url": f"json://127.0.0.1:{self.channels.port}/{number}",
-            "events": ["created"],
-            "template": "{{ news }} {{ incident.id }}",
+            "events": list(WANTED[number % len(WANTED)]),
+            "template": TEMPLATE,
             "default": False,
         }
 
-    def _told(self, got: Got) -> Answer:
-        """A channel takes a message; that an incident became more severe is not looked at."""
-        news, _, incident = got.json["message"].partition(" ")
-        if summary := NEW.search(got.json["title"].partition("Many incidents at once")[2]):
-            self.history.tellings.append(Telling(at=time.time(), count=int(summary[1])))
-        elif news == "created":
-            self.history.tellings.append(Telling(at=time.time(), incident=incident))
+    def _notified(self, got: Got) -> Answer:
+        """A channel takes a message."""
+        channel, words = f"c{got.path.strip('/')}", got.json["message"].split(" ")
+        if counts := got.json["title"].partition("Many incidents at once")[2]:
+            count = sum(map(int, NUMBER.findall(counts)))
+            notification = Notification(at=time.time(), channel=channel, count=count)
+        else:
+            event, incident, through = words
+            notification = Notification(
+                at=time.time(), channel=channel, incident=incident, event=event, through=float(through)
+            )
+        self.history.notifications.append(notification)
         return Answer()
 
     def _look(self) -> None:

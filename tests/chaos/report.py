@@ -8,7 +8,16 @@ from dataclasses import asdict
 from typing import Any
 
 from tests.chaos.checker import Violation
-from tests.chaos.history import Event, Exchange, Fault, History, Life, Seen, moment_of
+from tests.chaos.history import (
+    Event,
+    Exchange,
+    Fault,
+    History,
+    Life,
+    Notification,
+    Seen,
+    moment_of,
+)
 from tests.chaos.known import Known, lateness, webhook_of
 from tests.chaos.run import Result
 
@@ -37,8 +46,11 @@ def summary(result: Result) -> dict[str, Any]:
         "resolved": sum(exchange.action in ("resolve", "resolved") for exchange in certain),
         "paged": sum(bool(one) for one in pages),
         "paged_directly": sum(exchange.status == 202 for exchange in history.exchanges),
-        "pages_repeated": sum(max(0, len(one) - 1) for one in pages),
+        "pages_repeated": sum(max(0, len(one) - len({event.source for event in one})) for one in pages),
+        "paged_at_two_sources": sum(len({event.source for event in one}) > 1 for one in pages),
         "attempts": len(history.events),
+        "messages": sum(one.incident is not None for one in history.notifications),
+        "summaries": sum(one.incident is None for one in history.notifications),
         "faults": dict(sorted(Counter(fault.kind for fault in history.faults).items())),
         "settled_after": round(history.ended_at - result.healed_at, 1),
         "late": percentiles(lateness(history)),
@@ -60,7 +72,8 @@ def told(numbers: dict[str, Any]) -> str:
     """The numbers of a run on a few lines."""
     faults = ", ".join(f"{count} {kind}" for kind, count in numbers["faults"].items())
     counts = ["webhooks", "requests", "unanswered", "refused", "incidents", "acknowledged", "resolved"]
-    pages = ["paged", "paged_directly", "pages_repeated", "attempts"]
+    pages = ["paged", "paged_directly", "paged_at_two_sources", "pages_repeated", "attempts"]
+    pages += ["messages", "summaries"]
     late = "; ".join(
         f"{title} " + ", ".join(f"{name} {value}" for name, value in numbers[which].items())
         for title, which in (("all:", "late"), (f"due {CALM:.0f} s after any fault:", "late_in_calm"))
@@ -98,24 +111,26 @@ def _everything_about(violation: Violation, history: History, began_at: float) -
     known = Known(history)
     chosen = [exchange for exchange in history.exchanges if _concerns(exchange, violation, known)]
     events = known.events.get(violation.incident or "", [])
-    moments = [*map(moment_of, chosen), *map(moment_of, events)]
+    messages = [one for one in history.notifications if one.incident == violation.incident]
+    moments = [*map(moment_of, chosen), *map(moment_of, events), *map(moment_of, messages)]
     if not moments:
         return
     first, last = min(moments) - AROUND, max(moments) + AROUND
     faults = [fault for fault in history.faults if fault.ended_at >= first and fault.began_at <= last]
     lives = [life for life in history.lives if first <= life.at <= last]
-    together: list[Exchange | Event | Fault | Life] = [*chosen, *events, *faults, *lives]
+    together: list[Exchange | Event | Fault | Life | Notification]
+    together = [*chosen, *events, *messages, *faults, *lives]
     for one in sorted(together, key=moment_of):
         yield f"  {moment_of(one) - began_at:9.3f}  {type(one).__name__:8} {_shown(one, began_at)}"
     if record := known.records.get(violation.incident or ""):
         yield f"  record: {record}"
 
 
-def _shown(one: Exchange | Event | Fault | Life, began_at: float) -> dict[str, Any]:
+def _shown(one: Exchange | Event | Fault | Life | Notification, began_at: float) -> dict[str, Any]:
     """Without what is empty, and with times since the start."""
     fields = {name: value for name, value in asdict(one).items() if value not in (None, "", ())}
     for name, value in fields.items():
-        if name.endswith("_at") or name == "at":
+        if name.endswith("_at") or name in ("at", "through"):
             fields[name] = round(value - began_at, 3)
     if isinstance(one, Exchange) and one.incidents:
         fields["incidents"] = [_as_seen(seen, began_at) for seen in one.incidents]

@@ -125,7 +125,6 @@ def _snapshot(platform: Platform) -> History:
     history = replace(
         platform.history,
         exchanges=list(platform.history.exchanges),
-        channels=True,
         not_ready=next((complaint for complaint in complaints if complaint is not None), None),
         ended_at=now - QUIET,
     )
@@ -136,7 +135,7 @@ def _snapshot(platform: Platform) -> History:
     # Last, so that no record speaks of an event that is not here.
     history.events = list(_events(platform))
     history.lives = list(platform.history.lives)
-    history.tellings = list(platform.history.tellings)
+    history.notifications = list(platform.history.notifications)
     twice = {
         key for key, events in Known(history).events.items() if len({event.kind for event in events}) > 1
     }
@@ -176,6 +175,7 @@ def _records(platform: Platform) -> Iterator[Record]:
                 escalated_at=moment(one["escalated_at"]),
                 resolved_at=moment(one["resolved_at"]),
                 attempts=one["attempts"],
+                created_at=moment(one["created_at"]) or 0.0,
             )
         cursor = page["cursor"]
         if cursor is None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.chaos import checker
 from tests.chaos.checker import check
-from tests.chaos.history import Event, Exchange, Fault, History, Life, Record, Seen, Telling
+from tests.chaos.history import Event, Exchange, Fault, History, Life, Notification, Record, Seen
 from tests.chaos.known import lateness
 
 DUE = 110.0
@@ -27,6 +27,7 @@ def webhook(incident: str = "i", **more: Any) -> Exchange:
         marker="chaos-1",
         wait=10.0,
         status=201,
+        channel="ops",
         incidents=(seen,),
     )
     return replace(usual, **more)
@@ -72,6 +73,7 @@ def record(state: str, incident: str = "i", **more: Any) -> Record:
         escalated_at=None,
         resolved_at=None,
         attempts=1,
+        created_at=100.05,
     )
     return replace(usual, **more)
 
@@ -82,9 +84,10 @@ def history(*parts: Any, ended_at: float = 200.0, not_ready: str | None = None) 
     def of(kind: type) -> list[Any]:
         return [part for part in parts if isinstance(part, kind)]
 
-    tellings = of(Telling)
+    notifications = of(Notification)
+    channels: dict[str, tuple[str, ...]] = {"ops": ("created", "resolved")} if notifications else {}
     return History(
-        *(of(Exchange), of(Event), of(Fault), of(Life), of(Record), tellings, bool(tellings)),
+        *(of(Exchange), of(Event), of(Fault), of(Life), of(Record), notifications, channels),
         not_ready=not_ready,
         ended_at=ended_at,
     )
@@ -97,7 +100,14 @@ RESOLVED = (
     record("resolved", escalated_at=110.1),
 )
 KILLED = Fault(kind="kill_worker", began_at=110.0, ended_at=111.0)
-TOLD = Telling(at=100.2, incident="i")
+TOLD = Notification(at=100.2, channel="ops", incident="i", through=100.05)
+SUMMARY = Notification(at=121.0, channel="ops", count=3)
+INFRA = webhook(
+    action="firing", status=200, source="source-infra", adds=True, sent_at=101.0, answered_at=101.1
+)
+TWICE = (webhook(), INFRA, event(110.1), event(110.2, source="source-infra"))
+"""Paged at two alert sources."""
+CLOSED = (*TWICE, deed("resolve", 120), record("resolved", escalated_at=110.1))
 OVER = webhook(action="resolved", status=200, problem="p", sent_at=105.0, answered_at=105.1)
 
 KEPT: dict[str, Iterable[Any]] = {
@@ -147,9 +157,35 @@ KEPT: dict[str, Iterable[Any]] = {
         *(event(130.0), event(130.5, "resolved"), KILLED),
         record("resolved", timeline=("escalated", "delivered_late")),
     ),
-    "told alone": (*PAGED, TOLD),
-    "told in a summary": (*PAGED, Telling(at=115.0, count=3)),
-    "told again after a kill": (*PAGED, KILLED, TOLD, Telling(at=112.0, incident="i")),
+    "notified alone": (*PAGED, TOLD),
+    "notified in a summary": (*PAGED, SUMMARY),
+    "notified again after a kill": (*PAGED, KILLED, TOLD, replace(TOLD, at=112.0)),
+    "notified of each change": (
+        *(*RESOLVED[:-1], record("resolved", resolved_at=120.05), TOLD),
+        replace(TOLD, at=120.3, event="resolved", through=120.05),
+    ),
+    "one message about two changes": (
+        *(*RESOLVED[:-1], record("resolved", resolved_at=120.05)),
+        replace(TOLD, at=120.3, event="resolved", through=120.05),
+    ),
+    "one message, and then a summary": (
+        *(*RESOLVED[:-1], record("resolved", resolved_at=120.05), TOLD, SUMMARY),
+    ),
+    "a change that the channel does not want to hear of": (
+        *(*ACKNOWLEDGED[:-1], record("acknowledged", acknowledged_at=105.05), TOLD),
+    ),
+    "paged at two alert sources": (*TWICE, record("escalated", escalated_at=110.1)),
+    "paged at two alert sources, and resolved at both": (
+        *CLOSED,
+        *(
+            event(at, "resolved", source=source)
+            for at, source in ((120.2, "source-default"), (120.3, "source-infra"))
+        ),
+    ),
+    "a second alert source that was asked for when it was acknowledged": (
+        *(*ACKNOWLEDGED[:-1], replace(INFRA, sent_at=106.0, answered_at=106.1), record("acknowledged")),
+    ),
+    "perhaps a second alert source": (*PAGED, replace(INFRA, status=None, answered_at=None, incidents=())),
     "a process that was killed": (
         Life(at=1.0, name="worker-1", event="ended", detail="SIGKILL"),
         Life(at=2.0, name="worker-1", event="started"),
@@ -237,17 +273,39 @@ BROKEN: list[tuple[str, str, Iterable[Any]]] = [
         "a slow incident.io is no reason",
         (*PAGED, event(111.0), Fault(kind="incidentio_delay", began_at=105.0, ended_at=115.0)),
     ),
-    ("who_is_asked_for_is_told", "another one was told", (*PAGED, Telling(at=100.2, incident="j"))),
+    ("who_is_asked_for_is_notified", "of another one", (*PAGED, replace(TOLD, incident="j"))),
+    ("who_is_asked_for_is_notified", "in another channel", (*PAGED, replace(TOLD, channel="chat"))),
     (
-        "who_is_asked_for_is_told",
-        "the summary tells of one, and two are missing",
-        (webhook("j", due_at=None, marker="chaos-2"), *PAGED, Telling(at=115.0, count=1)),
+        "who_is_asked_for_is_notified",
+        "the summary is about one, and two are missing",
+        (
+            *(webhook("j", due_at=None, marker="chaos-2"), *PAGED, record("open", "j", due_at=None)),
+            replace(SUMMARY, count=1),
+        ),
     ),
-    ("nobody_is_told_twice_without_a_fault", "twice", (*PAGED, TOLD, Telling(at=101.0, incident="i"))),
     (
-        "nobody_is_told_twice_without_a_fault",
+        "who_is_asked_for_is_notified",
+        "the summary came before the change",
+        (*RESOLVED[:-1], record("resolved", resolved_at=120.05), TOLD, replace(SUMMARY, at=119.0)),
+    ),
+    (
+        "who_is_asked_for_is_notified",
+        "a message after the change that does not know of it",
+        (*RESOLVED[:-1], record("resolved", resolved_at=120.05), replace(TOLD, at=121.0)),
+    ),
+    ("nobody_is_notified_twice_without_a_fault", "twice", (*PAGED, TOLD, replace(TOLD, at=101.0))),
+    (
+        "nobody_is_notified_twice_without_a_fault",
         "three times after one kill",
-        (*PAGED, KILLED, TOLD, *(Telling(at=at, incident="i") for at in (111.5, 112.0))),
+        (*PAGED, KILLED, TOLD, *(replace(TOLD, at=at) for at in (111.5, 112.0))),
+    ),
+    ("what_is_due_is_paged", "not by the second alert source", (*TWICE[:-1], record("escalated"))),
+    ("what_is_due_is_paged", "by the second alert source alone", (*TWICE[:2], TWICE[3], record("escalated"))),
+    ("a_page_is_repeated_only_after_a_fault", "at the second", (*TWICE, replace(TWICE[3], at=111.0))),
+    (
+        "what_is_over_is_over_at_incident_io",
+        "still firing at the second alert source",
+        (*CLOSED, event(120.2, "resolved")),
     ),
     ("one_incident_is_one_alert", "two sources", (*PAGED, event(112.0, source="source-infra"), KILLED)),
     (

@@ -5,22 +5,30 @@ from __future__ import annotations
 from tests.mutations.mutation import Chaos, Mutation
 
 INCIDENT = "app/incident.py"
-BACKOFF = "app/backoff.py"
+RECORD = "app/record.py"
+DELIVERY = "app/delivery.py"
+SUBSCRIPTION = "app/subscription.py"
+RETRY = "app/retry.py"
 DELIVER = "app/deliver.py"
+PAGE = "app/page.py"
 RECEIVE = "app/receive.py"
 GATEWAY = "app/gateway.py"
 HEALTH = "app/health.py"
-TELL = "app/tell.py"
-NOTICES = "app/store/notices.py"
+NOTIFY = "app/notify.py"
+SUMMARY = "app/summary.py"
+NOTIFICATIONS = "app/store/notifications.py"
 SESSION = "app/web/session.py"
 LOGIN = "app/web/login.py"
 ROOM = "app/web/room.py"
 PROXIES = "app/web/proxies.py"
 SWEEP = "tasks/sweep.py"
 AGENDA = "app/store/agenda.py"
-SCRIPTS = "app/store/scripts.py"
+SLOTS = "tasks/slots.py"
+TAKE = "app/store/lua/take.lua"
+NEXT_LOOK = "app/store/lua/next_look.lua"
+NEXT_NOTIFICATIONS = "app/store/lua/next_notifications.lua"
 INCIDENTS = "app/store/incidents.py"
-COMMIT = "app/store/commit.py"
+COMMIT = "app/store/lua/commit.lua"
 RETENTION = "app/store/retention.py"
 CONNECTION = "app/store/connection.py"
 HTTP = "app/providers/http.py"
@@ -29,12 +37,17 @@ ANSWER = "app/providers/incident_io_answer.py"
 
 OF_INCIDENT = ("tests/test_incident.py",)
 OF_INCIDENT_IO = ("tests/providers/test_incident_io.py",)
-OF_DELIVER = ("tests/test_deliver.py",)
+OF_PAGE = ("tests/test_page.py",)
+OF_TWO_PAGERS = ("tests/test_two_pagers.py",)
+OF_MODEL = ("tests/test_model.py",)
 OF_RECEIVE = ("tests/test_receive.py",)
-OF_TELL = ("tests/test_tell.py",)
+OF_NOTIFY = ("tests/test_notify.py",)
+OF_RACES = ("tests/test_notify_races.py",)
+OF_SUMMARY = ("tests/test_summary.py",)
 OF_LOGIN = ("tests/web/test_login.py",)
 OF_SECURITY = ("tests/web/test_security.py",)
 OF_SWEEP = ("tests/tasks/test_sweep.py",)
+OF_SLOTS = ("tests/tasks/test_slots.py",)
 OF_AGENDA = ("tests/store/test_agenda.py",)
 OF_STORE = ("tests/store/test_incidents.py",)
 OF_RETENTION = ("tests/store/test_retention.py",)
@@ -45,34 +58,36 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "no_lease",
         "A claim keeps nobody else from sending the same.",
-        DELIVER,
+        PAGE,
         "LEASE = timedelta(seconds=15)",
         "LEASE = timedelta(0)",
-        OF_DELIVER,
+        OF_PAGE,
     ),
     Mutation(
         "short_lease",
-        "A lease ends while its attempt is still under way.",
-        DELIVER,
+        "A lease, and so an attempt, is shorter than incident.io may take.",
+        PAGE,
         "LEASE = timedelta(seconds=15)",
         "LEASE = timedelta(seconds=5)",
-        OF_DELIVER,
+        OF_PAGE,
     ),
     Mutation(
         "lease_of_an_hour",
         "What a dead worker was sending is sent again only after an hour.",
-        DELIVER,
+        PAGE,
         "LEASE = timedelta(seconds=15)",
         "LEASE = timedelta(hours=1)",
-        OF_DELIVER,
+        OF_PAGE,
         Chaos(31, "what_is_due_is_paged"),
     ),
     Mutation(
         "claim_takes_it_off_the_due_list",
-        "A claim, not success, takes an incident off the due list: a worker's death loses the page.",
-        INCIDENT,
-        "            next_attempt_at=until,",
-        "            next_attempt_at=None,",
+        "A claim, not success, takes a delivery off the due list: a worker's death loses the page.",
+        DELIVERY,
+        """        if self.given_up == event:
+            return None""",
+        """        if self.given_up == event or self.claim is not None:
+            return None""",
         OF_INCIDENT,
         Chaos(31, "what_is_due_is_paged"),
     ),
@@ -80,9 +95,9 @@ MUTATIONS: tuple[Mutation, ...] = (
         "unlimited_attempt",
         "An attempt has its time from the end of the claim on, so that it may outlive its lease.",
         DELIVER,
-        "    _attempt(gateway, draft, claimed, token, deadline)",
-        "    _attempt(gateway, draft, claimed, token, time.monotonic() + ATTEMPT_SECONDS)",
-        OF_DELIVER,
+        "    outcome = job.send(step, deadline)",
+        "    outcome = job.send(step, time.monotonic() + job.lease.total_seconds() - MARGIN)",
+        OF_PAGE,
     ),
     Mutation(
         "sent_after_its_deadline",
@@ -96,75 +111,71 @@ MUTATIONS: tuple[Mutation, ...] = (
         "late_page_ends_anothers_claim",
         "A worker that slept through its lease ends the attempt of the one that took over.",
         INCIDENT,
-        """        if self.claim is None or self.claim.token != token:
-            return self._delivered_late""",
-        """        if self.claim is None:
-            return self._delivered_late""",
+        "        in_time = delivery.holds(token)",
+        "        in_time = delivery.claim is not None",
         OF_INCIDENT,
     ),
     # -- acknowledged and resolved -----------------------------------------------------------------------
     Mutation(
         "acknowledged_pages_all_the_same",
-        "An acknowledgement does not take away what is owed.",
-        INCIDENT,
-        "            self._owing_nothing(), state=State.ACKNOWLEDGED,",
-        "            self, state=State.ACKNOWLEDGED,",
+        "An acknowledgement does not take away what is to be sent.",
+        DELIVERY,
+        "        if phase is Phase.PENDING and due_at",
+        "        if phase in (Phase.PENDING, Phase.ACKNOWLEDGED) and due_at",
         OF_INCIDENT,
         Chaos(31, "what_was_ended_in_time_never_pages"),
     ),
     Mutation(
         "resolved_pages_all_the_same",
         "What is resolved before it is due pages when its time comes.",
-        INCIDENT,
-        "        resolved = replace(self._owing_nothing(), state=State.RESOLVED,",
-        "        resolved = replace(self, state=State.RESOLVED,",
+        DELIVERY,
+        "        if phase is Phase.PENDING and due_at",
+        "        if phase in (Phase.PENDING, Phase.RESOLVED) and due_at",
         OF_INCIDENT,
         Chaos(31, "what_was_ended_in_time_never_pages"),
     ),
     Mutation(
-        "all_clear_that_nobody_is_owed",
-        "An all-clear is sent for an incident that never paged.",
-        INCIDENT,
-        "        if self.page_may_be_out or self.claim is not None:\n            return resolved._owing",
-        "        if True:\n            return resolved._owing",
+        "resolve_event_that_nobody_needs",
+        "A resolve event is sent for an incident that never paged.",
+        DELIVERY,
+        " and self.may_have_page:",
+        ' and self.accepted != "resolved":',
         OF_INCIDENT,
     ),
     Mutation(
-        "no_all_clear_for_what_was_in_flight",
+        "no_resolve_event_for_what_was_in_flight",
         "What is resolved while its page is being sent stays open at incident.io.",
         INCIDENT,
-        """        if self.state is State.RESOLVED:
-            return ended._owing("resolved", since=now, at=now)
-        if self.state is State.ACKNOWLEDGED:
-            return ended""",
-        """        if self.state in (State.RESOLVED, State.ACKNOWLEDGED):
-            return ended""",
+        " if in_time else delivery.page_accepted_late(now)\n        paged =",
+        """ if in_time else delivery.page_accepted_late(now)
+        ended = replace(ended, accepted="resolved") if self.phase is Phase.RESOLVED else ended
+        paged =""",
         OF_INCIDENT,
         Chaos(31, "what_is_over_is_over_at_incident_io"),
     ),
     Mutation(
-        "all_clear_overtakes_the_page",
-        "An all-clear does not wait for the attempt under way.",
-        INCIDENT,
-        'return resolved._owing("resolved", since=now, at=self.claim.until)',
-        'return resolved._owing("resolved", since=now, at=now)',
+        "resolve_event_overtakes_the_page",
+        "A resolve event does not wait for the attempt under way.",
+        DELIVERY,
+        "self.claim.until if self.claim else None)",
+        'self.claim.until if self.claim and event == "firing" else None)',
         OF_INCIDENT,
     ),
     Mutation(
-        "no_all_clear_after_a_timeout",
-        "A page that may be out, although no answer came, gets no all-clear.",
-        INCIDENT,
-        "            page_may_be_out=self.page_may_be_out or (paging and uncertain),",
-        "            page_may_be_out=self.page_may_be_out,",
+        "no_resolve_event_after_a_timeout",
+        "A page that may be out, although no answer came, gets no resolve event.",
+        DELIVERY,
+        '            uncertain=self.uncertain or (event == "firing" and outcome.uncertain),',
+        "            uncertain=self.uncertain,",
         OF_INCIDENT,
     ),
     Mutation(
-        "no_all_clear_after_a_late_page",
+        "no_resolve_event_after_a_late_page",
         "A worker that slept through its lease leaves an alert open that nobody closes.",
-        INCIDENT,
-        "        if self.state is State.RESOLVED:\n            at = max",
-        "        if False:\n            at = max",
-        OF_DELIVER,
+        DELIVERY,
+        '            self, accepted="firing",',
+        '            self, accepted=self.accepted or "firing",',
+        OF_PAGE,
     ),
     Mutation(
         "heartbeat_while_overdue",
@@ -179,16 +190,16 @@ MUTATIONS: tuple[Mutation, ...] = (
         "repeat_moves_the_due_time",
         "A sender that repeats its alert postpones the page for ever.",
         INCIDENT,
-        "alert_source) if self.state is State.OPEN else repeated",
-        "alert_source) if self.state in (State.OPEN, State.PENDING) else repeated",
+        " if gave_up and self.phase is Phase.PENDING else repeated",
+        " if self.phase is Phase.PENDING else repeated",
         OF_INCIDENT,
     ),
     Mutation(
         "repeat_undoes_an_acknowledgement",
         "A repeated alert pages although somebody has acknowledged.",
         INCIDENT,
-        "alert_source) if self.state is State.OPEN else repeated",
-        "alert_source) if self.state in (State.OPEN, State.ACKNOWLEDGED) else repeated",
+        "        if self.phase is Phase.OPEN:",
+        "        if self.phase in (Phase.OPEN, Phase.ACKNOWLEDGED):",
         OF_INCIDENT,
         Chaos(31, "what_was_ended_in_time_never_pages"),
     ),
@@ -223,11 +234,14 @@ MUTATIONS: tuple[Mutation, ...] = (
         "answered_though_not_stored",
         "An alert is answered 201 although Redis did not take it.",
         INCIDENTS,
-        "        done = self._commit_step(token, list(draft.checks()), commands)",
-        """        try:
-            done = self._commit_step(token, list(draft.checks()), commands)
-        except Unavailable:
-            done = True""",
+        "        done = self._commit_step(",
+        """        def lenient(*args: Any) -> bool:
+            try:
+                return self._commit_step(*args)
+            except Unavailable:
+                return True
+
+        done = lenient(""",
         OF_STORE,
         Chaos(36, "what_was_stored_is_still_there"),
     ),
@@ -240,57 +254,61 @@ MUTATIONS: tuple[Mutation, ...] = (
         ("tests/stories/test_redis.py::test_a_worker_that_gossips_goes_on_too",),
     ),
     Mutation(
-        "knock_before_it_is_stored",
+        "message_before_it_is_stored",
         "A worker is woken for an incident that is not there yet.",
         GATEWAY,
         """
-            return worth_announcing(incident, now, at_once=at_once, pending=self.store.agenda.pending())
+            return worth_a_message(at, now, at_once=at_once, pending=self.store.agenda.pending())
 
-        result, stored = self.store.incidents.change(draft, work, announced, self.channels.targets)
-        self.wakeup.announce(stored, now)
+        result, stored = self.store.incidents.update(unit, work, enqueued)
+        self.wakeup.enqueue_stored(stored, now)
 """,
         """
-            if worth_announcing(incident, now, at_once=at_once, pending=self.store.agenda.pending()):
-                self.wakeup.announce([Stored(incident, True)], now)
+            if worth_a_message(at, now, at_once=at_once, pending=self.store.agenda.pending()):
+                self.wakeup.enqueue_stored([Stored(one, at) for one in unit.saved.values()], now)
                 return True
             return False
 
         from app.store import Stored
 
-        result, _ = self.store.incidents.change(draft, work, announced, self.channels.targets)
+        result, _ = self.store.incidents.update(unit, work, enqueued)
 """,
         ("tests/test_gateway.py",),
     ),
     Mutation(
         "lost_record_counts_as_acknowledged",
-        "A knock for an incident whose record Redis has lost pages nobody.",
-        DELIVER,
-        "        incident = _remake(gateway, draft, incident_id, alert_source, title)",
+        "A message for an incident whose record Redis has lost pages nobody.",
+        PAGE,
+        "        incident = _remake(gateway, unit, incident_id, pagers, title)",
         "        return",
-        OF_DELIVER,
+        OF_PAGE,
     ),
     Mutation(
         "lost_record_is_made_anew_twice",
         "Of two workers without a record, the slower undoes what became of the page of the faster.",
-        DELIVER,
-        "        return draft.get(incident_id) or draft.put(\n            Incident.lost(",
-        "        return draft.put(\n            Incident.lost(",
-        OF_DELIVER,
+        PAGE,
+        """        return unit.get(incident_id) or unit.save(
+            Incident.lost(""",
+        """        return unit.save(
+            Incident.lost(""",
+        OF_PAGE,
     ),
     Mutation(
         "commit_over_somebody_elses_write",
         "Of two changes at the same time one is lost.",
         COMMIT,
-        "  if (redis.call('HGET', ARGV[i], ARGV[i + 1]) or '') ~= ARGV[i + 2] then\n    return 0",
-        "  if false then\n    return 0",
+        """~= expected then
+    return 0""",
+        """~= expected and false then
+    return 0""",
         OF_STORE,
     ),
     Mutation(
         "commit_done_twice",
         "A commit whose answer was lost is refused when it is sent again, so that its work is done twice.",
         COMMIT,
-        "if redis.call('EXISTS', KEYS[1]) == 1 then\n  return 1",
-        "if false then\n  return 1",
+        "if redis.call('EXISTS', committed) == 1 then",
+        "if false then",
         OF_STORE,
     ),
     Mutation(
@@ -302,51 +320,53 @@ MUTATIONS: tuple[Mutation, ...] = (
         OF_RETENTION,
     ),
     Mutation(
-        "removed_though_it_owes",
-        "An old incident whose all-clear has yet to be sent is removed.",
-        RETENTION,
-        "return incident.state is State.RESOLVED and incident.owes is None",
-        "return incident.state is State.RESOLVED",
+        "removed_though_something_is_to_be_sent",
+        "An old incident whose resolve event has yet to be sent is removed.",
+        RECORD,
+        "        return self.phase is Phase.RESOLVED and not any(self.steps())",
+        "        return self.phase is Phase.RESOLVED",
         OF_RETENTION,
     ),
     Mutation(
-        "removed_before_it_was_told",
-        "After a long stop of all workers, what is old is removed before people were told of it.",
+        "removed_before_anybody_was_notified",
+        "After a long stop of all workers, what is old is removed before people were notified of it.",
         RETENTION,
         "            if self._untold(now):",
         "            if False:",
-        OF_TELL,
+        OF_NOTIFY,
     ),
     Mutation(
         "sweep_looks_at_nothing",
-        "The second hand says that its worker lives, and finds nothing that is late.",
+        "The sweeper says that its worker lives, and finds nothing that is late.",
         SWEEP,
         "        agenda.worker_lives(self._name, now)\n",
-        "        agenda.worker_lives(self._name, now)\n        return\n",
+        """        agenda.worker_lives(self._name, now)
+        return
+""",
         OF_SWEEP,
         Chaos(31, "what_is_due_is_paged"),
     ),
     Mutation(
-        "told_ahead_and_forgotten",
-        "What was announced ahead, to a worker that died, is looked at again only a day after it was due.",
-        SCRIPTS,
-        "    return due + {GRACE_SECONDS}",
+        "enqueued_ahead_and_forgotten",
+        "What was enqueued ahead, for a worker that died, is looked at again only a day after it was due.",
+        NEXT_LOOK,
+        "    return due + grace",
         "    return due + 86400",
         OF_AGENDA,
     ),
     Mutation(
         "sweep_ends_with_its_first_error",
-        "A bug in one look ends the second hand of that worker for good.",
+        "A bug in one look ends the sweeper of that worker for good.",
         SWEEP,
         '                log.exception("sweep_failed")',
         "                raise",
         OF_SWEEP,
     ),
     Mutation(
-        "sweep_without_hands",
+        "sweep_without_slots",
         "When Celery's consumer hangs, nobody sends what is late.",
         SWEEP,
-        "        if not free.acquire(blocking=False):",
+        "        if not self._pages.acquire(pager):",
         "        if True:",
         OF_SWEEP,
     ),
@@ -359,10 +379,10 @@ MUTATIONS: tuple[Mutation, ...] = (
         OF_SWEEP,
     ),
     Mutation(
-        "lost_knock_is_found_a_day_later",
+        "lost_message_is_found_a_day_later",
         "An incident whose message was lost is looked at a day after it was due.",
         AGENDA,
-        "GRACE = timedelta(seconds=scripts.GRACE_SECONDS)",
+        "GRACE = timedelta(seconds=GRACE_SECONDS)",
         "GRACE = timedelta(days=1)",
         OF_SWEEP,
         Chaos(31, "what_is_due_is_paged"),
@@ -371,34 +391,34 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "no_second_attempt",
         "After a failed attempt no other is scheduled.",
-        INCIDENT,
-        "            ended = replace(ended, next_attempt_at=again_at)",
-        "            ended = replace(ended, next_attempt_at=None)",
+        DELIVERY,
+        "            given_up=event if again_at is None else None,",
+        "            given_up=event,",
         OF_INCIDENT,
     ),
     Mutation(
         "gives_up_at_once",
         "The first failure is the last attempt.",
-        DELIVER,
-        "    give_up = too_old and not misconfigured",
-        "    give_up = not misconfigured",
-        OF_DELIVER,
+        RETRY,
+        "        if since is not None and now - since >= self.give_up_after:",
+        "        if True:",
+        OF_PAGE,
     ),
     Mutation(
         "gives_up_after_an_hour",
         "A page is given up long before it is a day old.",
-        DELIVER,
-        "GIVE_UP_AFTER = timedelta(hours=24)",
-        "GIVE_UP_AFTER = timedelta(hours=1)",
-        OF_DELIVER,
+        RETRY,
+        "give_up_after=timedelta(hours=24)",
+        "give_up_after=timedelta(hours=1)",
+        OF_PAGE,
     ),
     Mutation(
         "given_up_by_its_age",
         "What was due while no worker lived for a day is given up at its first failure.",
-        DELIVER,
-        "incident.failing_since is not None and now - incident.failing_since",
-        "incident.owed_since is not None and now - incident.owed_since",
-        OF_DELIVER,
+        PAGE,
+        "PAGES.again_at(claimed, outcome, now)",
+        'PAGES.again_at(__import__("dataclasses").replace(claimed, failing_since=step.since), outcome, now)',
+        OF_PAGE,
     ),
     Mutation(
         "server_error_is_success",
@@ -412,10 +432,10 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "retry_after_ignored",
         "incident.io is asked again sooner than it allows.",
-        BACKOFF,
-        "    return timedelta(seconds=max(jittered, not_before or 0.0))",
-        "    return timedelta(seconds=jittered)",
-        OF_DELIVER,
+        RETRY,
+        "        return timedelta(seconds=max(jittered, not_before or 0.0))",
+        "        return timedelta(seconds=jittered)",
+        OF_PAGE,
     ),
     Mutation(
         "attempt_of_100_seconds",
@@ -428,108 +448,229 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "too_many_requests_hold_back_one",
         "An answer of 429 holds back the event that got it, and nobody else.",
-        DELIVER,
-        "    if outcome.hold_all:",
-        "    if False:",
-        OF_DELIVER,
+        PAGE,
+        "        if outcome.hold_all:",
+        "        if False:",
+        OF_PAGE,
     ),
     # -- more than may leave -----------------------------------------------------------------------------
     Mutation(
         "budget_not_enforced",
         "More events leave within a minute than incident.io takes.",
-        SCRIPTS,
-        "  if ahead >= math.min(room, tonumber(ARGV[#ARGV])) then",
+        TAKE,
+        "  if ahead >= math.min(room, most_ahead) then",
         "  if false then",
         OF_AGENDA,
     ),
     Mutation(
         "crowd_out_of_order",
         "In a crowd that does not fit, the first to leave are whoever was asked for first.",
-        SCRIPTS,
-        "  if ahead >= math.min(room, tonumber(ARGV[#ARGV])) then",
+        TAKE,
+        "  if ahead >= math.min(room, most_ahead) then",
         "  if ahead >= room then",
         OF_AGENDA,
     ),
     Mutation(
         "severity_ignored",
         "When there is too much to send, what is critical waits behind what is not.",
-        INCIDENT,
-        '        return SEVERITIES.index(self.severity or "medium")',
-        '        return SEVERITIES.index("medium")',
+        RECORD,
+        'else SEVERITIES.index(self.severity or "medium")',
+        'else SEVERITIES.index("medium")',
         OF_AGENDA,
     ),
     Mutation(
         "alert_sources_by_name",
         "Of alert sources that share an API key, the first by name takes all that is allowed.",
         AGENDA,
-        "        return [name for _, name in sorted(zip(ranks, names, strict=True))]",
-        "        return names",
+        "        return [Destination(name) for _, name in sorted(zip(ranks, names, strict=True))]",
+        "        return [Destination(name) for name in names]",
         OF_SWEEP,
     ),
-    # -- telling people ----------------------------------------------------------------------------------
     Mutation(
-        "told_without_a_lease",
-        "Two workers tell the same news at once.",
-        TELL,
+        "second_pager_never_paged",
+        "Of two alert sources that were asked for, the second is never paged.",
+        AGENDA,
+        """    for pager, delivery in after.pagers.items():
+        had =""",
+        """    for pager, delivery in list(after.pagers.items())[:1]:
+        had =""",
+        OF_TWO_PAGERS,
+    ),
+    Mutation(
+        "first_pager_delays_the_second",
+        "An alert source that hangs keeps the incident's other one waiting.",
+        PAGE,
+        "    for pager in due[1:]:",
+        "    for pager in due[:0]:",
+        OF_TWO_PAGERS,
+    ),
+    Mutation(
+        "second_pager_keeps_its_alert",
+        "The second alert source never hears that the problem is over.",
+        AGENDA,
+        """        step = after.next_step(pager)
+        member""",
+        """        first = next(iter(after.pagers))
+        step = after.next_step(pager) if after.resolved_at is None or pager == first else None
+        member""",
+        OF_TWO_PAGERS,
+    ),
+    Mutation(
+        "one_page_is_enough",
+        "What one alert source took counts for the other, too.",
+        RECORD,
+        "        return delivery.page_step(",
+        "        return None if self.phase is Phase.PENDING and self.escalated_at else delivery.page_step(",
+        OF_TWO_PAGERS,
+    ),
+    Mutation(
+        "lost_record_forgets_a_pager",
+        "Of a record that Redis lost, only the alert source that a worker asks for first is paged.",
+        PAGE,
+        "[*pagers, *due]",
+        "[*pagers]",
+        ("tests/test_model.py::test_each_pager_of_a_lost_record_is_paged",),
+    ),
+    # -- notifying people --------------------------------------------------------------------------------
+    Mutation(
+        "notified_without_a_lease",
+        "Two workers notify of the same change at once.",
+        SUMMARY,
         "LEASE = timedelta(seconds=20)",
         "LEASE = timedelta(0)",
-        OF_TELL,
+        OF_NOTIFY,
     ),
     Mutation(
-        "told_by_the_dead_alone",
-        "What a worker was telling when it died is told by nobody.",
-        NOTICES,
-        "redis.call('ZADD', KEYS[1], ARGV[3], member)\nredis.call('HSET'",
-        "redis.call('ZREM', KEYS[1], member)\nredis.call('HSET'",
-        OF_TELL,
+        "notified_by_the_dead_alone",
+        "What a worker was sending to a channel when it died is sent by nobody.",
+        SUBSCRIPTION,
+        """        if delivery.claim is not None:
+            at = max(at, delivery.claim.until)""",
+        """        if delivery.claim is not None:
+            return None""",
+        OF_NOTIFY,
     ),
     Mutation(
-        "told_or_forgotten",
+        "notified_or_forgotten",
         "A channel that refuses once is not tried again.",
-        TELL,
-        "    given_up = not told.ok and (not told.again or now - claimed.since >= GIVE_UP_AFTER)",
-        "    given_up = not told.ok",
-        OF_TELL,
+        NOTIFY,
+        "                over = again_at is None",
+        "                over = True",
+        OF_NOTIFY,
     ),
     Mutation(
         "tried_for_ever",
         "A channel that is gone is tried for ever.",
-        TELL,
-        "now - claimed.since >= GIVE_UP_AFTER)",
-        "False)",
-        OF_TELL,
+        RETRY,
+        "give_up_after=timedelta(hours=1)",
+        "give_up_after=timedelta(days=10_000)",
+        OF_NOTIFY,
     ),
     Mutation(
-        "newer_news_ended_with_the_older",
-        "The same news, come again while the first was being told, is lost.",
-        NOTICES,
-        "if tried and string.match(tried, '(%S+)$') == ARGV[2] then",
-        "if true then",
-        OF_TELL,
+        "newer_change_ended_with_the_older",
+        "A change that comes while a message is being sent counts as notified with it.",
+        NOTIFY,
+        "                through = max(delivery.notified_through, step.through)",
+        "                through = max(delivery.notified_through, step.through) + 1",
+        OF_RACES,
     ),
     Mutation(
-        "storm_told_one_by_one",
+        "storm_notified_one_by_one",
         "A storm floods the channel.",
-        NOTICES,
-        "SINGLY = 20\n",
-        "SINGLY = 20_000\n",
-        OF_TELL,
+        NOTIFICATIONS,
+        "MOST_SINGLES = 20\n",
+        "MOST_SINGLES = 20_000\n",
+        OF_SUMMARY,
     ),
     Mutation(
         "summaries_without_end",
-        "A summary after which nothing is held back is made again and again.",
-        TELL,
-        "again_at, anew=done)",
-        "again_at)",
-        OF_TELL,
+        "A summary that was sent is made again and again.",
+        NOTIFICATIONS,
+        '            ("ZREM", QUEUE + channel, SUMMARY),\n',
+        "",
+        OF_SUMMARY,
     ),
     Mutation(
-        "held_while_a_summary_ends",
-        "What a storm holds back while a summary ends is told in none.",
-        NOTICES,
-        "redis.call('EXISTS', KEYS[4]) == 0)",
-        "true)",
-        OF_TELL,
+        "summary_ends_what_it_was_not_about",
+        "A summary that ends deletes what a storm held back meanwhile.",
+        NOTIFICATIONS,
+        '            ("ZREMRANGEBYSCORE", HELD + channel, "-inf", until.timestamp()),',
+        '            ("DEL", HELD + channel),',
+        OF_SUMMARY,
+    ),
+    Mutation(
+        "completion_on_an_old_incident",
+        "A change that comes while a message is being recorded is never notified.",
+        INCIDENTS,
+        '                yield INCIDENT + incident_id, "v", row["v"]\n',
+        "                pass\n",
+        OF_RACES,
+    ),
+    Mutation(
+        "notification_claimed_twice",
+        "Of two workers with the same change for a channel, both send it.",
+        INCIDENTS,
+        '            yield INCIDENT + incident_id, CHANNEL + channel, row.get(CHANNEL + channel, "")\n',
+        "            pass\n",
+        OF_NOTIFY,
+    ),
+    Mutation(
+        "summary_claimed_twice",
+        "Of two workers with the same summary, both send it.",
+        NOTIFICATIONS,
+        "[check], commands)",
+        "[], commands)",
+        ("tests/test_model.py::test_of_two_workers_that_read_the_same_summary_one_sends_it",),
+    ),
+    Mutation(
+        "summary_about_what_is_being_sent",
+        "A summary tells of what another worker is sending by itself, which is then told again.",
+        SUMMARY,
+        "            if step is not None and step.at > now:",
+        "            if False:",
+        ("tests/test_model.py::test_a_summary_is_not_about_what_is_being_told_by_itself",),
+    ),
+    Mutation(
+        "summary_about_what_was_handed_out",
+        "A summary that failed tells of what was handed out by itself since, which is then told again.",
+        NEXT_NOTIFICATIONS,
+        "  redis.call('ZREM', held, id)\n",
+        "",
+        ("tests/test_model.py::test_what_leaves_a_summary_that_failed_is_told_once",),
+    ),
+    Mutation(
+        "channel_takes_all_slots",
+        "A channel that hangs keeps all others waiting.",
+        SLOTS,
+        "        if not self._each[destination].acquire(blocking=False):",
+        "        if False:",
+        OF_SLOTS,
+    ),
+    Mutation(
+        "channels_take_the_slots_of_pagers",
+        "Channels that hang leave no slot for what must be paged.",
+        SWEEP,
+        '        self._notifications = Slots("notifications", each=CHANNEL_SLOTS, most=MOST_CHANNEL_SLOTS)',
+        "        self._notifications = self._pages",
+        OF_SLOTS,
+    ),
+    Mutation(
+        "slots_lost_with_redis",
+        "Each time that Redis is away, a worker has fewer slots for a channel.",
+        SWEEP,
+        "                for _ in range(free - len(due)):",
+        "                for _ in range(free - len(due) if due else 0):",
+        OF_SLOTS,
+    ),
+    Mutation(
+        "failure_keeps_the_subscription",
+        "That nobody could be paged is for those channels alone that want to hear of it.",
+        SUBSCRIPTION,
+        """        if event == "failed":
+            return True
+""",
+        "",
+        ("tests/test_model.py::test_a_page_that_fails_is_for_every_channel_whatever_it_wants_to_hear_of",),
     ),
     # -- the dashboard -----------------------------------------------------------------------------------
     Mutation(
@@ -608,8 +749,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "no_room_for_webhooks",
         "Open dashboards take every thread.",
         ROOM,
-        "_pages = threading.BoundedSemaphore(PAGES)",
-        "_pages = threading.Semaphore(10**6)",
+        "places = threading.BoundedSemaphore(PAGES)",
+        "places = threading.Semaphore(10**6)",
         ("tests/web/test_dashboard.py",),
     ),
     # -- time --------------------------------------------------------------------------------------------
@@ -624,10 +765,10 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "claim_by_the_clock_of_the_host",
         "A lease is counted by the clock of the host.",
-        DELIVER,
-        "claimed(token, gateway.clock(), LEASE))",
-        "claimed(token, datetime.now().astimezone(), LEASE))",
-        OF_DELIVER,
+        PAGE,
+        "stored.claimed(self._pager, token, self._gateway.clock(), LEASE)",
+        "stored.claimed(self._pager, token, datetime.now().astimezone(), LEASE)",
+        OF_PAGE,
     ),
     Mutation(
         "slow_answer_puts_the_clock_back",

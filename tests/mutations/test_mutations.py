@@ -22,7 +22,9 @@ A = Mutation("a", "One is two.", "one.py", "ONE = 1", "ONE = 2", ())
 def test_it_applies_and_leaves_a_program(mutation: Mutation) -> None:
     text = (ROOT / mutation.file).read_text()
     mutated = mutation.mutated(text)
-    assert ast.dump(ast.parse(mutated)) != ast.dump(ast.parse(text))
+    assert mutated != text
+    if mutation.file.endswith(".py"):
+        assert ast.dump(ast.parse(mutated)) != ast.dump(ast.parse(text))
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda one: one.name)

@@ -37,15 +37,14 @@ class Finding:
 
 @contextmanager
 def copied(mutation: Mutation | None = None) -> Iterator[Path]:
-    """A copy of all that git tracks, as it is in the working tree, with the mutation in it.
+    """A copy of all that git tracks or may, as it is in the working tree, with the mutation in it.
 
     Each has a folder of its own, so that no compiled file of another is taken for its own.
     """
     with tempfile.TemporaryDirectory(prefix="versus-mutation-") as name:
         folder = Path(name)
-        tracked = subprocess.run(
-            ["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True
-        )
+        list_files = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        tracked = subprocess.run(list_files, cwd=ROOT, check=True, capture_output=True, text=True)
         for path in filter(None, tracked.stdout.split("\0")):
             if (ROOT / path).is_file():
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)

@@ -12,11 +12,13 @@ from typing import Any, Protocol
 import pytest
 
 from app.alert import Alert
+from app.delivery import Outcome
 from app.incident import Incident
-from app.providers import Event, Outcome
+from app.providers import Event
 from app.providers.incident_io import IncidentIo
 from config import load_config
 from local.simulator import Simulator
+from tests.fakes import PAGER
 
 KEY = "planted-key-4711"
 OTHER_KEY = "planted-key-0815"
@@ -41,13 +43,13 @@ oncall:
 def an_incident(**fields: Any) -> Incident:
     """A small incident that is due."""
     alert = Alert(title="Disk almost full", source="alertmanager")
-    incident = Incident.opened("id-1", alert, NOON, due_at=NOON, alert_source="default")
+    incident = Incident.opened("id-1", alert, NOON, due_at=NOON, pager=PAGER)
     return replace(incident, **fields)
 
 
-def an_event(**fields: Any) -> Event:
-    """A firing event of that incident."""
-    return Event("firing", an_incident(**fields), PAGE_URL)
+def an_event(alert_source: str = "default", **fields: Any) -> Event:
+    """A firing event of that incident, for an alert source."""
+    return Event("firing", an_incident(**fields), PAGE_URL, alert_source)
 
 
 def soon(seconds: float = 5.0) -> float:
@@ -99,5 +101,5 @@ def provider(simulator: Simulator, make_provider: MakeProvider) -> IncidentIo:
 
 @pytest.fixture
 def send(provider: IncidentIo) -> Callable[..., Outcome]:
-    """Sends an event of an incident with these fields, with plenty of time."""
+    """Sends an event to an alert source, of an incident with these fields, with plenty of time."""
     return lambda **fields: provider.send(an_event(**fields), deadline=soon())

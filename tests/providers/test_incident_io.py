@@ -19,12 +19,16 @@ from incident_io.models.alert_events_create_http_payload_v2 import AlertEventsCr
 
 from app import __version__
 from app.alert import SEVERITIES
-from app.incident import Incident, Kind
-from app.providers import Budget, Event, Outcome, provider_for
+from app.delivery import Delivery, Outcome
+from app.delivery import Event as Kind
+from app.incident import Incident
+from app.providers import Budget, Event, provider_for
 from app.providers.http import Answer, Bearer, Http, NoAnswer
 from app.providers.incident_io import LABELS, IncidentIo, body
+from app.timeline import Entry
 from config import load_config
 from local.simulator import Simulator
+from tests.fakes import PAGER
 from tests.providers.conftest import (
     KEY,
     NOON,
@@ -77,7 +81,8 @@ def test_an_all_clear_closes_the_alert(simulator: Simulator, provider: IncidentI
 @pytest.mark.parametrize("kind", ["firing", "resolved"])
 def test_every_attempt_has_the_same_key(kind: Kind) -> None:
     """After a crash, a second attempt must be the same alert at incident.io."""
-    incidents = [an_incident(attempts=attempts, failures=attempts) for attempts in (1, 2, 3, 100)]
+    deliveries = [Delivery(attempts=attempts, failures=attempts) for attempts in (1, 2, 3, 100)]
+    incidents = [an_incident(pagers={PAGER: delivery}) for delivery in deliveries]
     keys = {fields(Event(kind, incident, PAGE_URL))["deduplication_key"] for incident in incidents}
     assert keys == {"id-1"}
 
@@ -287,16 +292,16 @@ def test_the_description_says_what_a_person_needs_at_night() -> None:
     )
 
 
-def test_the_description_says_who_was_told_in_the_channels() -> None:
-    event = an_event()
-    incident = event.incident.noted(NOON, "told", "ops of the new incident")
-    incident = incident.noted(NOON, "not_told", "mail of the new incident: no answer, will try again")
-    description = fields(Event("firing", incident, PAGE_URL))["description"]
-    assert f"- Told ops of the new incident (at {NOON:%H:%M:%S})\n" in description
-    assert "- Could not tell mail of the new incident: no answer, will try again (at " in description
-    for _ in range(50):
-        incident = incident.noted(NOON, "told", "ops that it became more severe")
-    assert fields(Event("firing", incident, PAGE_URL))["description"].count("- Told") == 9
+def test_the_description_says_who_was_notified_in_the_channels() -> None:
+    told = [
+        Entry(NOON, "notified", "ops of the new incident"),
+        Entry(NOON, "not_notified", "mail of the new incident: no answer, will try again"),
+    ]
+    description = fields(replace(an_event(), told=tuple(told)))["description"]
+    assert f"- Notified ops of the new incident (at {NOON:%H:%M:%S})\n" in description
+    assert "- Could not notify mail of the new incident: no answer, will try again (at " in description
+    told += [Entry(NOON, "notified", "ops that it became more severe")] * 50
+    assert fields(replace(an_event(), told=tuple(told)))["description"].count("- Notified") == 9
 
 
 def test_a_small_incident_has_a_small_description() -> None:
@@ -306,8 +311,8 @@ def test_a_small_incident_has_a_small_description() -> None:
     )
 
 
-def test_an_all_clear_says_who_and_when() -> None:
-    incident = replace(an_incident(), page_may_be_out=True).resolved(
+def test_a_resolve_event_says_who_and_when() -> None:
+    incident = an_incident(pagers={PAGER: Delivery(uncertain=True)}).resolved(
         "alertmanager", NOON + timedelta(hours=2)
     )
     description = fields(Event("resolved", incident, PAGE_URL))["description"]

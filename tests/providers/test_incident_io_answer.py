@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from requests.structures import CaseInsensitiveDict
 
-from app.providers import Outcome, Verdict
+from app.delivery import Outcome
+from app.providers import Verdict
 from app.providers.http import Answer, Bearer, NoAnswer
 from app.providers.incident_io_answer import Reason, judge
 from config import AlertSource

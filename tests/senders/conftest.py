@@ -16,7 +16,7 @@ from werkzeug.serving import make_server
 
 from app import gateway as gateways
 from app import telemetry
-from app.deliver import deliver
+from app.page import deliver
 from app.web import create_app
 from config import load_config
 from local.embedded import EmbeddedRedis

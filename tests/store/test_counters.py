@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from app.alert import Alert
+from app.delivery import Outcome
 from app.incident import Incident
 from app.store import Store
 from app.store.counters import BUCKETS, MOST_SOURCES, Counters
+from tests.fakes import INFRA
 
 NOW = datetime(2026, 3, 4, 3, 0, tzinfo=UTC)
 LEASE = timedelta(seconds=15)
@@ -18,34 +20,30 @@ def counters_of(store: Store) -> Counters:
 
 
 def put(store: Store, incident: Incident) -> Incident:
-    draft = store.incidents.draft([incident.id])
-    return store.incidents.change(draft, lambda draft: draft.put(incident), lambda *_: False, lambda *_: ())[
-        0
-    ]
+    unit = store.incidents.unit_of_work([incident.id])
+    return store.incidents.update(unit, lambda unit: unit.save(incident), lambda *_: False)[0]
 
 
 def opened(store: Store, incident_id: str, source: str = "grafana") -> Incident:
     alert = Alert(title="Disk full", source=source)
-    return put(store, Incident.opened(incident_id, alert, NOW, due_at=NOW, alert_source="infra"))
+    return put(store, Incident.opened(incident_id, alert, NOW, due_at=NOW, pager=INFRA))
 
 
-def in_vain(claimed: Incident, at: datetime, *, again: bool = True) -> Incident:
-    return claimed.refused(
-        "t",
-        at,
-        "It said 401.",
-        reason="unauthorized",
-        again_at=at + LEASE if again else None,
-        failed=True,
-        uncertain=False,
-    )
+def claimed(incident: Incident, at: datetime = NOW) -> Incident:
+    return incident.claimed(INFRA, "t", at, LEASE)
+
+
+def refused(claimed: Incident, at: datetime, *, again: bool = True) -> Incident:
+    outcome = Outcome("misconfigured", "It said 401.", "unauthorized")
+    return claimed.refused(INFRA, "t", at, outcome, at + LEASE if again else None)
 
 
 def test_incidents_are_counted_by_source_and_state(store: Store) -> None:
     first = opened(store, "a")
     opened(store, "b")
     opened(store, "c", source="a|b")
-    put(store, first.repeated(Alert(title="Disk full", source="grafana"), NOW, due_at=NOW, alert_source="x"))
+    again = Alert(title="Disk full", source="grafana")
+    put(store, first.repeated(again, NOW, due_at=NOW, pager=INFRA, asked=False))
     put(store, first.resolved("somebody", NOW))
     counters = counters_of(store)
     assert counters.created == {("grafana",): 2, ("a/b",): 1}
@@ -61,8 +59,7 @@ def test_incidents_are_counted_by_source_and_state(store: Store) -> None:
 def test_a_page_is_counted_once_with_how_late_it_was(store: Store) -> None:
     incident = opened(store, "a")
     at = NOW + timedelta(seconds=2)
-    claimed = put(store, incident.claimed("t", at, LEASE))
-    delivered = put(store, claimed.delivered("t", at, "202"))
+    delivered = put(store, put(store, claimed(incident, at)).delivered(INFRA, "t", at, "202"))
     put(store, delivered.acknowledged("somebody", at))
     counters = counters_of(store)
     assert counters.pages == {("delivered", "infra"): 1}
@@ -71,38 +68,38 @@ def test_a_page_is_counted_once_with_how_late_it_was(store: Store) -> None:
     assert counters.late == {bound: 1 for bound in (*BUCKETS, float("inf")) if bound >= 2}
 
 
-def test_attempts_in_vain_are_counted_by_reason_and_a_failure_once(store: Store) -> None:
+def test_failed_attempts_are_counted_by_reason_and_a_failure_once(store: Store) -> None:
     incident = opened(store, "a")
     for minute in (0, 5, 10):
         at = NOW + timedelta(minutes=minute)
-        incident = put(store, in_vain(put(store, incident.claimed("t", at, LEASE)), at))
+        incident = put(store, refused(put(store, claimed(incident, at)), at))
     counters = counters_of(store)
     assert counters.retries == {("unauthorized", "infra"): 3}
     assert counters.pages == {("failed", "infra"): 1}
 
 
 def test_who_gives_up_says_so_and_the_last_attempt_counts_too(store: Store) -> None:
-    incident = put(store, opened(store, "a").claimed("t", NOW, LEASE))
-    put(store, in_vain(incident, NOW, again=False))
+    incident = put(store, claimed(opened(store, "a")))
+    put(store, refused(incident, NOW, again=False))
     counters = counters_of(store)
     assert counters.pages == {("gave_up", "infra"): 1}
     assert counters.retries == {("unauthorized", "infra"): 1}
 
 
-def test_an_attempt_in_vain_counts_though_somebody_was_faster(store: Store) -> None:
-    acknowledged = put(store, opened(store, "a").claimed("t", NOW, LEASE)).acknowledged("somebody", NOW)
-    put(store, in_vain(put(store, acknowledged), NOW))
-    resolved = put(store, opened(store, "b").claimed("t", NOW, LEASE)).resolved("somebody", NOW)
-    put(store, in_vain(put(store, resolved), NOW))
+def test_a_failed_attempt_counts_though_somebody_was_faster(store: Store) -> None:
+    acknowledged = put(store, claimed(opened(store, "a"))).acknowledged("somebody", NOW)
+    put(store, refused(put(store, acknowledged), NOW))
+    resolved = put(store, claimed(opened(store, "b"))).resolved("somebody", NOW)
+    put(store, refused(put(store, resolved), NOW))
     counters = counters_of(store)
     assert counters.retries == {("unauthorized", "infra"): 2}
     assert counters.pages == {}
 
 
-def test_a_page_after_an_attempt_in_vain_counts_the_attempt_once(store: Store) -> None:
-    incident = put(store, in_vain(put(store, opened(store, "a").claimed("t", NOW, LEASE)), NOW))
+def test_a_page_after_a_failed_attempt_counts_the_attempt_once(store: Store) -> None:
+    incident = put(store, refused(put(store, claimed(opened(store, "a"))), NOW))
     at = NOW + LEASE
-    put(store, put(store, incident.claimed("t", at, LEASE)).delivered("t", at, "202"))
+    put(store, put(store, claimed(incident, at)).delivered(INFRA, "t", at, "202"))
     counters = counters_of(store)
     assert counters.retries == {("unauthorized", "infra"): 1}
     assert counters.pages[("delivered", "infra")] == 1

@@ -11,10 +11,13 @@ import pytest
 import redis
 
 from app.alert import Alert
-from app.incident import Incident, NotAllowed, State
-from app.store import Draft, Store, Unavailable, Unknown
+from app.delivery import InvalidTransition
+from app.incident import Incident
+from app.state import State
+from app.store import Store, Unavailable, UnitOfWork, Unknown
 from app.store.commit import committing
 from app.store.connection import Command, Connection
+from tests.fakes import PAGER
 
 NOW = datetime(2026, 3, 4, 3, 0, tzinfo=UTC)
 DUE = NOW + timedelta(minutes=3)
@@ -27,37 +30,32 @@ def alert(identity: str | None = None, title: str = "Disk full") -> Alert:
 
 
 def incident(incident_id: str = "a", identity: str | None = None, due_at: datetime | None = DUE) -> Incident:
-    return Incident.opened(incident_id, alert(identity), NOW, due_at=due_at, alert_source="default")
-
-
-def nobody(*_: object) -> tuple[()]:
-    """Whom to tell of a change."""
-    return ()
+    return Incident.opened(incident_id, alert(identity), NOW, due_at=due_at, pager=PAGER)
 
 
 def change(
     store: Store,
-    work: Callable[[Draft], T],
+    work: Callable[[UnitOfWork], T],
     *,
     ids: Sequence[str] = (),
     identities: Sequence[str] = (),
-    announced: bool = False,
+    enqueued: bool = False,
 ) -> T:
     """What `work` returns, once it is written."""
-    draft = store.incidents.draft(ids, identities)
-    return store.incidents.change(draft, work, lambda *_: announced, nobody)[0]
+    unit = store.incidents.unit_of_work(ids, identities)
+    return store.incidents.update(unit, work, lambda *_: enqueued)[0]
 
 
-def put(store: Store, *incidents: Incident, announced: bool = False) -> None:
-    def work(draft: Draft) -> None:
+def put(store: Store, *incidents: Incident, enqueued: bool = False) -> None:
+    def work(unit: UnitOfWork) -> None:
         for one in incidents:
-            draft.put(one, "{}")
+            unit.save(one, "{}")
 
-    change(store, work, ids=[i.id for i in incidents], announced=announced)
+    change(store, work, ids=[i.id for i in incidents], enqueued=enqueued)
 
 
 def acknowledge(store: Store, incident_id: str, by: str = "ops") -> None:
-    change(store, lambda draft: draft.put(draft.need(incident_id).acknowledged(by, NOW)), ids=[incident_id])
+    change(store, lambda unit: unit.save(unit.require(incident_id).acknowledged(by, NOW)), ids=[incident_id])
 
 
 def test_what_is_put_can_be_read_again(store: Store) -> None:
@@ -77,11 +75,11 @@ def test_an_unknown_id_is_nothing(store: Store) -> None:
 def test_a_change_that_is_not_allowed_writes_nothing(store: Store) -> None:
     put(store, incident())
 
-    def work(draft: Draft) -> None:
-        draft.put(incident("b"))
-        raise NotAllowed("no")
+    def work(unit: UnitOfWork) -> None:
+        unit.save(incident("b"))
+        raise InvalidTransition("no")
 
-    with pytest.raises(NotAllowed):
+    with pytest.raises(InvalidTransition):
         change(store, work, ids=["a"])
     assert store.incidents.get("b") is None
 
@@ -92,7 +90,7 @@ def test_two_writers_at_once_lose_nothing(store: Store) -> None:
     def note(n: int) -> None:
         change(
             store,
-            lambda draft: draft.put(draft.need("a").commented(alert(title=f"note {n}"), NOW)),
+            lambda unit: unit.save(unit.require("a").commented(alert(title=f"note {n}"), NOW)),
             ids=["a"],
         )
 
@@ -104,11 +102,11 @@ def test_two_writers_at_once_lose_nothing(store: Store) -> None:
 
 def test_the_same_identity_at_the_same_instant_is_one_incident(store: Store) -> None:
     def receive(n: int) -> str:
-        def work(draft: Draft) -> str:
-            known = draft.find("k")
+        def work(unit: UnitOfWork) -> str:
+            known = unit.find("k")
             if known is not None:
-                return draft.put(known.repeated(alert("k"), NOW, due_at=None, alert_source="default")).id
-            return draft.put(incident(str(n), "k")).id
+                return unit.save(known.repeated(alert("k"), NOW, due_at=None, pager=PAGER, asked=False)).id
+            return unit.save(incident(str(n), "k")).id
 
         return change(store, work, identities=["k"])
 
@@ -118,28 +116,27 @@ def test_the_same_identity_at_the_same_instant_is_one_incident(store: Store) -> 
     assert store.incidents.need(ids[0]).occurrences == 30
 
 
-def test_a_draft_that_was_committed_may_be_changed_again(store: Store) -> None:
+def test_a_unit_of_work_that_was_committed_may_be_changed_again(store: Store) -> None:
     put(store, incident())
-    draft = store.incidents.draft(["a"])
+    unit = store.incidents.unit_of_work(["a"])
 
-    def note(by: str) -> Callable[[Draft], Incident]:
-        return lambda draft: draft.put(draft.need("a").commented(alert(title=by), NOW))
+    def note(by: str) -> Callable[[UnitOfWork], Incident]:
+        return lambda unit: unit.save(unit.require("a").commented(alert(title=by), NOW))
 
     for by in ("one", "two"):
-        store.incidents.change(draft, note(by), lambda *_: False, nobody)
+        store.incidents.update(unit, note(by), lambda *_: False)
     assert [entry.detail for entry in store.incidents.need("a").timeline][-2:] == ["one", "two"]
 
 
-def test_a_draft_that_somebody_overtook_is_read_again(store: Store) -> None:
+def test_a_unit_of_work_that_somebody_overtook_is_read_again(store: Store) -> None:
     put(store, incident())
-    draft = store.incidents.draft(["a"])
+    unit = store.incidents.unit_of_work(["a"])
     acknowledge(store, "a")
-    with pytest.raises(NotAllowed):
-        store.incidents.change(
-            draft,
-            lambda d: d.put(d.need("a").claimed("t", DUE, timedelta(seconds=15))),
+    with pytest.raises(InvalidTransition):
+        store.incidents.update(
+            unit,
+            lambda unit: unit.save(unit.require("a").claimed(PAGER, "t", DUE, timedelta(seconds=15))),
             lambda *_: False,
-            nobody,
         )
     assert store.incidents.need("a").state is State.ACKNOWLEDGED
 
@@ -147,15 +144,15 @@ def test_a_draft_that_somebody_overtook_is_read_again(store: Store) -> None:
 def test_a_resolved_incident_gives_its_identity_back(store: Store) -> None:
     put(store, incident("a", "k"))
 
-    def resolve_and_open(draft: Draft) -> None:
-        known = draft.find("k")
+    def resolve_and_open(unit: UnitOfWork) -> None:
+        known = unit.find("k")
         assert known is not None
-        draft.put(known.resolved("ops", NOW))
-        assert draft.find("k") is None
-        draft.put(incident("b", "k"))
+        unit.save(known.resolved("ops", NOW))
+        assert unit.find("k") is None
+        unit.save(incident("b", "k"))
 
     change(store, resolve_and_open, identities=["k"])
-    found = change(store, lambda draft: draft.find("k"), identities=["k"])
+    found = change(store, lambda unit: unit.find("k"), identities=["k"])
     assert found is not None
     assert found.id == "b"
 
@@ -163,8 +160,8 @@ def test_a_resolved_incident_gives_its_identity_back(store: Store) -> None:
 def test_an_identity_whose_record_was_lost_starts_anew(store: Store, redis_url: str) -> None:
     put(store, incident("a", "k"))
     redis.Redis.from_url(redis_url).delete("versus:incident:a")
-    change(store, lambda draft: draft.put(incident("b", "k")), identities=["k"])
-    found = change(store, lambda draft: draft.find("k"), identities=["k"])
+    change(store, lambda unit: unit.save(incident("b", "k")), identities=["k"])
+    found = change(store, lambda unit: unit.find("k"), identities=["k"])
     assert found is not None
     assert found.id == "b"
 

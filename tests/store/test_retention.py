@@ -11,18 +11,19 @@ import pytest
 import redis
 
 from app.alert import Alert
-from app.deliver import deliver
 from app.gateway import Gateway
 from app.incident import Incident
-from app.store import Draft, Store, Unknown
+from app.page import deliver
+from app.store import Store, UnitOfWork, Unknown
 from app.store.connection import Command
 from app.store.counters import Sources
 from app.store.retention import BATCH
-from tests.fakes import Clock, RecordingProvider
+from tests.fakes import PAGER, Clock, RecordingProvider
 
 NOW = datetime(2026, 3, 4, 3, 0, tzinfo=UTC)
 DAYS = timedelta(days=30)
 MANY = 100_000
+LEASE = timedelta(seconds=15)
 
 
 def put(store: Store, incidents: Iterable[Incident]) -> None:
@@ -30,27 +31,27 @@ def put(store: Store, incidents: Iterable[Incident]) -> None:
     whole = list(incidents)
     for start in range(0, len(whole), 500):
         some = whole[start : start + 500]
-        draft = store.incidents.unread([])
-        write(store, draft, [opening(one) for one in some])
-        write(store, draft, some)
+        unit = store.incidents.assume_new([])
+        write(store, unit, [opening(one) for one in some])
+        write(store, unit, some)
 
 
-def write(store: Store, draft: Draft, incidents: list[Incident]) -> None:
-    def work(draft: Draft) -> None:
+def write(store: Store, unit: UnitOfWork, incidents: list[Incident]) -> None:
+    def work(unit: UnitOfWork) -> None:
         for one in incidents:
-            draft.put(one, "{}")
+            unit.save(one, "{}")
 
-    store.incidents.change(draft, work, lambda *_: False, lambda *_: ())
+    store.incidents.update(unit, work, lambda *_: False)
 
 
 def opening(incident: Incident) -> Incident:
     alert = Alert(title="Disk full", source="grafana", identity=incident.identity)
-    return Incident.opened(incident.id, alert, incident.created_at, due_at=None, alert_source="default")
+    return Incident.opened(incident.id, alert, incident.created_at, due_at=None, pager=PAGER)
 
 
 def resolved(incident_id: str, ago: timedelta) -> Incident:
     alert = Alert(title="Disk full", source="grafana", identity=f"k{incident_id}")
-    opened = Incident.opened(incident_id, alert, NOW - ago, due_at=None, alert_source="default")
+    opened = Incident.opened(incident_id, alert, NOW - ago, due_at=None, pager=PAGER)
     return opened.resolved("grafana", NOW - ago)
 
 
@@ -60,11 +61,17 @@ def forget(store: Store, days: timedelta = DAYS, most: int = MANY) -> None:
 
 
 def owing(incident_id: str, ago: timedelta) -> Incident:
-    """Resolved after its page went out; the provider has yet to take the all-clear."""
+    """Resolved after its page went out; the provider has yet to take the resolve event."""
     alert, at = Alert(title="Disk full", source="grafana"), NOW - ago
-    opened = Incident.opened(incident_id, alert, at, due_at=at, alert_source="default")
-    paged = opened.claimed("t", at, timedelta(seconds=15)).delivered("t", at, "202")
+    opened = Incident.opened(incident_id, alert, at, due_at=at, pager=PAGER)
+    paged = opened.claimed(PAGER, "t", at, LEASE).delivered(PAGER, "t", at, "202")
     return paged.resolved("grafana", at)
+
+
+def event_of(store: Store, incident_id: str) -> str | None:
+    """What its pager is to be sent."""
+    step = store.incidents.need(incident_id).next_step(PAGER)
+    return None if step is None else step.event
 
 
 def traces(url: str, incident_id: str) -> list[str]:
@@ -111,40 +118,41 @@ def test_within_an_hour_nothing_goes_however_many_there_are(store: Store) -> Non
 def test_what_is_not_resolved_stays_for_ever(store: Store) -> None:
     ago = NOW - timedelta(days=400)
     alert = Alert(title="Disk full", source="grafana")
-    opened = Incident.opened("open-1", alert, ago, due_at=None, alert_source="default")
-    put(store, [opened, Incident.opened("a", alert, ago, due_at=None, alert_source="default")])
+    opened = Incident.opened("open-1", alert, ago, due_at=None, pager=PAGER)
+    put(store, [opened, Incident.opened("a", alert, ago, due_at=None, pager=PAGER)])
     forget(store)
     assert store.incidents.get("open-1") is not None
 
 
 @pytest.mark.parametrize(("days", "most"), [(DAYS, MANY), (DAYS * 10, 0)], ids=["old", "too many"])
-def test_what_still_owes_an_all_clear_stays_and_hinders_nobody(
+def test_what_is_still_to_be_sent_a_resolve_event_stays_and_hinders_nobody(
     store: Store, days: timedelta, most: int
 ) -> None:
     owe = [owing(f"owes-{n}", timedelta(days=40)) for n in range(BATCH + 1)]
     put(store, [*owe, *(resolved(f"{n}", timedelta(days=35)) for n in range(5))])
     forget(store, days, most)
-    assert all(store.incidents.need(one.id).owes == "resolved" for one in owe)
+    assert all(event_of(store, one.id) == "resolved" for one in owe)
     assert not any(store.incidents.get(f"{n}") for n in range(5))
 
 
-def test_the_time_begins_when_the_all_clear_is_out(store: Store, redis_url: str) -> None:
+def test_the_time_begins_when_the_resolve_event_is_out(store: Store, redis_url: str) -> None:
     out_at = NOW - timedelta(days=10)
-    cleared = owing("owed-1", timedelta(days=40)).claimed("u", out_at, timedelta(seconds=15))
+    sending = owing("owed-1", timedelta(days=40)).claimed(PAGER, "u", out_at, LEASE)
     put(store, [owing("owed-1", timedelta(days=40))])
-    write(store, store.incidents.draft(["owed-1"]), [cleared.delivered("u", out_at, "202")])
+    sent = sending.delivered(PAGER, "u", out_at, "202", "resolved")
+    write(store, store.incidents.unit_of_work(["owed-1"]), [sent])
     forget(store)
     assert store.incidents.get("owed-1") is not None
     store.retention.forget(out_at + DAYS + timedelta(seconds=1), DAYS, MANY)
     assert traces(redis_url, "owed-1") == ["versus:forgotten"]
 
 
-def test_what_owes_an_all_clear_again_is_not_over(store: Store) -> None:
+def test_what_is_to_be_sent_a_resolve_event_again_is_not_over(store: Store) -> None:
     put(store, [resolved("late-1", DAYS * 2)])
-    draft = store.incidents.draft(["late-1"])
-    write(store, draft, [draft.need("late-1").delivered("slept", NOW - DAYS * 2, "202")])
+    unit = store.incidents.unit_of_work(["late-1"])
+    write(store, unit, [unit.require("late-1").delivered(PAGER, "slept", NOW - DAYS * 2, "202")])
     forget(store)
-    assert store.incidents.need("late-1").owes == "resolved"
+    assert event_of(store, "late-1") == "resolved"
 
 
 def test_what_owes_something_stays_whatever_the_list_says(store: Store, redis_url: str) -> None:
@@ -152,7 +160,7 @@ def test_what_owes_something_stays_whatever_the_list_says(store: Store, redis_ur
     redis.Redis.from_url(redis_url).zadd("versus:ended", {"owes-1": 0})
     forget(store)
     forget(store)
-    assert store.incidents.need("owes-1").owes == "resolved"
+    assert event_of(store, "owes-1") == "resolved"
     assert store.incidents.get("old-1") is None
 
 
@@ -204,8 +212,8 @@ def test_what_is_written_to_meanwhile_stays_until_it_is_read_again(
 
     def written_to(sources: Sources, incidents: Sequence[Incident]) -> Iterator[Command]:
         monkeypatch.setattr(Sources, "gone", gone)
-        draft = store.incidents.draft(["old-2"])
-        write(store, draft, [draft.need("old-2").noted(NOW, "opened")])
+        unit = store.incidents.unit_of_work(["old-2"])
+        write(store, unit, [unit.require("old-2").noted(NOW, "opened")])
         return gone(sources, incidents)
 
     # Between the moment at which the records are read and that at which they go.
@@ -231,10 +239,10 @@ def test_a_record_that_redis_lost_leaves_the_lists_and_is_not_remembered(
 def test_a_newer_problem_keeps_the_identity(store: Store) -> None:
     put(store, [resolved("old-1", DAYS * 2)])
     alert = Alert(title="Disk full", source="grafana", identity="kold-1")
-    again = Incident.opened("again-1", alert, NOW, due_at=None, alert_source="default")
-    write(store, store.incidents.draft(identities=["kold-1"]), [again])
+    again = Incident.opened("again-1", alert, NOW, due_at=None, pager=PAGER)
+    write(store, store.incidents.unit_of_work(identities=["kold-1"]), [again])
     forget(store)
-    found = store.incidents.draft(identities=["kold-1"]).find("kold-1")
+    found = store.incidents.unit_of_work(identities=["kold-1"]).find("kold-1")
     assert found is not None
     assert found.id == "again-1"
 
@@ -245,10 +253,10 @@ def test_a_late_message_about_what_was_removed_pages_nobody(
     clock.now = NOW
     put(gateway.store, [resolved("old-1", DAYS * 2)])
     forget(gateway.store)
-    deliver(gateway, "old-1", "default", "Disk full")
+    deliver(gateway, "old-1", [PAGER], "Disk full")
     assert provider.events == []
     # One that Redis lost is paged: nobody is known to have acknowledged it.
-    deliver(gateway, "lost-1", "default", "Disk full")
+    deliver(gateway, "lost-1", [PAGER], "Disk full")
     assert provider.told() == [("firing", "lost-1")]
 
 

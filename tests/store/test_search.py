@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from app.alert import Alert
-from app.incident import Incident, State
+from app.incident import Incident
+from app.state import State
 from app.store import BadCursor, Search, Store
 from app.store import search as searching
+from tests.fakes import PAGER
 
 NOW = datetime(2026, 3, 4, 3, 0, tzinfo=UTC)
 
@@ -19,12 +21,12 @@ NOW = datetime(2026, 3, 4, 3, 0, tzinfo=UTC)
 def opened(number: int, **about: Any) -> Incident:
     alert = replace(Alert(title=f"Problem {number}", source="grafana"), **about)
     at = NOW + timedelta(seconds=number)
-    return Incident.opened(str(number), alert, at, due_at=NOW, alert_source="default")
+    return Incident.opened(str(number), alert, at, due_at=NOW, pager=PAGER)
 
 
 def put(store: Store, *incidents: Incident) -> None:
-    draft = store.incidents.unread([])
-    store.incidents.change(draft, lambda d: [d.put(i) for i in incidents], lambda *_: False, lambda *_: ())
+    unit = store.incidents.assume_new([])
+    store.incidents.update(unit, lambda unit: [unit.save(i) for i in incidents], lambda *_: False)
 
 
 def found(store: Store, search: Search, limit: int = 100) -> list[str]:
@@ -93,10 +95,7 @@ def test_incidents_of_the_same_moment_are_all_found(store: Store) -> None:
 
 
 def waiting(number: int, due: float) -> Incident:
-    incident = opened(number)
-    return replace(
-        incident, due_at=NOW + timedelta(seconds=due), next_attempt_at=NOW + timedelta(seconds=due)
-    )
+    return replace(opened(number), due_at=NOW + timedelta(seconds=due))
 
 
 def test_those_that_page_first_are_found_among_more(store: Store) -> None:
@@ -105,7 +104,11 @@ def test_those_that_page_first_are_found_among_more(store: Store) -> None:
 
 
 def test_what_waits_is_found_behind_any_number_that_is_late(store: Store) -> None:
-    late = [replace(waiting(n, due=-100), state=State.ESCALATING) for n in range(searching.PAGE_READ + 100)]
+    late = [
+        waiting(n, due=-100).claimed(PAGER, "t", NOW, timedelta(seconds=15))
+        for n in range(searching.PAGE_READ + 100)
+    ]
+    assert {one.state for one in late} == {State.ESCALATING}
     put(store, *late, waiting(900, due=60), waiting(901, due=30))
     assert [i.id for i in store.incidents.soonest(50)] == ["901", "900"]
 

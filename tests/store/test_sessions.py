@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import redis
 
 from app.store import Store
@@ -33,3 +34,21 @@ def test_an_address_has_so_many_attempts_a_minute(store: Store, redis_url: str) 
     # As it is after that minute.
     client.delete(LOGINS + "1.2.3.4")
     assert store.sessions.may_try("1.2.3.4")
+
+
+def test_without_a_secret_all_processes_sign_links_with_one_random_key(redis_url: str) -> None:
+    keys = {Store(redis_url).sessions.link_key() for _ in range(3)}
+    [key] = keys
+    assert len(key) == 64
+    redis.Redis.from_url(redis_url).flushdb()
+    assert Store(redis_url).sessions.link_key() != key
+
+
+def test_a_key_that_redis_lost_is_read_again(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = Store(redis_url).sessions, Store(redis_url).sessions
+    before = one.link_key()
+    redis.Redis.from_url(redis_url).flushdb()
+    after = other.link_key()
+    assert after != before
+    monkeypatch.setattr("app.store.sessions.LINK_KEY_SECONDS", -1.0)
+    assert one.link_key() == after

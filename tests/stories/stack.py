@@ -117,7 +117,7 @@ class Stack:
     def ready(self) -> Stack:
         """Returns once web, Redis and the workers are well."""
         wait_until(self.is_ready, f"the service is ready; see {self.log}")
-        # A worker's second hand ticks before Celery has connected.
+        # A worker's sweeper runs before Celery has connected.
         wait_until(self._all_consume, f"every worker consumes; see {self.log}")
         return self
 

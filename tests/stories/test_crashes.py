@@ -63,7 +63,7 @@ def test_a_flushed_queue_delays_a_page_but_loses_none(own: Own) -> None:
     assert len(stack.simulator.events(incident["id"])) == 1
 
 
-def test_doubled_knocks_send_one_page(own: Own) -> None:
+def test_doubled_messages_send_one_page(own: Own) -> None:
     stack = own(workers=2)
     incident = stack.report(1)
     client = redis.Redis.from_url(stack.redis.url)
@@ -71,10 +71,10 @@ def test_doubled_knocks_send_one_page(own: Own) -> None:
 
     wakeup = Wakeup(stack.redis.url)
     for _ in range(20):
-        wakeup.knock(incident["id"], 0)
-        wakeup.knock(incident["id"], 1)
+        wakeup.enqueue(incident["id"], 0)
+        wakeup.enqueue(incident["id"], 1)
     stack.wait_for_state(incident, "escalated")
-    wait_until(lambda: client.llen("versus:broker:versus") == 0, "all knocks were answered")
+    wait_until(lambda: client.llen("versus:broker:versus") == 0, "all messages were taken")
     assert len(stack.simulator.events(incident["id"])) == 1
 
 

@@ -45,7 +45,7 @@ def test_the_button_behind_the_link_in_a_mail_stops_the_page(
         page.get_by_role("button").click()
         page.get_by_text("acknowledged").first.wait_for()
         stack.wait_for_state(incident, "acknowledged")
-        wait_until(lambda: len(box.mails) == 2, "the acknowledgement is told")
+        wait_until(lambda: len(box.mails) == 2, "the acknowledgement is notified")
         assert box.mails[1][1]["subject"] == "Acknowledged: Disk full"
         assert stack.simulator.events(incident["id"]) == []
     finally:

@@ -48,7 +48,7 @@ def test_two_highly_available_senders_say_the_same_at_the_same_instant(own: Own)
             assert stack.show(first)["occurrences"] == 2
 
 
-def test_a_firing_that_comes_after_the_all_clear_is_a_new_incident_and_pages(stack: Stack) -> None:
+def test_a_firing_that_comes_after_the_resolve_event_is_a_new_incident_and_pages(stack: Stack) -> None:
     group = {**GROUP, "groupKey": "late"}
     before = stack.post(group).json()["incident"]
     assert stack.post({**group, "status": "resolved"}).json()["status"] == "Incident resolved"

@@ -14,8 +14,8 @@ from app.store.agenda import HEARTBEAT
 from local.incident_io_rules import Request
 from tests.stories.stack import Stack, wait_until
 
-# What is dead, or overdue, for 30 s is told; a look at it may take some seconds more on a busy machine.
-TOLD_WITHIN = 50.0
+# What is dead, or overdue, for 30 s is reported; a look at it may take some seconds more on a busy machine.
+REPORTED_WITHIN = 50.0
 # A request waits 2 s for Redis, and a try that began before may end after.
 ANSWERED_WITHIN = 4.0
 HEARTBEAT_SECONDS = 30.0
@@ -51,8 +51,8 @@ def test_all_workers_die_and_one_is_started(own: Callable[..., Stack]) -> None:
     stack = own(workers=2)
     stack.workers[0].kill()
     stack.workers[1].kill()
-    told = wait_until(lambda: wrong(stack).get("workers"), "told that no worker lives", TOLD_WITHIN)
-    assert told.startswith("no worker has been seen in the last 30 s")
+    said = wait_until(lambda: wrong(stack).get("workers"), "it says that no worker lives", REPORTED_WITHIN)
+    assert said.startswith("no worker has been seen in the last 30 s")
     wait_until(lambda: set(wrong(stack)) == {"workers"}, "nothing else is wrong")
     stack.workers.append(stack.start("worker"))
     wait_until(lambda: wrong(stack) == {}, "well again with a new worker")
@@ -62,7 +62,7 @@ def test_a_worker_that_hangs_leaves_a_page_overdue(own: Callable[..., Stack]) ->
     stack = own()
     stack.workers[0].signal(signal.SIGSTOP)
     incident = stack.report(0)
-    wait_until(lambda: "overdue" in wrong(stack), "told that a page is overdue", TOLD_WITHIN)
+    wait_until(lambda: "overdue" in wrong(stack), "it says that a page is overdue", REPORTED_WITHIN)
     assert wrong(stack)["overdue"].startswith("an incident is overdue by 3")
     stack.workers[0].signal(signal.SIGCONT)
     wait_until(lambda: wrong(stack) == {}, "well again once the worker goes on")
@@ -73,7 +73,7 @@ def test_a_page_that_incident_io_refuses_again_and_again_is_overdue(own: Callabl
     stack = own()
     stack.simulator.answer_with(500)
     incident = stack.report(0)
-    wait_until(lambda: "overdue" in wrong(stack), "told that a page is overdue", TOLD_WITHIN)
+    wait_until(lambda: "overdue" in wrong(stack), "it says that a page is overdue", REPORTED_WITHIN)
     stack.simulator.clear()
     # Its pause has grown to 32 s by now.
     stack.wait_for_state(incident, "escalated", within=60)

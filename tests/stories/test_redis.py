@@ -61,7 +61,7 @@ def pages_again(stack: Stack) -> None:
         incident = stack.wait_for_state(stack.report(1), "escalated")
         return not any("taken_over" in line and incident["id"] in line for line in lines(stack))
 
-    wait_until(by_a_message, "a worker answers a knock")
+    wait_until(by_a_message, "a worker takes a message")
 
 
 def lines(stack: Stack) -> list[str]:

@@ -27,11 +27,11 @@ def test_resolved_before_the_page_pages_nobody(stack: Stack, key: str) -> None:
     assert stack.show(incident)["state"] == "resolved"
 
 
-def test_resolved_after_the_page_sends_the_all_clear_with_the_same_key(stack: Stack, key: str) -> None:
+def test_resolved_after_the_page_sends_the_resolve_event_with_the_same_key(stack: Stack, key: str) -> None:
     incident = stack.report(0, body=alert(key))
     stack.wait_for_state(incident, "escalated")
     stack.post(alert(key, status="resolved"))
-    wait_until(lambda: len(stack.simulator.events(incident["id"])) == 2, "the all-clear")
+    wait_until(lambda: len(stack.simulator.events(incident["id"])) == 2, "the resolve event")
     assert [event.body["status"] for event in stack.simulator.events(incident["id"])] == [
         "firing",
         "resolved",
@@ -39,17 +39,19 @@ def test_resolved_after_the_page_sends_the_all_clear_with_the_same_key(stack: St
     assert stack.simulator.alerts["source-default", incident["id"]] == "resolved"
 
 
-def test_the_all_clear_is_as_reliable_as_the_page(stack: Stack, key: str) -> None:
+def test_the_resolve_event_is_as_reliable_as_the_page(stack: Stack, key: str) -> None:
     incident = stack.report(0, body=alert(key))
     stack.wait_for_state(incident, "escalated")
     stack.simulator.answer_next(502)
     stack.post(alert(key, status="resolved"))
     wait_until(
-        lambda: len(stack.simulator.events(incident["id"])) == 2, "the all-clear, at the second attempt"
+        lambda: len(stack.simulator.events(incident["id"])) == 2, "the resolve event, at the second attempt"
     )
 
 
-def test_resolved_while_the_page_is_being_sent_sends_the_all_clear_afterwards(stack: Stack, key: str) -> None:
+def test_resolved_while_the_page_is_being_sent_sends_the_resolve_event_afterwards(
+    stack: Stack, key: str
+) -> None:
     stack.simulator.answer_next(mode="hang", taken=True)
     incident = stack.report(0, body=alert(key))
     wait_until(
@@ -57,7 +59,7 @@ def test_resolved_while_the_page_is_being_sent_sends_the_all_clear_afterwards(st
     )
     stack.post(alert(key, status="resolved"))
     stack.simulator.clear()
-    wait_until(lambda: len(stack.simulator.events(incident["id"])) == 2, "the all-clear")
+    wait_until(lambda: len(stack.simulator.events(incident["id"])) == 2, "the resolve event")
     assert [event.body["status"] for event in stack.simulator.events(incident["id"])] == [
         "firing",
         "resolved",
@@ -69,7 +71,7 @@ def test_resolved_for_nothing_known_is_recorded_and_pages_nobody(stack: Stack, k
     assert (answer.status_code, answer.json()) == (200, {"status": "Event recorded", "incident": None})
 
 
-def test_a_firing_alert_after_the_all_clear_is_a_new_incident(stack: Stack, key: str) -> None:
+def test_a_firing_alert_after_it_was_resolved_is_a_new_incident(stack: Stack, key: str) -> None:
     first = stack.report(600, body=alert(key))
     assert stack.post(alert(key)).json()["incident"]["id"] == first["id"]
     stack.post(alert(key, status="resolved"))

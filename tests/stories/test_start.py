@@ -27,10 +27,10 @@ def test_a_wrong_configuration_ends_every_process_with_2_and_a_sentence(name: st
     with (tmp_path / "output").open("wb") as output:
         process = Process(name, {"PATH": os.environ["PATH"], "VERSUS_CONFIG": str(config)}, output)
         assert process.wait(30) == 2
-    told = (tmp_path / "output").read_text()
-    assert "did you mean oncall.wait_minutes?" in told
-    assert "INCIDENTIO_API_KEY" in told
-    assert "Traceback" not in told
+    said = (tmp_path / "output").read_text()
+    assert "did you mean oncall.wait_minutes?" in said
+    assert "INCIDENTIO_API_KEY" in said
+    assert "Traceback" not in said
 
 
 def kill_workers(runner: int) -> None:

@@ -21,6 +21,7 @@ from app.store import Stored
 from app.wakeup import PUBLISH_TIMEOUT, QUIET_SECONDS, Wakeup, broker_settings
 from local.embedded import EmbeddedRedis, free_port
 from tasks import broker
+from tests.fakes import PAGER
 from tests.relay import Relay
 from tests.tls import Certificates
 
@@ -39,19 +40,19 @@ def connection(url: str) -> Any:
 # -- TLS, users, sentinels ----------------------------------------------------------------------------
 
 
-def test_a_knock_goes_through_tls_with_a_private_certificate_authority(
+def test_a_message_goes_through_tls_with_a_private_certificate_authority(
     secure: Relay, tls: Certificates, redis_url: str
 ) -> None:
-    assert Wakeup(f"rediss://localhost:{secure.port}/0?ssl_ca_certs={tls.ca}").knock("id-1", 0)
+    assert Wakeup(f"rediss://localhost:{secure.port}/0?ssl_ca_certs={tls.ca}").enqueue("id-1", 0)
     assert redis.Redis.from_url(redis_url).llen(QUEUE) == 1
 
 
 @pytest.mark.parametrize(("host", "query"), [("localhost", ""), ("127.0.0.1", "?ssl_ca_certs={}")])
-def test_no_knock_goes_to_a_server_that_proves_nothing(
+def test_no_message_goes_to_a_server_that_proves_nothing(
     host: str, query: str, secure: Relay, tls: Certificates, redis_url: str
 ) -> None:
     # Left alone, kombu takes any certificate for a rediss:// URL without parameters.
-    assert not Wakeup(f"rediss://{host}:{secure.port}/0{query.format(tls.ca)}").knock("id-1", 0)
+    assert not Wakeup(f"rediss://{host}:{secure.port}/0{query.format(tls.ca)}").enqueue("id-1", 0)
     assert redis.Redis.from_url(redis_url).llen(QUEUE) == 0
 
 
@@ -85,7 +86,7 @@ def stored(count: int) -> list[Stored]:
     alert = Alert(title="Disk full", source="test")
     due_at = NOW + timedelta(minutes=3)
     return [
-        Stored(Incident.opened(f"id-{n}", alert, NOW, due_at=due_at, alert_source="default"), True)
+        Stored(Incident.opened(f"id-{n}", alert, NOW, due_at=due_at, pager=PAGER), due_at)
         for n in range(count)
     ]
 
@@ -98,29 +99,29 @@ def silent(server: EmbeddedRedis) -> Iterator[Relay]:
     relay.stop()
 
 
-def test_a_broker_that_is_away_costs_a_request_one_try_however_many_knocks_it_has() -> None:
+def test_a_broker_that_is_away_costs_a_request_one_try_however_many_messages_it_has() -> None:
     wakeup = Wakeup(f"redis://127.0.0.1:{free_port()}/0")
     began = time.monotonic()
-    wakeup.announce(stored(50), NOW)
+    wakeup.enqueue_stored(stored(50), NOW)
     assert time.monotonic() - began < PUBLISH_TIMEOUT
 
 
-def test_a_broker_that_hangs_costs_a_request_one_try_however_many_knocks_it_has(silent: Relay) -> None:
+def test_a_broker_that_hangs_costs_a_request_one_try_however_many_messages_it_has(silent: Relay) -> None:
     wakeup = Wakeup(f"redis://127.0.0.1:{silent.port}/0")
-    assert wakeup.knock("id-1", 0)
+    assert wakeup.enqueue("id-1", 0)
     silent.freeze()
     began = time.monotonic()
-    wakeup.announce(stored(50), NOW)
+    wakeup.enqueue_stored(stored(50), NOW)
     assert time.monotonic() - began < PUBLISH_TIMEOUT + 1
 
 
-def test_knocks_are_published_again_soon_after_a_failure(silent: Relay) -> None:
+def test_messages_are_published_again_soon_after_a_failure(silent: Relay) -> None:
     wakeup = Wakeup(f"redis://127.0.0.1:{silent.port}/0")
-    assert wakeup.knock("id-1", 0)
+    assert wakeup.enqueue("id-1", 0)
     silent.freeze()
-    assert not wakeup.knock("id-2", 0)
+    assert not wakeup.enqueue("id-2", 0)
     began = time.monotonic()
-    while not wakeup.knock("id-3", 0):
+    while not wakeup.enqueue("id-3", 0):
         assert time.monotonic() - began < QUIET_SECONDS + 1
         time.sleep(0.05)  # poll
 
@@ -141,7 +142,7 @@ def test_the_consumer_is_back_soon_however_long_redis_was_away(monkeypatch: pyte
 
 def test_what_a_worker_holds_is_in_its_memory_alone(redis_url: str) -> None:
     broker.hold_messages_in_memory()
-    assert Wakeup(redis_url).knock("id-1", 600)
+    assert Wakeup(redis_url).enqueue("id-1", 600)
     held: list[Any] = []
     with connection(redis_url) as made, made.Consumer(Queue("versus"), on_message=held.append):
         made.drain_events(timeout=5)

@@ -1,11 +1,11 @@
-"""The second hand: what it announces and when, what it delivers itself, and that nothing ends it."""
+"""The sweeper: what it enqueues and when, what it delivers itself, and that nothing ends it."""
 
 from __future__ import annotations
 
 import dataclasses
 import io
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 import pytest
@@ -13,36 +13,39 @@ import redis
 
 from app import actions
 from app.alert import Alert, Severity
-from app.deliver import deliver
+from app.delivery import Destination
 from app.gateway import Gateway
 from app.health import standing
-from app.incident import State
+from app.page import deliver
 from app.providers import Budget, Event
 from app.receive import Message, Options, receive
+from app.state import State
 from app.store import Search, Unavailable
 from app.store.agenda import GRACE, HEARTBEAT
 from app.store.retention import BATCH as AT_ONCE
 from app.wakeup import MOST_AT_ONCE, Wakeup
-from tasks.sweep import BATCH, BUSY, OWN_HANDS, SecondHand, Sweep, forget_old
-from tests.fakes import Clock, RecordingProvider
+from tasks.sweep import BATCH, BUSY, PAGE_SLOTS, Periodic, Sweep, forget_old
+from tests.fakes import PAGER, Clock, RecordingProvider
 
 
 class RecordingWakeup(Wakeup):
-    """Remembers knocks as (incident ID, seconds to wait) instead of publishing them."""
+    """Remembers messages as (incident ID, seconds to wait) instead of publishing them."""
 
     def __init__(self) -> None:
-        self.knocks: list[tuple[str, float]] = []
+        self.messages: list[tuple[str, float]] = []
+        self.pagers: list[Sequence[Destination]] = []
 
-    def knock(
-        self, incident_id: str, wait: float, alert_source: str | None = None, title: str | None = None
+    def enqueue(
+        self, incident_id: str, wait: float, pagers: Sequence[Destination] = (), title: str | None = None
     ) -> bool:
-        self.knocks.append((incident_id, wait))
+        self.messages.append((incident_id, wait))
+        self.pagers.append(pagers)
         return True
 
-    def heard(self) -> list[str]:
-        """The incidents knocked for since it was asked last."""
-        knocks, self.knocks = self.knocks, []
-        return [incident_id for incident_id, _ in knocks]
+    def enqueued(self) -> list[str]:
+        """The incidents with a message since it was asked last."""
+        messages, self.messages = self.messages, []
+        return [incident_id for incident_id, _ in messages]
 
 
 @pytest.fixture
@@ -52,24 +55,24 @@ def wakeup() -> RecordingWakeup:
 
 @pytest.fixture
 def quiet(gateway: Gateway, wakeup: RecordingWakeup) -> Gateway:
-    """The gateway, with nobody answering its knocks."""
+    """The gateway, with no worker that takes its messages."""
     return dataclasses.replace(gateway, wakeup=wakeup)
 
 
-class NoHands(Sweep):
+class NoSlots(Sweep):
     """Leaves all the work to messages."""
 
-    def _deliver_here(self, source: str, incident_id: str) -> bool:
+    def _deliver_here(self, pager: Destination, incident_id: str) -> bool:
         return False
 
 
 @pytest.fixture
 def sweep(quiet: Gateway) -> Sweep:
-    return NoHands(quiet)
+    return NoSlots(quiet)
 
 
 @pytest.fixture
-def handy(quiet: Gateway) -> Sweep:
+def with_slots(quiet: Gateway) -> Sweep:
     return Sweep(quiet)
 
 
@@ -89,34 +92,35 @@ def received(
     return [incident.id for incident in incidents if incident is not None]
 
 
-def test_an_announced_incident_is_left_to_its_message_until_it_is_late(
+def test_an_incident_with_a_message_is_left_to_it_until_it_is_late(
     quiet: Gateway, sweep: Sweep, wakeup: RecordingWakeup, clock: Clock
 ) -> None:
     [incident_id] = received(quiet, 3)
-    assert wakeup.heard() == [incident_id]
+    assert wakeup.enqueued() == [incident_id]
     clock.wind(seconds=180.4)
     sweep.tick()
-    assert wakeup.heard() == []
+    assert wakeup.enqueued() == []
     clock.wind(seconds=0.1)
     sweep.tick()
-    assert wakeup.knocks == [(incident_id, -0.5)]
+    assert wakeup.messages == [(incident_id, -0.5)]
+    assert wakeup.pagers[-1] == [PAGER]
 
 
 def test_looks_at_what_stays_late_grow_apart(
     quiet: Gateway, sweep: Sweep, wakeup: RecordingWakeup, clock: Clock
 ) -> None:
     received(quiet, 0)
-    wakeup.heard()
+    wakeup.enqueued()
     at = []
     for second in range(1, 40):
         clock.wind(seconds=1)
         sweep.tick()
-        if wakeup.heard():
+        if wakeup.enqueued():
             at.append(second)
     assert at == [1, 3, 6, 12, 22, 32]
 
 
-def test_what_is_late_is_not_announced_again_while_workers_have_their_hands_full(
+def test_what_is_late_is_not_enqueued_again_while_workers_are_busy(
     quiet: Gateway, sweep: Sweep, wakeup: RecordingWakeup, clock: Clock
 ) -> None:
     crowd = received(quiet, 0, alike=BUSY + 2)
@@ -125,63 +129,63 @@ def test_what_is_late_is_not_announced_again_while_workers_have_their_hands_full
     sweep.tick()
     for incident_id in crowd[:-1]:
         deliver(quiet, incident_id)
-    wakeup.heard()
+    wakeup.enqueued()
     clock.wind(seconds=3)
     sweep.tick()
-    assert wakeup.heard() == []
+    assert wakeup.enqueued() == []
     # Nobody takes anything any more: a worker may have died with the messages.
     clock.wind(seconds=3)
     sweep.tick()
-    assert sorted(wakeup.heard()) == sorted([crowd[-1], late])
+    assert sorted(wakeup.enqueued()) == sorted([crowd[-1], late])
 
 
 @pytest.mark.parametrize(("wait_minutes", "alike"), [(120, 1), (3, MOST_AT_ONCE + 1)])
-def test_what_got_no_message_is_announced_ten_seconds_ahead(
+def test_what_got_no_message_is_enqueued_ten_seconds_ahead(
     quiet: Gateway, sweep: Sweep, wakeup: RecordingWakeup, clock: Clock, wait_minutes: float, alike: int
 ) -> None:
     ids = received(quiet, wait_minutes, alike=alike)
     clock.wind(seconds=wait_minutes * 60 - 10.1)
     sweep.tick()
-    assert wakeup.heard() == []
+    assert wakeup.enqueued() == []
     clock.wind(seconds=0.2)
     sweep.tick()
-    assert sorted(incident_id for incident_id, _ in wakeup.knocks) == sorted(ids)
-    assert all(9.8 < wait < 10 for _, wait in wakeup.knocks)
+    assert sorted(incident_id for incident_id, _ in wakeup.messages) == sorted(ids)
+    assert all(9.8 < wait < 10 for _, wait in wakeup.messages)
     clock.wind(seconds=1)
-    wakeup.heard()
+    wakeup.enqueued()
     sweep.tick()
-    assert wakeup.heard() == []
+    assert wakeup.enqueued() == []
 
 
-def test_what_was_acknowledged_is_not_announced(
+def test_what_was_acknowledged_is_not_enqueued(
     quiet: Gateway, sweep: Sweep, wakeup: RecordingWakeup, clock: Clock
 ) -> None:
     [incident_id] = received(quiet, 3)
-    wakeup.heard()
+    wakeup.enqueued()
     actions.acknowledge(quiet, incident_id, "somebody")
     clock.wind(hours=1)
     sweep.tick()
-    assert wakeup.heard() == []
+    assert wakeup.enqueued() == []
 
 
-def test_more_than_a_batch_is_announced_in_one_tick(
+def test_more_than_a_batch_is_enqueued_in_one_tick(
     quiet: Gateway, sweep: Sweep, wakeup: RecordingWakeup, clock: Clock
 ) -> None:
     ids = received(quiet, 3, alike=BATCH + 20)
     clock.wind(minutes=3)
     sweep.tick()
-    assert sorted(wakeup.heard()) == sorted(ids)
+    assert sorted(wakeup.enqueued()) == sorted(ids)
 
 
 def test_two_workers_share_what_is_late(quiet: Gateway, wakeup: RecordingWakeup, clock: Clock) -> None:
     ids = received(quiet, 0, alike=MOST_AT_ONCE + 1)
     clock.wind(seconds=2)
-    for sweep in (NoHands(quiet), NoHands(quiet)):
+    for sweep in (NoSlots(quiet), NoSlots(quiet)):
         sweep.tick()
-    assert sorted(wakeup.heard()) == sorted(ids)
+    assert sorted(wakeup.enqueued()) == sorted(ids)
 
 
-def test_what_waits_for_the_budget_is_called_when_its_turn_comes(
+def test_what_waits_for_the_budget_is_enqueued_when_its_turn_comes(
     quiet: Gateway, sweep: Sweep, wakeup: RecordingWakeup, clock: Clock, provider: RecordingProvider
 ) -> None:
     provider.limits = [Budget("source:default", 2)]
@@ -190,13 +194,13 @@ def test_what_waits_for_the_budget_is_called_when_its_turn_comes(
     for incident_id in ids:
         deliver(quiet, incident_id)
     assert [incident_id for _, incident_id in provider.told()] == ids[:2]
-    wakeup.heard()
+    wakeup.enqueued()
     clock.wind(seconds=60)
     sweep.tick()
-    assert wakeup.heard() == []
+    assert wakeup.enqueued() == []
     clock.wind(seconds=2)
     sweep.tick()
-    assert sorted(wakeup.heard()) == sorted(ids[2:])
+    assert sorted(wakeup.enqueued()) == sorted(ids[2:])
 
 
 def test_a_tick_says_that_this_worker_lives(quiet: Gateway, sweep: Sweep, clock: Clock) -> None:
@@ -206,53 +210,53 @@ def test_a_tick_says_that_this_worker_lives(quiet: Gateway, sweep: Sweep, clock:
     assert len(quiet.store.agenda.workers(clock(), second)) == 1
 
 
-# -- its own hands ------------------------------------------------------------------------------------------
+# -- its own slots ------------------------------------------------------------------------------------------
 
 
 def test_what_is_late_is_delivered_without_a_message(
-    quiet: Gateway, handy: Sweep, wakeup: RecordingWakeup, clock: Clock, provider: RecordingProvider
+    quiet: Gateway, with_slots: Sweep, wakeup: RecordingWakeup, clock: Clock, provider: RecordingProvider
 ) -> None:
     [incident_id] = received(quiet, 0)
-    wakeup.heard()
+    wakeup.enqueued()
     sent = threading.Event()
     provider.meanwhile = lambda event: sent.set()
     clock.now += GRACE
-    handy.tick()
+    with_slots.tick()
     assert sent.wait(5)
     _until(lambda: quiet.store.incidents.need(incident_id).state is State.ESCALATED)
     assert provider.told() == [("firing", incident_id)]
-    assert wakeup.heard() == []
+    assert wakeup.enqueued() == []
 
 
-def test_hands_that_are_full_leave_the_rest_to_messages_and_other_sources_to_other_hands(
-    quiet: Gateway, handy: Sweep, wakeup: RecordingWakeup, clock: Clock, provider: RecordingProvider
+def test_slots_that_are_full_leave_the_rest_to_messages_and_other_pagers_to_other_slots(
+    quiet: Gateway, with_slots: Sweep, wakeup: RecordingWakeup, clock: Clock, provider: RecordingProvider
 ) -> None:
-    busy, go_on = threading.Barrier(OWN_HANDS + 2), threading.Event()
+    busy, go_on = threading.Barrier(PAGE_SLOTS + 2), threading.Event()
 
     def hang(event: Event) -> None:
         busy.wait(5)
         go_on.wait(5)
 
     provider.meanwhile = hang
-    ids = received(quiet, 0, alike=OWN_HANDS + 3)
+    ids = received(quiet, 0, alike=PAGE_SLOTS + 3)
     [other] = received(quiet, 0, alert_source="infra")
-    wakeup.heard()
+    wakeup.enqueued()
     clock.wind(seconds=1)
     try:
-        # It comes back at once, though every hand hangs.
-        handy.tick()
+        # It comes back at once, though every slot hangs.
+        with_slots.tick()
         busy.wait(5)
-        in_hand = {incident_id for _, incident_id in provider.told()}
-        assert len(in_hand) == OWN_HANDS + 1
-        assert other in in_hand
-        assert sorted(wakeup.heard()) == sorted(set(ids) - in_hand)
+        in_slots = {incident_id for _, incident_id in provider.told()}
+        assert len(in_slots) == PAGE_SLOTS + 1
+        assert other in in_slots
+        assert sorted(wakeup.enqueued()) == sorted(set(ids) - in_slots)
     finally:
         go_on.set()
-    _until(lambda: all(quiet.store.incidents.need(i).state is State.ESCALATED for i in in_hand))
+    _until(lambda: all(quiet.store.incidents.need(i).state is State.ESCALATED for i in in_slots))
 
 
-def test_hands_are_free_again_after_an_error(
-    quiet: Gateway, handy: Sweep, clock: Clock, provider: RecordingProvider
+def test_slots_are_free_again_after_an_error(
+    quiet: Gateway, with_slots: Sweep, clock: Clock, provider: RecordingProvider
 ) -> None:
     failed = threading.Semaphore(0)
 
@@ -261,16 +265,16 @@ def test_hands_are_free_again_after_an_error(
         raise RuntimeError("a bug")
 
     provider.meanwhile = fail
-    received(quiet, 0, alike=OWN_HANDS)
+    received(quiet, 0, alike=PAGE_SLOTS)
     clock.wind(seconds=1)
-    handy.tick()
-    assert all(failed.acquire(timeout=5) for _ in range(OWN_HANDS))
+    with_slots.tick()
+    assert all(failed.acquire(timeout=5) for _ in range(PAGE_SLOTS))
     provider.meanwhile = lambda event: None
-    _until(lambda: _tick_later(handy, clock) and len(_escalated(quiet)) == OWN_HANDS)
+    _until(lambda: _tick_later(with_slots, clock) and len(_escalated(quiet)) == PAGE_SLOTS)
 
 
-def test_an_error_in_its_own_hands_is_logged(
-    quiet: Gateway, handy: Sweep, clock: Clock, provider: RecordingProvider, log: io.StringIO
+def test_an_error_in_a_slot_is_logged(
+    quiet: Gateway, with_slots: Sweep, clock: Clock, provider: RecordingProvider, log: io.StringIO
 ) -> None:
     def fail(event: Event) -> None:
         raise RuntimeError("a bug")
@@ -278,8 +282,8 @@ def test_an_error_in_its_own_hands_is_logged(
     provider.meanwhile = fail
     received(quiet, 0)
     clock.wind(seconds=1)
-    handy.tick()
-    _until(lambda: "own_hands_failed" in log.getvalue(), "an error that nobody sees is never mended")
+    with_slots.tick()
+    _until(lambda: "delivery_failed" in log.getvalue(), "an error that nobody sees is never fixed")
     assert "RuntimeError" in log.getvalue()
     assert "a bug" in log.getvalue()
 
@@ -313,7 +317,7 @@ def test_a_tick_sends_the_heartbeat_while_all_is_well(
     clock.wind(seconds=31)
     redis.Redis.from_url(redis_url).delete(HEARTBEAT)
     sweep.tick()
-    sweep._hands.shutdown()
+    sweep._background.shutdown()
     assert provider.pings == 1
 
 
@@ -358,14 +362,14 @@ def test_an_error_while_old_ones_are_removed_is_logged(
     assert "retention_failed" in log.getvalue()
 
 
-# -- the thread that ticks --------------------------------------------------------------------------------
+# -- the thread that sweeps -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("error", "logged"),
     [(Unavailable("Redis can't be reached."), "event=sweep_waits"), (KeyError("a bug"), "KeyError: 'a bug'")],
 )
-def test_no_error_ends_the_second_hand(error: Exception, logged: str, log: io.StringIO) -> None:
+def test_no_error_ends_the_sweeper(error: Exception, logged: str, log: io.StringIO) -> None:
     ticked_again = threading.Event()
     errors = [error]
 
@@ -374,14 +378,14 @@ def test_no_error_ends_the_second_hand(error: Exception, logged: str, log: io.St
             raise errors.pop()
         ticked_again.set()
 
-    hand = SecondHand(tick)
-    hand.start()
+    sweeper = Periodic(tick)
+    sweeper.start()
     try:
         assert ticked_again.wait(5)
     finally:
-        hand.stop()
-    hand.join(5)
-    assert not hand.is_alive()
+        sweeper.stop()
+    sweeper.join(5)
+    assert not sweeper.is_alive()
     assert logged in log.getvalue()
 
 
@@ -410,8 +414,8 @@ class SharedKey(RecordingProvider):
 class AtOnce(Sweep):
     """Delivers in its own thread, whatever is handed out."""
 
-    def _deliver_here(self, source: str, incident_id: str) -> bool:
-        deliver(self._gateway, incident_id, source)
+    def _deliver_here(self, pager: Destination, incident_id: str) -> bool:
+        deliver(self._gateway, incident_id, [pager])
         return True
 
 

@@ -11,11 +11,12 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from app.alert import Alert
-from app.deliver import deliver
+from app.delivery import Destination
 from app.gateway import Gateway
 from app.incident import Incident
+from app.page import deliver
 from app.web import create_app
-from tests.fakes import Clock, RecordingProvider
+from tests.fakes import PAGER, Clock, RecordingProvider
 from tests.web.conftest import Report
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
@@ -330,12 +331,14 @@ def test_html_in_every_field_stays_text(
         labels={EVIL: EVIL},
     )
     due_at = clock() + timedelta(minutes=3)
-    incident = Incident.opened(NOBODY, alert, clock(), due_at=due_at, alert_source=EVIL)
+    incident = Incident.opened(
+        NOBODY, alert, clock(), due_at=due_at, pager=Destination.of("incident_io", EVIL)
+    )
     if stage != "waiting":
         incident = incident.acknowledged(EVIL, clock())
     if stage == "resolved":
         incident = incident.resolved(EVIL, clock())
-    gateway.change(lambda draft: draft.put(incident))
+    gateway.update(lambda unit: unit.save(incident))
     page = send(client, "GET", gateway.links.path(NOBODY, clock()), BROWSER)
     assert page.status_code == 200
     assert page.text.count("&lt;script&gt;alert(1)") >= 3
@@ -350,8 +353,8 @@ def test_only_a_link_to_the_web_is_a_link(
 ) -> None:
     alert = Alert(title="x", source="x", source_url=url)
     due_at = clock() + timedelta(minutes=3)
-    incident = Incident.opened(NOBODY, alert, clock(), due_at=due_at, alert_source="default")
-    gateway.change(lambda draft: draft.put(incident))
+    incident = Incident.opened(NOBODY, alert, clock(), due_at=due_at, pager=PAGER)
+    gateway.update(lambda unit: unit.save(incident))
     page = send(client, "GET", gateway.links.path(NOBODY, clock()), BROWSER)
     # The one to the timeline is ours.
     assert (page.status_code, page.text.count("<a ")) == (200, 1)

@@ -7,11 +7,16 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from pydantic import SecretStr
 
-from app.deliver import deliver
+from app.channels import Channels
+from app.delivery import Destination, Outcome
 from app.gateway import Gateway
+from app.notify import notify
+from app.page import deliver
 from app.web import create_app
-from tests.fakes import GATEWAY_SECRET, Clock, RecordingProvider
+from config import ChannelSettings
+from tests.fakes import GATEWAY_SECRET, INFRA, PAGER, Clock, RecordingChannel, RecordingProvider
 from tests.web.conftest import Report
 
 NOBODY = "8a1f0a52-7d0c-4c1b-9a55-0d4c7b1f0000"
@@ -201,7 +206,7 @@ FIELDS = {
     *("id", "state", "title", "description", "severity", "service", "source", "source_url", "started_at"),
     *("labels", "created_at", "due_at", "acknowledged_at", "acknowledged_by", "escalated_at", "resolved_at"),
     *("failed_at", "alert_source", "attempts", "last_error", "last_reason", "ack_url", "occurrences"),
-    *("payload", "timeline"),
+    *("deliveries", "payload", "timeline"),
 }
 
 
@@ -226,6 +231,71 @@ def test_an_incident_is_shown_whole(admin: FlaskClient, report: Report) -> None:
     assert (incident["alert_source"], incident["attempts"], incident["occurrences"]) == ("infra", 0, 1)
     assert [set(entry) for entry in incident["timeline"]] == [{"at", "event", "detail"}] * 2
     assert [entry["event"] for entry in incident["timeline"]] == ["received", "waiting"]
+
+
+def test_an_incident_shows_what_each_destination_has_of_it(
+    gateway: Gateway, clock: Clock, provider: RecordingProvider
+) -> None:
+    made = {name: RecordingChannel() for name in ("ops", "night")}
+    channels = Channels([ChannelSettings(name, SecretStr("x")) for name in made], made)
+    watched = replace(gateway, channels=channels)
+    admin = create_app(watched).test_client()
+    admin.environ_base["HTTP_X_GATEWAY_SECRET"] = GATEWAY_SECRET
+    incident = admin.post("/api/incidents", json={"title": "Disk full"}).get_json()["incident"]
+    untried = {"delivered": None, "attempts": 0, "last_error": None}
+    due = incident["due_at"]
+    assert shown(admin, incident)["deliveries"] == [
+        {"destination": "incident_io/default", **untried, "next_attempt_at": due}
+    ]
+    made["night"].answers = [Outcome("try_again", "503: try later", "server_error")]
+    for name in ("ops", "night"):
+        notify(watched, Destination(name), incident["id"])
+    clock.wind(minutes=3)
+    provider.outcomes = [Outcome("try_again", "500: try later", "server_error")]
+    deliver(watched, incident["id"])
+    page, ops, night = shown(admin, incident)["deliveries"]
+    assert (page["attempts"], page["delivered"], page["last_error"]) == (1, None, "500: try later")
+    assert "2026-03-04T03:03:00.000Z" < page["next_attempt_at"] < "2026-03-04T03:03:03.000Z"
+    assert ops == {
+        **untried,
+        "destination": "ops",
+        "delivered": "created",
+        "attempts": 1,
+        "next_attempt_at": None,
+    }
+    assert (night["destination"], night["attempts"], night["delivered"]) == ("night", 1, None)
+    assert (night["last_error"], night["next_attempt_at"] > incident["created_at"]) == (
+        "503: try later",
+        True,
+    )
+    clock.wind(minutes=1)
+    deliver(watched, incident["id"])
+    after = shown(admin, incident)
+    assert after["deliveries"][0] == {
+        **untried,
+        "destination": "incident_io/default",
+        "delivered": "firing",
+        "attempts": 2,
+        "next_attempt_at": None,
+    }
+    assert [entry["detail"] for entry in after["timeline"] if entry["event"] == "notified"] == [
+        "ops of the new incident"
+    ]
+
+
+def test_two_alert_sources_are_two_deliveries(
+    admin: FlaskClient, gateway: Gateway, report: Report, clock: Clock
+) -> None:
+    report(deduplication_key="k")
+    incident = report({"incidentio_other_alert_source": "infra"}, deduplication_key="k")
+    clock.wind(minutes=3)
+    for pager in (PAGER, INFRA):
+        deliver(gateway, incident["id"], [pager])
+    deliveries = shown(admin, incident)["deliveries"]
+    assert [(one["destination"], one["delivered"]) for one in deliveries] == [
+        ("incident_io/default", "firing"),
+        ("incident_io/infra", "firing"),
+    ]
 
 
 def test_what_is_not_known_is_null(admin: FlaskClient, report: Report) -> None:

@@ -21,7 +21,7 @@ from app.store import Search, Unavailable
 from app.web import create_app
 from app.web.body import MAX_BODY
 from app.web.incidents import DRAINED
-from tests.fakes import EPOCH, Clock, RecordingProvider
+from tests.fakes import EPOCH, PAGER, Clock, RecordingProvider
 from tests.web.conftest import Report
 
 INTAKE_SECRET = "test-intake-secret-7a"
@@ -69,7 +69,7 @@ def test_an_object_is_one_incident(client: FlaskClient, gateway: Gateway, method
 def test_what_is_answered_is_stored_with_its_due_time(client: FlaskClient, redis_url: str) -> None:
     incident = post(client, {"title": "x"}).get_json()["incident"]
     due = redis.Redis.from_url(redis_url, decode_responses=True).zrange("versus:due", 0, -1, withscores=True)
-    assert due == [(incident["id"], datetime.fromisoformat(incident["due_at"]).timestamp())]
+    assert due == [(f"{incident['id']} {PAGER}", datetime.fromisoformat(incident["due_at"]).timestamp())]
 
 
 def test_nothing_is_due_and_nothing_to_acknowledge_when_nobody_shall_be_paged(client: FlaskClient) -> None:

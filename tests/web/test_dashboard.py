@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import threading
+import time
 from contextlib import ExitStack
 from typing import Any
 
@@ -12,13 +13,14 @@ import pytest
 from flask.testing import FlaskClient
 
 from app import actions
-from app.deliver import deliver
+from app.delivery import Outcome
 from app.gateway import Gateway
-from app.providers import Budget, Outcome
+from app.page import deliver
+from app.providers import Budget
 from app.web import create_app, live, room
 from app.web.dashboard import REJECTED_SHOWN
+from app.web.lights import Standing, stand
 from tests.fakes import GATEWAY_SECRET, Clock, RecordingProvider
-from tests.stories.stack import wait_until
 from tests.web.conftest import Report, csrf_of, log_in
 
 
@@ -254,7 +256,10 @@ def test_rejected_bodies_can_be_seen_and_sent_once_more(
 
 def at_another_process(person: FlaskClient, gateway: Gateway) -> FlaskClient:
     """The same person at another web process, which looks anew."""
-    other = create_app(gateway).test_client()
+    return with_the_login_of(person, create_app(gateway).test_client())
+
+
+def with_the_login_of(person: FlaskClient, other: FlaskClient) -> FlaskClient:
     cookie = person.get_cookie("versus")
     assert cookie is not None
     other.set_cookie("versus", cookie.value)
@@ -275,7 +280,7 @@ def test_an_open_page_gets_what_changed_and_nothing_when_nothing_did(
 ) -> None:
     whole = person.get("/")
     tag = whole.headers["ETag"]
-    assert f'data-tag="{tag[1:-1]}"' in whole.text.replace("&#34;", "")
+    assert f'data-tag="&quot;{tag[1:-1]}&quot;"' in whole.text
     assert look(person, tag=tag).status_code == 304
     report(title="Disk full")
     news = look(person, tag=tag)
@@ -286,66 +291,79 @@ def test_an_open_page_gets_what_changed_and_nothing_when_nothing_did(
     assert look(person, tag=news.headers["ETag"]).status_code == 304
 
 
-def test_a_page_that_waits_has_news_as_soon_as_there_is_some(
-    person: FlaskClient, gateway: Gateway, report: Report
+def test_open_pages_share_what_was_read_for_a_moment_and_no_longer(
+    person: FlaskClient, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tag = person.get("/").headers["ETag"]
-    waits = at_another_process(person, gateway)
-    answers: list[Any] = []
-    asking = {"X-Live": "wait", "If-None-Match": tag}
-    threads = [threading.Thread(target=lambda: answers.append(waits.get("/", headers=asking))) for _ in "ab"]
-    for thread in threads:
-        thread.start()
+    reads, now = [], time.monotonic()
+
+    def noted(gateway: Gateway) -> Standing:
+        reads.append(now)
+        return stand(gateway)
+
+    monkeypatch.setattr(live, "stand", noted)
+    monkeypatch.setattr("app.web.live.time.monotonic", lambda: now)
+    tag = look(person).headers["ETag"]
+    # Reported to another web process, so that this one learns of it only by reading.
+    at_another_process(person, gateway).post("/api/incidents", json={"title": "Disk full"})
+    assert [look(person, tag=tag, how="poll").status_code for _ in range(50)] == [304] * 50
+    assert len(reads) == 1
+    now += live.READ_EVERY + 0.01
+    assert titles(look(person, tag=tag, how="poll").text) == ["Disk full"]
+    assert len(reads) == 2
+
+
+def test_who_acted_sees_it_at_once(person: FlaskClient, report: Report) -> None:
+    incident, tag = report(title="Disk full"), look(person).headers["ETag"]
+    act(person, f"/incidents/{incident['id']}/ack")
+    news = look(person, tag=tag, how="now")
+    assert "<bdi>Dana</bdi>" in news.text
+    # And does not see it vanish with the next question.
+    assert look(person, tag=news.headers["ETag"], how="poll").status_code == 304
+
+
+def test_no_page_is_made_for_an_answer_without_news(
+    person: FlaskClient, report: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report()
+    tag = look(person).headers["ETag"]
+    monkeypatch.setattr(live, "render_template", None)
+    monkeypatch.setattr("app.web.board.overview", None)
+    for how in ("poll", "now"):
+        answer = look(person, tag=tag, how=how)
+        assert (answer.status_code, answer.text, answer.headers["ETag"]) == (304, "", tag)
+
+
+def test_a_page_is_made_once_for_all_who_have_it_open(
+    person: FlaskClient, report: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
     report(title="Disk full")
-    for thread in threads:
-        thread.join()
-    assert [titles(answer.text) for answer in answers] == [["Disk full"]] * 2
+    made: list[str] = []
+
+    def render(name: str, **about: Any) -> str:
+        made.append(name)
+        return name
+
+    monkeypatch.setattr(live, "render_template", render)
+    assert [look(person, how="poll").text for _ in range(5)] == ["board.html"] * 5
+    assert made == ["board.html"]
 
 
-def test_a_page_that_waits_in_vain_is_told_so(person: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "HOLD", 0.6)
-    tag = person.get("/").headers["ETag"]
-    answer = person.get("/", headers={"X-Live": "wait", "If-None-Match": tag})
-    assert (answer.status_code, answer.text, answer.headers["ETag"]) == (304, "", tag)
-
-
-def test_who_logs_out_while_a_page_of_theirs_waits_gets_no_news_there(
+def test_who_logs_out_gets_no_news_in_a_page_that_is_still_open(
     person: FlaskClient, gateway: Gateway, report: Report
 ) -> None:
-    page = person.get("/")
-    waits = at_another_process(person, gateway)
-    answers: list[Any] = []
-    asking = {"X-Live": "wait", "If-None-Match": page.headers["ETag"]}
-    thread = threading.Thread(target=lambda: answers.append(waits.get("/", headers=asking)))
-    thread.start()
+    page, still_open = person.get("/"), at_another_process(person, gateway)
     person.post("/logout", data={"csrf": csrf_of(page.text)})
     report(title="Disk full")
-    thread.join()
-    assert answers[0].status_code == 401
-    assert "Disk full" not in answers[0].text
+    answer = still_open.get("/", headers={"X-Live": "poll", "If-None-Match": page.headers["ETag"]})
+    assert answer.status_code == 401
+    assert "Disk full" not in answer.text
 
 
-def test_a_watch_that_nobody_needs_ends(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "HOLD", 0.1)
-    monkeypatch.setattr(live, "LOOK_EVERY", 0.05)
-    watch = live.Watch(gateway)
-    for _ in range(2):
-        assert watch.wait("") == watch.look()
-        wait_until(lambda: not watch._watches, "it ended")
-
-
-def test_a_watch_that_could_not_begin_begins_with_the_next_who_waits(
-    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def exhausted(_: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
-    watch = live.Watch(gateway)
-    with monkeypatch.context() as patched:
-        patched.setattr(threading.Thread, "start", exhausted)
-        with pytest.raises(RuntimeError):
-            watch.wait("none")
-    assert watch.wait("none").tag == watch.look().tag
+def test_the_lights_alone_are_news(person: FlaskClient, gateway: Gateway, clock: Clock) -> None:
+    tag = look(person).headers["ETag"]
+    gateway.store.agenda.worker_lives("worker-1", clock())
+    news = look(person, tag=tag)
+    assert (news.status_code, "none seen" in news.text) == (200, False)
 
 
 def test_of_many_rejected_bodies_the_last_are_shown(person: FlaskClient, client: FlaskClient) -> None:
@@ -392,16 +410,36 @@ def test_without_redis_the_page_says_so(person: FlaskClient, without_redis: Gate
 def test_pages_leave_room_for_webhooks(person: FlaskClient, report: Report) -> None:
     tag = person.get("/").headers["ETag"]
     with ExitStack() as taken:
-        for places, number in ((room._pages, room.PAGES), (room._open, room.OPEN)):
-            for _ in range(number - 1):
-                assert places.acquire(blocking=False)
-                taken.callback(places.release)
-        with room._open, room._pages:
+        for _ in range(room.PAGES - 1):
+            assert room.places.acquire(blocking=False)
+            taken.callback(room.places.release)
+        with room.places:
             assert person.get("/").status_code == 503
+            assert look(person, tag=tag, how="poll").status_code == 503
             assert report()["state"] == "pending"
-        # There is no room to wait, but some to be answered at once.
-        with room._open:
-            assert look(person, tag=tag, how="wait").status_code == 200
+        assert look(person, tag=tag, how="poll").status_code in (200, 304)
+    assert person.get("/").status_code == 200
+
+
+def test_a_page_does_not_wait_long_for_one_that_hangs(
+    person: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs, go_on = threading.Event(), threading.Event()
+
+    def slow(gateway: Gateway) -> Standing:
+        hangs.set()
+        assert go_on.wait(10)
+        return stand(gateway)
+
+    monkeypatch.setattr(live, "PATIENCE", 0.05)
+    monkeypatch.setattr(live, "stand", slow)
+    other = with_the_login_of(person, person.application.test_client())
+    thread = threading.Thread(target=other.get, args=["/"])
+    thread.start()
+    assert hangs.wait(10)
+    assert person.get("/").status_code == 503
+    go_on.set()
+    thread.join()
     assert person.get("/").status_code == 200
 
 

@@ -8,12 +8,12 @@ from datetime import timedelta
 import pytest
 
 from app.alert import Alert
-from app.deliver import deliver
 from app.gateway import Gateway
+from app.page import deliver
 from app.providers import Budget
 from app.receive import Message, Options, receive
 from app.web.lights import Light, stand
-from tests.fakes import Clock, RecordingProvider
+from tests.fakes import PAGER, Clock, RecordingProvider
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_an_alert_source_that_is_held_back_is_not_well(
 ) -> None:
     provider.limits = [Budget("source:default", 20)]
     until = clock() + timedelta(seconds=60)
-    gateway.store.agenda.hold_back("default", gateway.limits("default"), until, clock())
+    gateway.store.agenda.hold_back(PAGER, gateway.limits(PAGER), until, clock())
     held = light(gateway, "Rate of default")
     assert "held back until 03:01:00 UTC" in held.says
     assert not held.well

@@ -12,15 +12,16 @@ import pytest
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from app import actions
+from app import actions, health
 from app.alert import Alert
-from app.deliver import deliver
+from app.delivery import Outcome
 from app.gateway import Gateway
 from app.incident import Incident
-from app.providers import Budget, Outcome
+from app.page import deliver
+from app.providers import Budget
 from app.receive import Message, Options, receive
 from app.store import Store
-from app.web import create_app
+from app.web import create_app, metrics
 from config import load_config
 from tasks.sweep import send_heartbeat
 from tests.fakes import Clock, RecordingProvider, environment
@@ -177,8 +178,17 @@ def test_the_page_about_monitoring_names_every_metric_and_no_other(
     clock.wind(minutes=4)
     deliver(gateway, incident.id)
     send_heartbeat(gateway)
-    client = create_app(watched(gateway)).test_client()
+    configured = watched(gateway)
     page = (Path(__file__).parents[2] / "docs" / "monitoring.md").read_text()
-    named = {name.removesuffix("_total") for name in re.findall(r"`(versus_\w+)`", page)}
-    told = {family.name for family in text_string_to_metric_families(client.get("/metrics").text)}
-    assert {name.removesuffix("_info") for name in named} == {name.removesuffix("_info") for name in told}
+    named = {
+        name: tuple(re.findall(r"`(\w+)`", labels))
+        for names, labels in re.findall(r"^\| (`versus_.*?) \| (.*?)\| ", page, re.M)
+        for name in re.findall(r"`(\w+)`", names)
+    }
+    rows = metrics.table(health.standing(configured), clock().timestamp(), configured.config)
+    others = {"versus_redis_up": (), "versus_build_info": ("version",), "versus_page_lateness_seconds": ()}
+    assert named == others | {name: labels for name, _, labels, _ in rows}
+    assert set(re.findall(r"`(versus_\w+)`", page)) == set(named)
+    told = text_string_to_metric_families(create_app(configured).test_client().get("/metrics").text)
+    shown = {family.name.removesuffix("_info") for family in told}
+    assert shown == {re.sub("_(total|info)$", "", name) for name in named}

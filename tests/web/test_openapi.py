@@ -6,6 +6,7 @@ import dataclasses
 import socket
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import hypothesis
@@ -90,7 +91,7 @@ def test_operations_have_names_of_their_own() -> None:
 def service(server: Any) -> Iterator[tuple[Flask, str, str]]:
     """A real server over a real Redis, with an incident and a worker; its document, address and incident."""
     gateway = with_everything(build(load_config(environ=environment(server.url))))
-    gateway.store.agenda.worker_lives("worker", gateway.clock())
+    gateway.store.agenda.worker_lives("worker", gateway.clock() + timedelta(hours=1))
     [received] = receive(gateway, [Message(Alert("Disk full", "grafana"), "{}")], Options(wait_minutes=60))
     assert received.incident is not None
     app = create_app(gateway)
@@ -158,5 +159,5 @@ def test_a_client_of_the_document_sees_a_whole_incident(whole: Flask, gateway: G
     shown = client.get(
         f"/api/incidents/{incident['id']}", headers={"X-Gateway-Secret": GATEWAY_SECRET}
     ).get_json()
-    properties = document_of(whole)["components"]["schemas"]["Incident"]["properties"]
+    properties = document_of(whole)["components"]["schemas"]["IncidentOut"]["properties"]
     assert list(shown) == list(properties)

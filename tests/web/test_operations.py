@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from app.deliver import deliver
+from app.delivery import Outcome
 from app.gateway import Gateway
-from app.providers import Outcome
+from app.page import deliver
 from app.web import create_app
 from tests.fakes import Clock, RecordingProvider
 from tests.web.conftest import Report

@@ -14,6 +14,7 @@ from werkzeug.datastructures import MultiDict
 
 from app.alert import LINE_LIMIT
 from app.channels import Channels, UnknownChannel
+from app.delivery import Destination
 from app.gateway import Gateway
 from app.web import create_app
 from app.web.options import options_of
@@ -40,7 +41,7 @@ CHANNELS = Channels(SETTINGS, {one.name: RecordingChannel() for one in SETTINGS}
 NAMES = "ops, slack, telegram, mail, msteams, msteams-qc, lark-dev, night"
 
 
-def asked(of: Channels = CHANNELS, /, **parameters: str) -> tuple[str, ...] | None:
+def asked(of: Channels = CHANNELS, /, **parameters: str) -> tuple[Destination, ...] | None:
     return options_of(MultiDict(parameters), of).channels
 
 
@@ -68,11 +69,11 @@ def test_a_request_names_channels(value: str, channels: tuple[str, ...]) -> None
 @pytest.mark.parametrize(
     ("parameter", "value", "place", "target"),
     [
-        ("slack_channel_id", "C0123456789", "slack", "slack>C0123456789"),
-        ("slack_channel_id", "#ops-night", "slack", "slack>#ops-night"),
-        ("telegram_chat_id", "-1001234567890", "telegram", "telegram>-1001234567890"),
-        ("telegram_chat_id", "@ops", "telegram", "telegram>@ops"),
-        ("email_to", "a@example.com,b.c+d@example.com", "mail", "mail>a@example.com,b.c+d@example.com"),
+        ("slack_channel_id", "C0123456789", "slack", "slack/C0123456789"),
+        ("slack_channel_id", "#ops-night", "slack", "slack/#ops-night"),
+        ("telegram_chat_id", "-1001234567890", "telegram", "telegram/-1001234567890"),
+        ("telegram_chat_id", "@ops", "telegram", "telegram/@ops"),
+        ("email_to", "a@example.com,b.c+d@example.com", "mail", "mail/a@example.com,b.c+d@example.com"),
         ("msteams_other_power_url", "QC", "msteams", "msteams-qc"),
     ],
 )
@@ -84,7 +85,7 @@ def test_another_address_replaces_that_of_a_channel(
 
 def test_another_address_is_added_where_its_channel_is_not_told() -> None:
     assert asked(lark_other_webhook_url="dev") == (*DEFAULT, "lark-dev")
-    assert asked(channels="ops", email_to="a@example.com") == ("ops", "mail>a@example.com")
+    assert asked(channels="ops", email_to="a@example.com") == ("ops", "mail/a@example.com")
 
 
 def test_several_parameters_go_together() -> None:
@@ -93,14 +94,14 @@ def test_several_parameters_go_together() -> None:
         email_to="a@example.com",
         slack_channel_id="C9",
         msteams_other_power_url="qc",
-    ) == ("mail>a@example.com", "slack>C9", "night", "msteams-qc")
+    ) == ("mail/a@example.com", "slack/C9", "night", "msteams-qc")
 
 
 @pytest.mark.parametrize(
     ("parameter", "value", "said"),
     [
         ("slack_channel_id", "c0123", "it must be the ID of a channel, such as C0123456789"),
-        ("slack_channel_id", "C1>x", "it must be the ID of a channel"),
+        ("slack_channel_id", "C1/x", "it must be the ID of a channel"),
         ("telegram_chat_id", "12x", "it must be the ID of a chat, such as -1001234567890"),
         ("telegram_chat_id", "1/../2", "it must be the ID of a chat"),
         ("email_to", "ops", "it must be mail addresses, separated by commas, 20 at the most"),
@@ -121,7 +122,7 @@ def test_an_address_that_is_none_is_told_of(parameter: str, value: str, said: st
     ("parameter", "value", "missing"),
     [
         ("channels", "ops,nobody", "nobody"),
-        ("channels", "ops>x", "ops>x"),
+        ("channels", "ops/x", "ops/x"),
         ("msteams_other_power_url", "dev", "msteams-dev"),
         ("lark_other_webhook_url", "qc", "lark-qc"),
     ],
@@ -178,8 +179,15 @@ def test_the_incident_keeps_what_was_asked_for(channelled: FlaskClient, gateway:
     assert answer.status_code == 201
     incident = gateway.store.incidents.get(answer.get_json()["incident"]["id"])
     assert incident is not None
-    assert (incident.channels, incident.mail_subject) == (("night", "mail>a@example.com"), "Hi")
-    assert sorted(gateway.store.notices.targets()) == ["mail>a@example.com", "night"]
+    assert incident.mail_subject == "Hi"
+    wanted = [one.destination for one in incident.subscriptions if "created" in one.events]
+    assert wanted == ["night", "mail/a@example.com"]
+    # Whoever was not asked for is notified if the page fails, and of nothing else.
+    others = {one.destination: one.events for one in incident.subscriptions if "created" not in one.events}
+    assert others == dict.fromkeys(
+        (set(DEFAULT) | set(ASKED_ONLY)) - {"night", "mail"} | {"mail"}, ("failed",)
+    )
+    assert sorted(gateway.store.notifications.channels()) == ["mail/a@example.com", "night"]
 
 
 @pytest.mark.parametrize("query", ["channels=nobody", "email_to=ops", "channels=ops&channels=night"])
@@ -189,4 +197,4 @@ def test_what_is_wrong_is_answered_400_and_creates_nothing(
     answer = channelled.post(f"/api/incidents?{quote(query, safe='=&')}", json={"title": "x"})
     assert answer.status_code == 400
     assert answer.get_json()["error"]
-    assert gateway.store.notices.targets() == []
+    assert gateway.store.notifications.channels() == []

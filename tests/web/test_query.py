@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.datastructures import MultiDict
 
-from app.incident import State
+from app.state import State
 from app.store import Search
 from app.web.query import BadParameter, limit_of, search_of
 from tests.fakes import Clock

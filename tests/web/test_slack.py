@@ -17,8 +17,9 @@ from pydantic import SecretStr
 from app import actions
 from app.alert import Alert
 from app.gateway import Gateway
-from app.incident import Incident, State
+from app.incident import Incident
 from app.receive import Message, Options, receive
+from app.state import State
 from app.web import create_app
 from config.go_channels import Slack
 from tests.channels.standin import StandIn

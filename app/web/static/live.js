@@ -2,8 +2,8 @@
 // Without it every page can be read and every button works.
 "use strict";
 
-const PAUSE_MS = 500; // between news and the next question, however much happens
-const UNSEEN_MS = 5_000; // the same while nobody sees this tab: a browser has few connections for all of them
+const EVERY_MS = 2_000; // between an answer and the next question
+const UNSEEN_MS = 5_000; // the same while nobody sees this tab
 const STALE_MS = 9_000; // without an answer, after which people are told that what they see is old
 
 const LATE_SECONDS = 5; // until a page that is due is called late
@@ -18,18 +18,17 @@ let question = new AbortController();
 
 // -- news ------------------------------------------------------------------------------------------------
 
-// The server answers when there is news, or after some seconds without.
 async function watch() {
   for (;;) {
-    await ask(document.hidden ? "now" : "wait");
+    await ask("poll");
     await new Promise((done) => {
-      setTimeout(done, document.hidden ? UNSEEN_MS : PAUSE_MS);
+      setTimeout(done, document.hidden ? UNSEEN_MS : EVERY_MS);
       document.addEventListener("visibilitychange", done, { once: true });
     });
   }
 }
 
-// `how`: "wait" for news, or "now" for what is stored at this moment.
+// `how`: "poll" as every page does, or "now" for what is stored at this very moment.
 async function ask(how) {
   question.abort();
   const own = (question = new AbortController());

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import pytest
@@ -11,14 +11,18 @@ import redis
 
 from app import actions
 from app.alert import Alert
-from app.deliver import ATTEMPT_SECONDS, LEASE, deliver
+from app.delivery import Outcome, Step
 from app.gateway import Gateway
-from app.incident import Incident, State
-from app.providers import Budget, Event, Outcome
+from app.incident import Incident
+from app.page import ATTEMPT_SECONDS, LEASE, deliver
+from app.providers import Budget, Event
+from app.providers.incident_io import WHOLE_SECONDS
 from app.receive import Message, Options, receive
+from app.state import State
 from app.store import Store
+from app.store.agenda import DUE, LOOK, PAGERS, QUEUE, REFUSED, member_of
 from local.embedded import EmbeddedRedis
-from tests.fakes import Clock, RecordingProvider
+from tests.fakes import INFRA, PAGER, Clock, RecordingProvider
 from tests.relay import Relay
 
 TRY_AGAIN = Outcome("try_again", "500", reason="server_error")
@@ -37,6 +41,16 @@ def read(gateway: Gateway, incident_id: str) -> Incident:
     return gateway.store.incidents.need(incident_id)
 
 
+def step_of(gateway: Gateway, incident_id: str) -> Step | None:
+    """What its one pager is to be sent next."""
+    return read(gateway, incident_id).next_step(PAGER)
+
+
+def event_of(gateway: Gateway, incident_id: str) -> str | None:
+    step = step_of(gateway, incident_id)
+    return None if step is None else step.event
+
+
 @pytest.fixture
 def due(gateway: Gateway, clock: Clock) -> str:
     """The ID of an incident that is due now."""
@@ -45,7 +59,7 @@ def due(gateway: Gateway, clock: Clock) -> str:
     return incident_id
 
 
-def test_a_knock_that_comes_early_changes_nothing(
+def test_a_message_that_comes_early_changes_nothing(
     gateway: Gateway, clock: Clock, provider: RecordingProvider
 ) -> None:
     incident_id = received(gateway, wait_minutes=3)
@@ -62,7 +76,7 @@ def test_nobody_acknowledges_and_one_event_leaves(
     deliver(gateway, due)
     assert provider.told() == [("firing", due)]
     incident = read(gateway, due)
-    assert (incident.state, incident.attempts, incident.owes) == (State.ESCALATED, 1, None)
+    assert (incident.state, incident.attempts, list(incident.steps())) == (State.ESCALATED, 1, [])
 
 
 def test_an_acknowledged_incident_never_pages(
@@ -109,10 +123,10 @@ def test_acknowledged_while_it_is_sent_is_both(
     incident = read(gateway, due)
     assert incident.state is State.ACKNOWLEDGED
     assert incident.escalated_at is not None
-    assert incident.next_attempt_at is None
+    assert list(incident.steps()) == []
 
 
-def test_resolved_while_it_is_sent_gets_its_all_clear(
+def test_resolved_while_it_is_sent_gets_its_resolve_event(
     gateway: Gateway, clock: Clock, provider: RecordingProvider, due: str
 ) -> None:
     provider.meanwhile = lambda event: event.kind == "firing" and actions.resolve(gateway, due, "ops")
@@ -162,6 +176,14 @@ def slow(server: EmbeddedRedis) -> Iterator[Relay]:
     relay.stop()
 
 
+def test_an_attempt_has_the_time_that_incident_io_may_take(
+    gateway: Gateway, provider: RecordingProvider, due: str
+) -> None:
+    deliver(gateway, due)
+    [seconds_left] = provider.seconds_left
+    assert seconds_left > WHOLE_SECONDS
+
+
 def test_the_time_that_the_claim_takes_is_not_left_for_the_attempt(
     gateway: Gateway, provider: RecordingProvider, due: str, slow: Relay
 ) -> None:
@@ -187,7 +209,7 @@ def test_a_worker_that_sleeps_through_its_lease_does_not_leave_an_alert_open(
     deliver(gateway, due)
     clock.wind(seconds=1)
     deliver(gateway, due)
-    # The sleeper's page came last as far as anybody knows; a second all-clear closes it.
+    # The sleeper's page came last as far as anybody knows; a second resolve event closes it.
     assert [kind for kind, _ in provider.told()] == ["firing", "firing", "resolved", "resolved"]
 
 
@@ -198,10 +220,10 @@ def test_pauses_grow_to_a_minute_with_jitter(
     pauses = []
     for _ in range(9):
         deliver(gateway, due)
-        again_at = read(gateway, due).next_attempt_at
-        assert again_at is not None
-        pauses.append((again_at - clock.now).total_seconds())
-        clock.now = again_at
+        step = step_of(gateway, due)
+        assert step is not None
+        pauses.append((step.at - clock.now).total_seconds())
+        clock.now = step.at
     for pause, growing in zip(pauses, [1, 2, 4, 8, 16, 32, 60, 60, 60], strict=True):
         assert 0.75 * growing <= pause <= 1.25 * growing
     deliver(gateway, due)
@@ -216,11 +238,11 @@ def test_after_a_day_it_gives_up_loudly(
     deliver(gateway, due)
     clock.wind(hours=23, minutes=58)
     deliver(gateway, due)
-    assert read(gateway, due).owes == "firing"
+    assert event_of(gateway, due) == "firing"
     clock.wind(minutes=2)
     deliver(gateway, due)
     incident = read(gateway, due)
-    assert (incident.state, incident.owes, incident.last_error) == (State.FAILED, None, "500")
+    assert (incident.state, list(incident.steps()), incident.last_error) == (State.FAILED, [], "500")
 
 
 def test_what_was_due_while_no_worker_lived_is_tried_for_a_day_all_the_same(
@@ -234,17 +256,17 @@ def test_what_was_due_while_no_worker_lived_is_tried_for_a_day_all_the_same(
     assert read(gateway, due).state is State.ESCALATED
 
 
-def test_a_configuration_that_was_mended_has_a_day_for_what_comes_then(
+def test_a_configuration_that_was_fixed_has_a_day_for_what_comes_then(
     gateway: Gateway, clock: Clock, provider: RecordingProvider, due: str
 ) -> None:
     provider.outcomes = [TRY_AGAIN, MISCONFIGURED, TRY_AGAIN, TRY_AGAIN, TRY_AGAIN]
     for hours in (0, 20, 20, 20):
         clock.wind(hours=hours)
         deliver(gateway, due)
-        assert read(gateway, due).owes == "firing"
+        assert event_of(gateway, due) == "firing"
     clock.wind(hours=5)
     deliver(gateway, due)
-    assert read(gateway, due).owes is None
+    assert event_of(gateway, due) is None
 
 
 @pytest.mark.parametrize("outcome", [TRY_AGAIN, Outcome("delivered", "202")])
@@ -274,8 +296,9 @@ def test_a_wrong_configuration_is_tried_again_every_five_minutes_however_old(
 ) -> None:
     provider.outcomes = [MISCONFIGURED, MISCONFIGURED]
     deliver(gateway, due)
-    incident = read(gateway, due)
-    assert (incident.state, incident.next_attempt_at) == (State.FAILED, clock.now + timedelta(minutes=5))
+    step = step_of(gateway, due)
+    assert step is not None
+    assert (read(gateway, due).state, step.at) == (State.FAILED, clock.now + timedelta(minutes=5))
     clock.wind(hours=30)
     deliver(gateway, due)
     clock.wind(minutes=5)
@@ -301,7 +324,7 @@ def test_retry_after_is_respected_and_holds_back_the_whole_alert_source(
     assert {incident_id for _, incident_id in provider.told()} == {due, other}
 
 
-def test_over_budget_is_parked_and_its_turn_comes(
+def test_over_budget_is_deferred_and_its_turn_comes(
     gateway: Gateway, clock: Clock, provider: RecordingProvider
 ) -> None:
     provider.limits = [Budget("source:default", 2)]
@@ -310,12 +333,9 @@ def test_over_budget_is_parked_and_its_turn_comes(
         deliver(gateway, incident_id)
     assert len(provider.events) == 2
     clock.wind(seconds=61)
-    [turn] = gateway.store.agenda.turn("default", [("source:default", 2)], clock.now, 500)
+    [turn] = gateway.store.agenda.turn(PAGER, [("source:default", 2)], clock.now, 500)
     deliver(gateway, turn.incident_id)
     assert {incident_id for _, incident_id in provider.told()} == set(ids)
-
-
-Step = Callable[[Gateway, str], object]
 
 
 @pytest.mark.parametrize(
@@ -326,7 +346,7 @@ Step = Callable[[Gateway, str], object]
         (UNCERTAIN, ["firing", "resolved"]),
     ],
 )
-def test_resolved_after_a_failed_attempt_sends_an_all_clear_only_if_the_page_may_be_out(
+def test_resolved_after_a_failed_attempt_sends_a_resolve_event_only_if_the_page_may_be_out(
     gateway: Gateway, clock: Clock, provider: RecordingProvider, due: str, outcome: Outcome, kinds: list[str]
 ) -> None:
     provider.outcomes = [outcome]
@@ -337,7 +357,7 @@ def test_resolved_after_a_failed_attempt_sends_an_all_clear_only_if_the_page_may
     assert [kind for kind, _ in provider.told()] == kinds
 
 
-def test_the_all_clear_is_retried_like_the_page(
+def test_the_resolve_event_is_retried_like_the_page(
     gateway: Gateway, clock: Clock, provider: RecordingProvider, due: str
 ) -> None:
     deliver(gateway, due)
@@ -348,11 +368,11 @@ def test_the_all_clear_is_retried_like_the_page(
         clock.wind(minutes=5)
     assert [kind for kind, _ in provider.told()] == ["firing", "resolved", "resolved", "resolved"]
     incident = read(gateway, due)
-    assert (incident.state, incident.owes) == (State.RESOLVED, None)
+    assert (incident.state, list(incident.steps())) == (State.RESOLVED, [])
 
 
-def test_a_knock_without_a_record_pages(gateway: Gateway, provider: RecordingProvider) -> None:
-    deliver(gateway, "gone", "infra", "Disk full")
+def test_a_message_without_a_record_pages(gateway: Gateway, provider: RecordingProvider) -> None:
+    deliver(gateway, "gone", [INFRA], "Disk full")
     assert provider.told() == [("firing", "gone")]
     incident = read(gateway, "gone")
     assert (incident.title, incident.alert_source, incident.state) == ("Disk full", "infra", State.ESCALATED)
@@ -373,20 +393,44 @@ def test_two_workers_at_once_without_a_record_send_one_event(
     assert read(gateway, "gone").state is State.ACKNOWLEDGED
 
 
-def test_a_knock_for_another_alert_source_leaves_nothing_behind(
+def test_a_record_that_is_gone_is_made_anew_for_the_alert_source_that_was_to_be_paged(
     gateway: Gateway, clock: Clock, provider: RecordingProvider, redis_url: str
 ) -> None:
     due = received(gateway, wait_minutes=0, alert_source="infra")
     redis.Redis.from_url(redis_url).delete(f"versus:incident:{due}")
     provider.outcomes = [TRY_AGAIN]
-    # A look knows only the ID: the record is made anew, for the default alert source.
+    # A message without pagers knows only the ID; the due list knows the pager.
     deliver(gateway, due)
     clock.wind(minutes=1)
-    assert [look.incident_id for look in gateway.store.agenda.turn("infra", [], clock.now, 500)] == [due]
-    deliver(gateway, due, "infra")
-    assert gateway.store.agenda.turn("infra", [], clock.now, 500) == []
-    assert "infra" not in gateway.store.agenda.sources(gateway.clock())
-    assert read(gateway, due).state is State.ESCALATED
+    assert [look.incident_id for look in gateway.store.agenda.turn(INFRA, [], clock.now, 500)] == [due]
+    deliver(gateway, due, [INFRA])
+    assert gateway.store.agenda.turn(INFRA, [], clock.now, 500) == []
+    incident = read(gateway, due)
+    assert (incident.state, list(incident.pagers)) == (State.ESCALATED, [INFRA])
+    assert {event.alert_source for event in provider.events} == {"infra"}
+
+
+def test_a_message_for_another_alert_source_leaves_nothing_behind(
+    gateway: Gateway, clock: Clock, provider: RecordingProvider, redis_url: str
+) -> None:
+    due = received(gateway, wait_minutes=0)
+    # As a record leaves them that Redis lost, and that was made anew for another alert source.
+    client = redis.Redis.from_url(redis_url)
+    for key in (DUE, LOOK, REFUSED, QUEUE + INFRA):
+        client.zadd(key, {member_of(due, INFRA): 0})
+    client.sadd(PAGERS, INFRA)
+    agenda = gateway.store.agenda
+    assert [look.incident_id for look in agenda.turn(INFRA, [], clock.now, 500)] == [due]
+    deliver(gateway, due, [INFRA])
+    assert agenda.turn(INFRA, [], clock.now, 500) == []
+    assert INFRA not in agenda.pagers(clock.now)
+    assert (
+        client.zcard(DUE) == client.zcard(LOOK) == client.zcard(REFUSED) == client.zcard(QUEUE + INFRA) == 0
+    )
+    # It is paged where it is to be paged.
+    incident = read(gateway, due)
+    assert (incident.state, list(incident.pagers)) == (State.ESCALATED, [PAGER])
+    assert [event.alert_source for event in provider.events] == ["default"]
 
 
 def test_a_record_that_is_lost_while_it_is_sent_is_written_again(
@@ -396,7 +440,7 @@ def test_a_record_that_is_lost_while_it_is_sent_is_written_again(
     provider.meanwhile = lambda event: redis.Redis.from_url(redis_url).flushall()
     deliver(gateway, due)
     incident = read(gateway, due)
-    assert (incident.title, incident.owes) == ("Disk full", "firing")
+    assert (incident.title, event_of(gateway, due)) == ("Disk full", "firing")
 
 
 def test_the_event_links_to_the_page_of_the_incident(

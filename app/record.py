@@ -1,0 +1,141 @@
+"""What is known of an incident, and what follows from it; pure, no clock and no storage.
+
+What a destination is to be sent, and when, is derived from the phase and from what it has: `next_step`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from app.alert import SEVERITIES, Severity
+from app.delivery import Delivery, Destination, Step
+from app.state import WORST, Phase, State
+from app.subscription import Change, Subscription
+from app.timeline import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Everything known of one incident. Times are UTC; the sender's body is stored beside it."""
+
+    id: str
+    title: str
+    source: str
+    created_at: datetime
+    phase: Phase = Phase.OPEN
+    description: str = ""
+    severity: Severity | None = None
+    service: str | None = None
+    source_url: str | None = None
+    started_at: datetime | None = None
+    labels: dict[str, str] = field(default_factory=dict)
+    identity: str | None = None
+    occurrences: int = 1
+
+    due_at: datetime | None = None
+    acknowledged_at: datetime | None = None
+    acknowledged_by: str | None = None
+    resolved_at: datetime | None = None
+
+    pagers: dict[Destination, Delivery] = field(default_factory=dict)
+    """The alert sources that are to be paged, and what each has."""
+    subscriptions: tuple[Subscription, ...] = ()
+    """The channels that are notified, as configured and asked for when the incident was opened."""
+    mail_subject: str | None = None
+    changes: tuple[Change, ...] = ()
+    """What channels are notified of; kept only if there is a channel."""
+    timeline: tuple[Entry, ...] = ()
+
+    # -- what is to be sent --------------------------------------------------------------------------
+
+    def next_step(self, destination: Destination, delivery: Delivery | None = None) -> Step | None:
+        """What the destination is to be sent next, and when; None if nothing.
+
+        `delivery`: what it has; may be left out for a pager, whose delivery is part of the incident.
+        """
+        if destination in self.pagers:
+            return self._page_step(delivery or self.pagers[destination])
+        for subscription in self.subscriptions:
+            if subscription.destination == destination:
+                return subscription.next_step(self.changes, self.severity, delivery or Delivery())
+        return None
+
+    def _page_step(self, delivery: Delivery) -> Step | None:
+        return delivery.page_step(self.phase, self.due_at, self.resolved_at)
+
+    def steps(self) -> Iterator[tuple[Destination, Step]]:
+        """What its pagers are to be sent."""
+        for destination, delivery in self.pagers.items():
+            step = self._page_step(delivery)
+            if step is not None:
+                yield destination, step
+
+    def urgency(self, step: Step) -> int:
+        """0 is sent first when not everything may be sent at once; a resolve event goes last."""
+        return len(SEVERITIES) if step.event == "resolved" else SEVERITIES.index(self.severity or "medium")
+
+    # -- what is derived -----------------------------------------------------------------------------
+
+    @property
+    def state(self) -> State:
+        """Its phase, or how far the page has come at the pager that is worst off."""
+        if self.phase is not Phase.PENDING:
+            return State(self.phase.value)
+        return self.worst.page_state
+
+    @property
+    def alert_source(self) -> str:
+        """Name of the first alert source that was asked for: an alternate, or `default`."""
+        return next(iter(self.pagers)).address or "default"
+
+    @property
+    def attempts(self) -> int:
+        """Attempts to page."""
+        return sum(delivery.attempts for delivery in self.pagers.values())
+
+    @property
+    def worst(self) -> Delivery:
+        """The delivery of the pager that is worst off."""
+        return min(self.pagers.values(), key=lambda delivery: WORST.index(delivery.page_state))
+
+    @property
+    def escalated_at(self) -> datetime | None:
+        """When the first pager took the page."""
+        return min((d.accepted_at for d in self.pagers.values() if d.accepted_at), default=None)
+
+    @property
+    def failed_at(self) -> datetime | None:
+        """When a pager first refused the page for good, or was given up."""
+        return min((d.failed_at for d in self.pagers.values() if d.failed_at), default=None)
+
+    @property
+    def last_error(self) -> str | None:
+        """Why the last attempt failed, at the pager that is worst off."""
+        return self.worst.last_error
+
+    @property
+    def in_flight(self) -> bool:
+        """An attempt is under way, or its worker died."""
+        return any(delivery.claim is not None for delivery in self.pagers.values())
+
+    @property
+    def may_be_paged(self) -> bool:
+        """A page is on its way, or may be."""
+        return self.in_flight or any(delivery.uncertain for delivery in self.pagers.values())
+
+    @property
+    def is_over(self) -> bool:
+        """Resolved, and no pager is to be sent anything any more."""
+        return self.phase is Phase.RESOLVED and not any(self.steps())
+
+    @property
+    def can_be_acknowledged(self) -> bool:
+        """Whether an acknowledgement would say anything new."""
+        return self.due_at is not None and self.phase not in (Phase.ACKNOWLEDGED, Phase.RESOLVED)
+
+    @property
+    def changed_at(self) -> datetime:
+        """When the last thing happened to it."""
+        return self.timeline[-1].at if self.timeline else self.created_at

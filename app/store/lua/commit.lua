@@ -1,0 +1,23 @@
+-- Writes if nothing that was read has changed. ARGV: how many checks, then (hash, field, expected) for each, then
+-- for each command its length and its words. A commit that happened already, and whose answer got lost, is not
+-- repeated, whoever has written to the same records since.
+local committed = KEYS[1]
+local remembered_seconds, checks = unpack(ARGV, 1, 2)
+if redis.call('EXISTS', committed) == 1 then
+  return 1
+end
+local i = 3
+for _ = 1, tonumber(checks) do
+  local hash, field, expected = unpack(ARGV, i, i + 2)
+  if (redis.call('HGET', hash, field) or '') ~= expected then
+    return 0
+  end
+  i = i + 3
+end
+while i <= #ARGV do
+  local last = i + tonumber(ARGV[i])
+  redis.call(unpack(ARGV, i + 1, last))
+  i = last + 1
+end
+redis.call('SET', committed, 1, 'EX', remembered_seconds)
+return 1
