@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from app import gateway as gateways
 from app import telemetry
 from app.channels import UnknownChannel
+from app.cli import processes
 from app.cli.incidents import NotOne
 from app.cli.parser import parser
 from app.cli.trial import BadInput
@@ -27,6 +29,8 @@ SENTENCES = (Unavailable, Unknown, NotAllowed, NotOne, BadInput, UnknownChannel,
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0, 1 when it failed, 2 when the configuration is wrong."""
     arguments = parser().parse_args(argv)
+    if arguments.process:
+        return _become(arguments.process, arguments.config)
     try:
         config = load_config(arguments.config)
     except ConfigError as error:
@@ -42,3 +46,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     return status
+
+
+def _become(name: str, config: Path | None) -> int:
+    """Returns only when that is impossible. The configuration is for the process itself to read."""
+    try:
+        processes.become(name, config)
+    except processes.NoProcfile as error:
+        sys.stderr.write(f"{error}\n")
+    return 1
