@@ -7,10 +7,10 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test check bench chaos mutations
+.PHONY: help install demo run test check bench chaos mutations image-test chart-test
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(VENV)/.installed ## Set everything up in .venv (a second run is a quick no-op)
 
@@ -43,3 +43,6 @@ chaos: install ## Break everything for MINUTES=2, as SEED=... says, and check ev
 
 mutations: install ## Break the code in one place after the other; tests must notice each (6 minutes; with ARGS=--chaos 30)
 	@$(BIN)/python -m tests.mutations $(ARGS)
+
+image-test: install ## Build the container image without a registry and page from it (root, buildah, debootstrap; 2 minutes)
+	VERSUS_TEST_IMAGE=1 $(BIN)/python -m pytest tests/image -rs
