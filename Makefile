@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test check bench chaos mutations image-test chart-test
+.PHONY: help install demo run test check bench chaos mutations image-test helm chart-test
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,3 +46,13 @@ mutations: install ## Break the code in one place after the other; tests must no
 
 image-test: install ## Build the container image without a registry and page from it (root, buildah, debootstrap; 2 minutes)
 	VERSUS_TEST_IMAGE=1 $(BIN)/python -m pytest tests/image -rs
+
+HELM := build/bin/helm
+$(HELM):
+	@command -v go >/dev/null || { echo "Go 1.24 or newer is needed to build helm: https://go.dev/dl"; exit 1; }
+	GOBIN=$(CURDIR)/build/bin go install -ldflags=-s helm.sh/helm/v3/cmd/helm@v3.18.6
+
+helm: $(HELM)
+
+chart-test: install $(HELM) ## The Helm chart and what else is under deploy/ (the first time helm is built: 2 minutes)
+	$(BIN)/python -m pytest tests/deploy -rs
