@@ -1,6 +1,6 @@
 # One image for both processes: the command is `web` (the default) or `worker`, or any other of `versus`.
 # It writes to /tmp alone. Another base needs Python 3.11 or newer with its venv module, as `python3`.
-ARG BASE=docker.io/library/python:3.13-slim-bookworm
+ARG BASE=python:3.13-slim-bookworm
 
 FROM ${BASE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore

@@ -362,6 +362,20 @@ def test_a_mistake_is_a_sentence(settings: list[str], sentence: str) -> None:
     assert sentence in refusal(*settings)
 
 
+def test_the_values_of_the_documentation_are_understood(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "deploy" / "kubernetes.md").read_text()
+    blocks = re.findall(r"```yaml\n(.*?)```", page, re.S)
+    assert len(blocks) == 2
+    made = []
+    for block in blocks:
+        (tmp_path / "values.yaml").write_text(block)
+        words = ("--kube-version", "1.31", *REQUIRED, "--values", tmp_path / "values.yaml")
+        made.append(helm("template", "versus", CHART, *words))
+        assert made[-1].returncode == 0, made[-1].stderr
+    assert 'host: "versus.example.com"' in made[0].stdout
+    assert "sentinel://:$(VERSUS_REDIS_PASSWORD)@sentinel-0.data:26379," in made[1].stdout
+
+
 def test_the_chart_has_the_version_of_the_service() -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     assert chart["appVersion"] == __version__

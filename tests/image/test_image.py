@@ -12,7 +12,6 @@ from typing import Any
 import psutil
 import pytest
 import requests
-import yaml
 
 from local.embedded import EmbeddedRedis, free_port
 from local.processes import ROOT
@@ -28,7 +27,6 @@ pytestmark = pytest.mark.skipif(
 FOLDER = ROOT / "build" / "image-test"
 LARGEST = 150_000_000
 """Bytes that the image may have beyond its base."""
-COMPOSE: Mapping[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +45,7 @@ def image() -> Iterator[Image]:
 
 
 class Service:
-    """Redis as compose.yaml starts it, incident.io, and containers."""
+    """Redis, incident.io, and containers."""
 
     def __init__(self, image: Image, folder: Path, parts: ExitStack) -> None:
         self.image, self._parts = image, parts
@@ -106,6 +104,7 @@ def test_the_image_is_what_it_says(image: Image) -> None:
     assert image.settings["User"] == "10001:10001"
     assert image.settings["Entrypoint"] == ["versus"]
     assert image.settings["Cmd"] == ["web"]
+    assert image.settings["Healthcheck"]["Test"] == ["CMD", "healthcheck"]
     assert list(image.settings["ExposedPorts"]) == ["3000/tcp"]
     files = [file for file in (image.root / "opt").rglob("*") if file.is_file() and not file.is_symlink()]
     assert sum(file.stat().st_size for file in files) < LARGEST
@@ -166,12 +165,3 @@ def test_its_root_file_system_is_read_only(service: Service) -> None:
     [options] = [line.split()[3].split(",") for line in mounts if line.split()[1] == "/"]
     assert "ro" in options
     assert psutil.Process(web.first.pid).cwd().endswith("/etc/versus-incident")
-
-
-def test_compose_starts_the_same_with_a_redis_that_keeps_its_data(image: Image) -> None:
-    assert [COMPOSE[name]["command"] for name in ("web", "worker")] == [["web"], ["worker"]]
-    for name in ("web", "worker"):
-        assert COMPOSE[name]["read_only"]
-        assert COMPOSE[name]["tmpfs"] == ["/tmp"]
-        assert COMPOSE[name]["environment"]["REDIS_URL"] == "redis://valkey:6379/0"
-    assert image.settings["Healthcheck"]["Test"] == ["CMD", "healthcheck"]

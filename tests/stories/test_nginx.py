@@ -25,6 +25,7 @@ from tests.tls import certificates
 from tests.web.conftest import csrf_of
 
 SITE = ROOT / "deploy" / "nginx" / "versus-incident.conf"
+PAGE = ROOT / "docs" / "deploy" / "host.md"
 NAME = "localhost"
 SLOW_SENDERS = 150
 LIMIT = 50
@@ -52,16 +53,11 @@ http {{
 }}
 """
 
-# A second way in, for a service that shares its name with others.
-PREFIX = """
-    location /versus/ {
-        proxy_pass http://versus/;
-        proxy_set_header Host $host;
-        proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-        proxy_set_header X-Forwarded-Proto $scheme;
-        proxy_set_header X-Forwarded-Prefix /versus;
-    }
-"""
+
+def below_a_path() -> str:
+    """What the documentation says for a service that shares its name with others."""
+    [block] = re.findall(r"```nginx\n(.*?)```", PAGE.read_text(), re.S)
+    return str(block)
 
 
 class Proxy:
@@ -80,7 +76,7 @@ class Proxy:
         site = site.replace("listen 443", f"listen 127.0.0.1:{self.port}").replace(
             "listen 80", f"listen 127.0.0.1:{plain}"
         )
-        site = site.replace("    location / {", f"{PREFIX}\n    location / {{", 1)
+        site = site.replace("    location / {", f"{below_a_path()}\n    location / {{", 1)
         (folder / "site.conf").write_text(site)
         self.config = folder / "nginx.conf"
         self.config.write_text(MAIN.format(folder=folder) + ("user root;\n" if os.geteuid() == 0 else ""))

@@ -183,7 +183,7 @@ spec:
         {{- end }}
     spec:
       {{- include "versus.pod" .root | nindent 6 }}
-      # A request that waits for Redis or a provider is let finish, and so is a page: both within 30 s.
+      # Requests and pages that are under way finish within 30 s.
       terminationGracePeriodSeconds: 40
       topologySpreadConstraints:
         - maxSkew: 1
