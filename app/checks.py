@@ -11,12 +11,22 @@ from datetime import UTC, datetime, timedelta
 from app.gateway import Gateway
 from app.providers import incident_io_check
 from app.providers.incident_io_check import Level
-from app.store import Settings, Store, Unavailable
+from app.store import NotVerified, Refused, Settings, Store, Unavailable, first_contact
 from app.telemetry import log
 
 OLDEST_REDIS = (6, 2)
 CLOCKS_APART = timedelta(seconds=2)
 LOOK_AGAIN_SECONDS = 1.0
+FIRST_CONTACT_SECONDS = 2.0
+HOW_TO_VERIFY = (
+    "Set redis.ca_cert (REDIS_CA_CERT) to a file with the authority that signed it; or, where nobody else "
+    "can answer in its place, redis.insecure_skip_verify (REDIS_INSECURE_SKIP_VERIFY) to true, as on Heroku."
+)
+NONE_CONFIGURED = (
+    "None is configured, so one is expected on this machine, at localhost:6379. `make run` brings one: "
+    "start it first; or set REDIS_URL."
+)
+RIGHT_PASSWORD = "Set REDIS_URL, or redis.username and redis.password, to what Redis asks for."  # noqa: S105
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +37,8 @@ class Finding:
     about: str
     text: str
     """What is so and, unless that is well, what would be right."""
+    of_the_configuration: bool = False
+    """Whether an error stays until the configuration is changed."""
 
 
 def check(gateway: Gateway) -> Iterator[Finding]:
@@ -37,7 +49,7 @@ def check(gateway: Gateway) -> Iterator[Finding]:
         redis_ahead = _ahead(gateway.store)
         yield from redis_settings(gateway.store.server.settings())
     except Unavailable as error:
-        yield Finding("error", "redis", f"{error} Check redis in the configuration file, or REDIS_URL.")
+        yield _no_redis(gateway, error)
     provider_ahead: timedelta | None = None
     for reached in incident_io_check.ask(gateway.config):
         provider_ahead = reached.clock_ahead
@@ -48,6 +60,12 @@ def check(gateway: Gateway) -> Iterator[Finding]:
 
 
 # -- at the start of a process ----------------------------------------------------------------------------
+
+
+def certificate_trouble(redis_url: str) -> str | None:
+    """A sentence if Redis's certificate is not accepted, for which no process should be started."""
+    failed = first_contact(redis_url, FIRST_CONTACT_SECONDS)
+    return f"{failed} {HOW_TO_VERIFY}" if isinstance(failed, NotVerified) else None
 
 
 def warn_of_redis(store: Store) -> None:
@@ -70,7 +88,9 @@ def tell_until_redis_answers(store: Store) -> None:
         try:
             store.now()
         except Unavailable as error:
-            if not told:
+            if not told and isinstance(error, Refused):
+                log.error("redis_refuses", reason=str(error), right=RIGHT_PASSWORD)
+            elif not told:
                 log.warning("redis_away", reason=str(error), then="waiting for it, and serving meanwhile")
             told = True
             pause.wait(LOOK_AGAIN_SECONDS)
@@ -81,6 +101,19 @@ def tell_until_redis_answers(store: Store) -> None:
 
 
 # -- Redis ------------------------------------------------------------------------------------------------
+
+
+def _no_redis(gateway: Gateway, error: Unavailable) -> Finding:
+    settings = gateway.config.redis
+    # Through sentinels, the first contact alone knows why.
+    error = first_contact(settings.url.get_secret_value(), FIRST_CONTACT_SECONDS) or error
+    if isinstance(error, NotVerified):
+        return Finding("error", "redis", f"{error} {HOW_TO_VERIFY}", of_the_configuration=True)
+    if isinstance(error, Refused):
+        return Finding("error", "redis", f"{error} {RIGHT_PASSWORD}", of_the_configuration=True)
+    if not settings.configured:
+        return Finding("error", "redis", f"{error} {NONE_CONFIGURED}")
+    return Finding("error", "redis", f"{error} Check redis in the configuration file, or REDIS_URL.")
 
 
 def _round_trip(store: Store) -> Finding:

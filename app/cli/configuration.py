@@ -29,11 +29,12 @@ def check_config(gateway: Gateway, arguments: argparse.Namespace) -> int:
 
 def _check_online(gateway: Gateway, *, as_json: bool) -> int:
     tell = teller(gateway.config)
-    failed = False
+    status = 0
     for finding in checks.check(gateway):
         if as_json:
             write_json([{"level": finding.level, "about": finding.about, "text": finding.text}])
         else:
             tell(f"{finding.level:8} {finding.about}: {finding.text}")
-        failed |= finding.level == "error"
-    return 1 if failed else 0
+        if finding.level == "error":
+            status = max(status, 2 if finding.of_the_configuration else 1)
+    return status

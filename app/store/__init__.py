@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from app.store import gauges
 from app.store.agenda import LOOK_AGAIN, Agenda, Limit, Look
-from app.store.connection import Connection, Unavailable
+from app.store.connection import Connection, NotVerified, Refused, Unavailable, first_contact
 from app.store.counters import Sources
 from app.store.gauges import Budget, Gauges
 from app.store.incidents import Draft, Incidents, Stored, Unknown
@@ -28,13 +28,16 @@ __all__ = [
     "Draft",
     "Gauges",
     "Look",
+    "NotVerified",
     "Page",
+    "Refused",
     "Search",
     "Settings",
     "Store",
     "Stored",
     "Unavailable",
     "Unknown",
+    "first_contact",
 ]
 
 
