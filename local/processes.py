@@ -58,18 +58,27 @@ def with_our_programs(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 class Process:
-    """One process of the Procfile, with all its children."""
+    """One process of the Procfile, with all its children; `inherited` is an open file that it gets."""
 
-    def __init__(self, name: str, environ: Mapping[str, str], output: IO[bytes]) -> None:
+    def __init__(
+        self,
+        name: str,
+        environ: Mapping[str, str],
+        output: IO[bytes],
+        *,
+        cwd: Path = ROOT,
+        inherited: int | None = None,
+    ) -> None:
         self.name = name
         self._process = subprocess.Popen(
             ["/bin/sh", "-c", f"exec {procfile()[name]}"],
-            cwd=ROOT,
+            cwd=cwd,
             env=with_our_programs(environ),
             stdout=output,
             stderr=output,
             stdin=subprocess.DEVNULL,
             process_group=0,
+            pass_fds=() if inherited is None else (inherited,),
         )
 
     @property
