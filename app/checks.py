@@ -22,10 +22,7 @@ HOW_TO_VERIFY = (
     "Set redis.ca_cert (REDIS_CA_CERT) to a file with the authority that signed it; or, where nobody else "
     "can answer in its place, redis.insecure_skip_verify (REDIS_INSECURE_SKIP_VERIFY) to true, as on Heroku."
 )
-NONE_CONFIGURED = (
-    "None is configured, so one is expected on this machine, at localhost:6379. `make run` brings one: "
-    "start it first; or set REDIS_URL."
-)
+NONE_CONFIGURED = "`make run` brings a Redis of its own: start it first, or set REDIS_URL."
 RIGHT_PASSWORD = "Set REDIS_URL, or redis.username and redis.password, to what Redis asks for."  # noqa: S105
 
 
@@ -45,7 +42,7 @@ def check(gateway: Gateway) -> Iterator[Finding]:
     """One finding for each thing that was tried. Nothing is changed anywhere, and nobody is paged."""
     redis_ahead: timedelta | None = None
     try:
-        yield _round_trip(gateway.store)
+        yield _round_trip(gateway)
         redis_ahead = _ahead(gateway.store)
         yield from redis_settings(gateway.store.server.settings())
     except Unavailable as error:
@@ -112,13 +109,21 @@ def _no_redis(gateway: Gateway, error: Unavailable) -> Finding:
     if isinstance(error, Refused):
         return Finding("error", "redis", f"{error} {RIGHT_PASSWORD}", of_the_configuration=True)
     if not settings.configured:
-        return Finding("error", "redis", f"{error} {NONE_CONFIGURED}")
+        asked = settings.url.get_secret_value()
+        return Finding(
+            "error", "redis", f"{error} None is configured, so this asked {asked}. {NONE_CONFIGURED}"
+        )
     return Finding("error", "redis", f"{error} Check redis in the configuration file, or REDIS_URL.")
 
 
-def _round_trip(store: Store) -> Finding:
-    milliseconds = store.server.round_trip() * 1000
-    return Finding("ok", "redis", f"answers; a round trip takes {milliseconds:.1f} ms.")
+def _round_trip(gateway: Gateway) -> Finding:
+    milliseconds = gateway.store.server.round_trip() * 1000
+    text = f"answers; a round trip takes {milliseconds:.1f} ms."
+    settings = gateway.config.redis
+    if settings.configured:
+        return Finding("ok", "redis", text)
+    asked = settings.url.get_secret_value()
+    return Finding("warning", "redis", f"{text} None is configured: this is {asked}. Set REDIS_URL.")
 
 
 def redis_settings(settings: Settings) -> list[Finding]:

@@ -87,6 +87,12 @@ class Redis(Block):
         """Whether the configuration says where Redis is; otherwise it is on the local machine."""
         return self.host is not None or "url" in self.model_fields_set
 
+    def found_at(self, url: str) -> Redis:
+        """With the address of a Redis that was found, and is still not configured."""
+        found = self.model_copy(update={"url": SecretStr(url)})
+        found.model_fields_set.discard("url")
+        return found
+
     @property
     def unused(self) -> list[str]:
         """Settings of TLS that do nothing, as the address asks for a connection without it."""
