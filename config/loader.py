@@ -53,9 +53,7 @@ def load_config(path: Path | None = None, environ: Mapping[str, str] | None = No
     package. `environ` stands for the environment; without it, that is the process's own, after `.env` of the
     working directory was added to it.
     """
-    if environ is None:
-        _add_dotenv(Path(".env"))
-        environ = os.environ
+    environ = environment() if environ is None else environ
     if path or environ.get("VERSUS_CONFIG"):
         return _Loading(path or Path(environ["VERSUS_CONFIG"]), environ).config()
     try:
@@ -68,13 +66,15 @@ def load_config(path: Path | None = None, environ: Mapping[str, str] | None = No
     return _Loading(DEFAULT_FILE, environ).config()
 
 
-def _add_dotenv(file: Path) -> None:
+def environment(file: Path = Path(".env")) -> Mapping[str, str]:
+    """The process's own, after `.env` of the working directory was added to it. Raises `ConfigError`."""
     try:
         load_dotenv(file, override=False)
     except UnicodeDecodeError:
         raise ConfigError(f"{file} is not UTF-8: save the file as UTF-8.") from None
     except OSError as error:
         raise ConfigError(f"{file} can't be read ({error.strerror}): make it readable.") from None
+    return os.environ
 
 
 @dataclass

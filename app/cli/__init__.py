@@ -11,7 +11,7 @@ from app import gateway as gateways
 from app import telemetry
 from app.channels import UnknownChannel
 from app.checks import NONE_CONFIGURED
-from app.cli.configuration import check_config
+from app.cli.configuration import check_config, from_go
 from app.cli.incidents import NotOne
 from app.cli.parser import parser
 from app.cli.trial import BadInput
@@ -34,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0, 1 when it failed, 2 when the configuration is wrong."""
     arguments = parser().parse_args(argv)
     try:
+        if getattr(arguments, "from_go", None):
+            return from_go(arguments)
         config = _with_redis_of_make_run(load_config(arguments.config))
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")

@@ -10,6 +10,9 @@ import yaml
 from app import checks
 from app.cli.output import teller, write_json
 from app.gateway import Gateway
+from app.text import one_line
+from config.go_review import review
+from config.loader import environment
 
 
 def check_config(gateway: Gateway, arguments: argparse.Namespace) -> int:
@@ -24,6 +27,21 @@ def check_config(gateway: Gateway, arguments: argparse.Namespace) -> int:
     else:
         # In one piece: whoever reads only its beginning, as `head` does, must not see a traceback.
         sys.stdout.write(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True))
+    return 0
+
+
+def from_go(arguments: argparse.Namespace) -> int:
+    """What becomes of each key of a file, and of each variable, of the Go edition. Raises `ConfigError`."""
+    found = list(review(arguments.from_go, environment()))
+    if arguments.json:
+        write_json({"name": name, "fate": advice.fate, "text": advice.text} for name, advice in found)
+        return 0
+    for name, advice in found:
+        said = f": {advice.text}" if advice.text else ""
+        sys.stdout.write(f"{advice.fate:14} {one_line(name, 300)}{said}\n")
+    todo = sum(advice.fate != "kept" for _, advice in found)
+    sys.stdout.write(f"\n{len(found)} in all, {todo} of them to look at: docs/migrating.md says how.\n")
+    sys.stdout.write(f"Then: versus check-config --config {arguments.from_go}\n")
     return 0
 
 
