@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from app.gateway import Gateway
 from app.providers import incident_io_check
 from app.providers.incident_io_check import Level
-from app.store import NotVerified, Refused, Settings, Store, Unavailable, first_contact
+from app.store import LoginRefused, NotVerified, Settings, Store, Unavailable, first_contact
 from app.telemetry import log
 
 OLDEST_REDIS = (6, 2)
@@ -85,7 +85,7 @@ def tell_until_redis_answers(store: Store) -> None:
         try:
             store.now()
         except Unavailable as error:
-            if not told and isinstance(error, Refused):
+            if not told and isinstance(error, LoginRefused):
                 log.error("redis_refuses", reason=str(error), right=RIGHT_PASSWORD)
             elif not told:
                 log.warning("redis_away", reason=str(error), then="waiting for it, and serving meanwhile")
@@ -106,7 +106,7 @@ def _no_redis(gateway: Gateway, error: Unavailable) -> Finding:
     error = first_contact(settings.url.get_secret_value(), FIRST_CONTACT_SECONDS) or error
     if isinstance(error, NotVerified):
         return Finding("error", "redis", f"{error} {HOW_TO_VERIFY}", of_the_configuration=True)
-    if isinstance(error, Refused):
+    if isinstance(error, LoginRefused):
         return Finding("error", "redis", f"{error} {RIGHT_PASSWORD}", of_the_configuration=True)
     if not settings.configured:
         asked = settings.url.get_secret_value()

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from app.store import gauges
 from app.store.agenda import LOOK_AGAIN, Agenda, Limit, Look
-from app.store.connection import Connection, NotVerified, Refused, Unavailable, first_contact
+from app.store.connection import Connection, LoginRefused, NotVerified, Unavailable, first_contact
 from app.store.counters import Sources
 from app.store.gauges import Budget, Gauges
 from app.store.incidents import Draft, Incidents, Stored, Unknown
@@ -27,10 +27,10 @@ __all__ = [
     "Claimed",
     "Draft",
     "Gauges",
+    "LoginRefused",
     "Look",
     "NotVerified",
     "Page",
-    "Refused",
     "Search",
     "Settings",
     "Store",

@@ -38,7 +38,7 @@ class NotVerified(Unavailable):
     """Redis's certificate was not accepted; until the configuration is changed it won't be."""
 
 
-class Refused(Unavailable):
+class LoginRefused(Unavailable):
     """Redis refuses the user or the password; another password may be right again later."""
 
 
@@ -87,7 +87,7 @@ def _timeouts(seconds: float) -> dict[str, Any]:
 def _unreachable(error: redis.RedisError) -> Unavailable:
     """Says why Redis can't be reached, in words that name neither host nor user."""
     if isinstance(error, redis.AuthenticationError):
-        return Refused("Redis can't be reached (it refuses the user name or the password).")
+        return LoginRefused("Redis can't be reached (it refuses the user name or the password).")
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -114,7 +114,7 @@ def first_contact(url: str, timeout: float) -> Unavailable | None:
             tls=address.tls,
         )
         asked = _failure(sentinel, timeout)
-        if isinstance(asked, NotVerified | Refused):
+        if isinstance(asked, NotVerified | LoginRefused):
             return asked
     return failed
 
