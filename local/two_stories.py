@@ -30,7 +30,8 @@ WAIT_SECONDS = 6
 SECRET = "demo-gateway-secret"  # noqa: S105
 KEY = "demo-api-key"
 SOURCE = "demo-alert-source"
-DEADLINE = 30.0
+# A first start compiles everything, on a slow machine maybe beside much else.
+DEADLINE = 90.0
 
 COLOURS = {"pending": "yellow", "acknowledged": "green", "escalating": "magenta", "escalated": "red"}
 
