@@ -25,7 +25,10 @@ MOST = 10_000
 STATUSES = "exit status: 0 done, 1 failed or something is wrong, 2 the configuration or the command is wrong"
 ONLINE = """
 try the real things too: Redis and its settings, incident.io (creates no alert), the clocks;
-ends with 1 when one of them is an error
+ends with 1 when one of them is an error, with 2 when no waiting makes it right
+"""
+FROM_GO = """
+instead say what becomes of each key of this file of the Go edition, and of its variables in the environment
 """
 DRILL = """
 Send an incident marked [DRILL] to the running web process, wait until incident.io has accepted its page,
@@ -113,6 +116,7 @@ def _about_the_service(commands: _Commands) -> None:
         "--online",
     )
     check.add_argument("--online", action="store_true", help=ONLINE)
+    check.add_argument("--from-go", type=Path, metavar="FILE", help=FROM_GO)
     refused = commands.add("rejected", rejected.rejected, "list the webhooks that were refused", "--limit 5")
     refused.add_argument("--limit", type=_up_to(KEPT), default=20, metavar="N", help="how many (default: 20)")
 

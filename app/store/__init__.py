@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from app.store import gauges
 from app.store.agenda import LOOK_AGAIN, Agenda, Limit, Look
-from app.store.connection import Connection, Unavailable
+from app.store.connection import Connection, LoginRefused, NotVerified, Unavailable, first_contact
 from app.store.counters import Sources
 from app.store.gauges import Budget, Gauges
 from app.store.incidents import Draft, Incidents, Stored, Unknown
@@ -27,7 +27,9 @@ __all__ = [
     "Claimed",
     "Draft",
     "Gauges",
+    "LoginRefused",
     "Look",
+    "NotVerified",
     "Page",
     "Search",
     "Settings",
@@ -35,6 +37,7 @@ __all__ = [
     "Stored",
     "Unavailable",
     "Unknown",
+    "first_contact",
 ]
 
 
