@@ -75,7 +75,8 @@ class Deployment:
     def __init__(self, folder: Path, parts: ExitStack) -> None:
         self.app = clone(folder / "app")
         self.log = folder / "app.log"
-        self._install(folder / "python")
+        self.python = folder / "python"
+        self._install(self.python)
         server = EmbeddedRedis(folder / "redis").start()
         parts.callback(server.kill)
         redis.Redis.from_url(server.url).config_set("requirepass", PASSWORD)
@@ -186,6 +187,23 @@ def test_its_log_holds_no_secret(deployment: Deployment) -> None:
     assert "/api/incidents" not in log
     for secret in (PASSWORD, INTAKE_SECRET, GATEWAY_SECRET):
         assert secret not in log
+
+
+def test_the_package_is_complete_without_the_folder_that_it_was_installed_from(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        ["versus", "check-config", "--online"],
+        cwd=tmp_path,
+        env=deployment.environ,
+        executable=f"{deployment.python}/bin/versus",
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    errors = [line for line in done.stdout.splitlines() if line.startswith("error")]
+    assert (done.returncode, errors) == (0, []), done.stdout + done.stderr
+    assert "redis: answers" in done.stdout
 
 
 def test_without_the_word_that_any_certificate_will_do_no_process_starts(deployment: Deployment) -> None:
