@@ -7,8 +7,8 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=igno
 RUN python3 -m venv /opt/versus
 WORKDIR /src
 # What the lock file names first, without its last line, the project: a change to the code makes a small layer.
-COPY LICENSE requirements.tx[t] ./
-RUN if [ -f requirements.txt ]; then sed '/^\.$/d' requirements.txt > locked.txt && /opt/versus/bin/pip install -r locked.txt; fi
+COPY requirements.txt ./
+RUN sed '/^\.$/d' requirements.txt > locked.txt && /opt/versus/bin/pip install --requirement locked.txt
 COPY . .
 RUN /opt/versus/bin/pip install . && /opt/versus/bin/pip uninstall --yes --quiet pip
 

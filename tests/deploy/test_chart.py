@@ -224,7 +224,7 @@ def test_one_redis(tmp_path: Path) -> None:
     assert address.nodes == (("redis.data", 6380),)
     assert address.password is not None
     assert address.password.get_secret_value() == "p/w"
-    assert variables("redis", "worker")["REDIS_DB"] == "3"
+    assert address.db == 3
 
 
 def test_sentinels(tmp_path: Path) -> None:
@@ -255,6 +255,7 @@ def test_redis_through_tls_with_an_authority_of_ones_own() -> None:
 def test_sentinels_through_tls(tmp_path: Path) -> None:
     address = redis_address(loaded("sentinel-tls", tmp_path).redis.url.get_secret_value())
     assert address.tls is not None
+    assert address.tls["ssl_cert_reqs"] == "none"
     assert address.password is None
     assert variables("sentinel-tls")["REDIS_INSECURE_SKIP_VERIFY"] == "true"
 
