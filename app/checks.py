@@ -11,12 +11,19 @@ from datetime import UTC, datetime, timedelta
 from app.gateway import Gateway
 from app.providers import incident_io_check
 from app.providers.incident_io_check import Level
-from app.store import Settings, Store, Unavailable
+from app.store import LoginRefused, NotVerified, Settings, Store, Unavailable, first_contact
 from app.telemetry import log
 
 OLDEST_REDIS = (6, 2)
 CLOCKS_APART = timedelta(seconds=2)
 LOOK_AGAIN_SECONDS = 1.0
+FIRST_CONTACT_SECONDS = 2.0
+HOW_TO_VERIFY = (
+    "Set redis.ca_cert (REDIS_CA_CERT) to a file with the authority that signed it; or, where nobody else "
+    "can answer in its place, redis.insecure_skip_verify (REDIS_INSECURE_SKIP_VERIFY) to true, as on Heroku."
+)
+NONE_CONFIGURED = "`make run` brings a Redis of its own: start it first, or set REDIS_URL."
+RIGHT_PASSWORD = "Set REDIS_URL, or redis.username and redis.password, to what Redis asks for."  # noqa: S105
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +34,19 @@ class Finding:
     about: str
     text: str
     """What is so and, unless that is well, what would be right."""
+    of_the_configuration: bool = False
+    """Whether an error stays until the configuration is changed."""
 
 
 def check(gateway: Gateway) -> Iterator[Finding]:
     """One finding for each thing that was tried. Nothing is changed anywhere, and nobody is paged."""
     redis_ahead: timedelta | None = None
     try:
-        yield _round_trip(gateway.store)
+        yield _round_trip(gateway)
         redis_ahead = _ahead(gateway.store)
         yield from redis_settings(gateway.store.server.settings())
     except Unavailable as error:
-        yield Finding("error", "redis", f"{error} Check redis in the configuration file, or REDIS_URL.")
+        yield _no_redis(gateway, error)
     provider_ahead: timedelta | None = None
     for reached in incident_io_check.ask(gateway.config):
         provider_ahead = reached.clock_ahead
@@ -48,6 +57,12 @@ def check(gateway: Gateway) -> Iterator[Finding]:
 
 
 # -- at the start of a process ----------------------------------------------------------------------------
+
+
+def certificate_trouble(redis_url: str) -> str | None:
+    """A sentence if Redis's certificate is not accepted, for which no process should be started."""
+    failed = first_contact(redis_url, FIRST_CONTACT_SECONDS)
+    return f"{failed} {HOW_TO_VERIFY}" if isinstance(failed, NotVerified) else None
 
 
 def warn_of_redis(store: Store) -> None:
@@ -70,7 +85,9 @@ def tell_until_redis_answers(store: Store) -> None:
         try:
             store.now()
         except Unavailable as error:
-            if not told:
+            if not told and isinstance(error, LoginRefused):
+                log.error("redis_refuses", reason=str(error), right=RIGHT_PASSWORD)
+            elif not told:
                 log.warning("redis_away", reason=str(error), then="waiting for it, and serving meanwhile")
             told = True
             pause.wait(LOOK_AGAIN_SECONDS)
@@ -83,9 +100,30 @@ def tell_until_redis_answers(store: Store) -> None:
 # -- Redis ------------------------------------------------------------------------------------------------
 
 
-def _round_trip(store: Store) -> Finding:
-    milliseconds = store.server.round_trip() * 1000
-    return Finding("ok", "redis", f"answers; a round trip takes {milliseconds:.1f} ms.")
+def _no_redis(gateway: Gateway, error: Unavailable) -> Finding:
+    settings = gateway.config.redis
+    # Through sentinels, the first contact alone knows why.
+    error = first_contact(settings.url.get_secret_value(), FIRST_CONTACT_SECONDS) or error
+    if isinstance(error, NotVerified):
+        return Finding("error", "redis", f"{error} {HOW_TO_VERIFY}", of_the_configuration=True)
+    if isinstance(error, LoginRefused):
+        return Finding("error", "redis", f"{error} {RIGHT_PASSWORD}", of_the_configuration=True)
+    if not settings.configured:
+        asked = settings.url.get_secret_value()
+        return Finding(
+            "error", "redis", f"{error} None is configured, so this asked {asked}. {NONE_CONFIGURED}"
+        )
+    return Finding("error", "redis", f"{error} Check redis in the configuration file, or REDIS_URL.")
+
+
+def _round_trip(gateway: Gateway) -> Finding:
+    milliseconds = gateway.store.server.round_trip() * 1000
+    text = f"answers; a round trip takes {milliseconds:.1f} ms."
+    settings = gateway.config.redis
+    if settings.configured:
+        return Finding("ok", "redis", text)
+    asked = settings.url.get_secret_value()
+    return Finding("warning", "redis", f"{text} None is configured: this is {asked}. Set REDIS_URL.")
 
 
 def redis_settings(settings: Settings) -> list[Finding]:

@@ -13,7 +13,7 @@ from jinja2.sandbox import SandboxedEnvironment
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from config.block import Block
-from config.go_channels import Email, GoBlock, Lark, MsTeams, Slack, Telegram
+from config.go_channels import Email, GoBlock, Lark, MsTeams, Slack, Telegram, Viber, as_apprise_knows_it
 from config.values import Setting, Wrong
 
 SEVERITIES = ("critical", "high", "medium", "low", "info")
@@ -93,13 +93,13 @@ def _url(secret: SecretStr) -> SecretStr:
     from apprise.manager_plugins import NotificationManager
 
     known: Any = NotificationManager
-    url = secret.get_secret_value()
+    url = as_apprise_knows_it(secret.get_secret_value())
     if Apprise.instantiate(url, suppress_exceptions=True) is None:
         scheme = url.partition("://")[0].strip().lower()
         if scheme in known():
             raise Wrong(f"it lacks something of what {scheme}:// needs, or has it in another form")
         raise Wrong("it begins with no service that Apprise knows")
-    return secret
+    return SecretStr(url)
 
 
 def _events(value: Any) -> Any:
@@ -161,6 +161,7 @@ class Alert(Block):
     email: Annotated[Email, Setting("a mapping of settings")] = Email()
     msteams: Annotated[MsTeams, Setting("a mapping of settings")] = MsTeams()
     lark: Annotated[Lark, Setting("a mapping of settings")] = Lark()
+    viber: Annotated[Viber, Setting("a mapping of settings")] = Viber()
 
     def made(self) -> Iterator[ChannelSettings]:
         """Every channel that is configured, those of the list first."""
@@ -186,7 +187,7 @@ class Alert(Block):
             yield from _unmet_by(block, named)
 
     def _enabled(self) -> Iterator[GoBlock]:
-        blocks = (self.slack, self.telegram, self.email, self.msteams, self.lark)
+        blocks = (self.slack, self.telegram, self.email, self.msteams, self.lark, self.viber)
         return (block for block in blocks if block.enable)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 from urllib.parse import quote
 
 from pydantic import Field, SecretStr
@@ -47,12 +47,26 @@ class GoBlock(Block):
         return f"it must be {next(one.right for one in field.metadata if isinstance(one, Setting))}"
 
 
+def as_apprise_knows_it(url: str) -> str:
+    """The URL, in Apprise's form where it does not understand a service's own: that of Feishu, as Lark is
+    called in China."""
+    return re.sub(r"^https://open\.feishu\.cn/open-apis/bot/v2/hook/([\w-]+)/?$", r"feishu://\1", url)
+
+
 def _said(value: str | SecretStr | None) -> str:
     return value.get_secret_value() if isinstance(value, SecretStr) else value or ""
 
 
 def _is_ip(host: str | None) -> bool:
     return re.fullmatch(r"[0-9.]+|.*:.*", host or "") is not None
+
+
+class SlackMessage(Block):
+    """What messages in Slack look like."""
+
+    button_text: Annotated[str | None, Setting(_TEXT)] = None
+    button_style: Annotated[Literal["primary", "danger"], Setting("primary or danger")] = "primary"
+    disable_button: Annotated[bool, Setting(_SWITCH)] = False
 
 
 class Slack(GoBlock):
@@ -70,6 +84,7 @@ class Slack(GoBlock):
     base_url: Annotated[ProviderAddress, Setting("an https address such as https://slack.com/api")] = (
         "https://slack.com/api"
     )
+    message_properties: Annotated[SlackMessage, Setting("a mapping of settings")] = SlackMessage()
 
     def urls(self) -> Iterator[tuple[str, str, str]]:
         yield "slack", f"slack://{_said(self.token)}/{quote(self.channel_id or '', safe='')}", "token"
@@ -87,6 +102,20 @@ class Telegram(GoBlock):
 
     def urls(self) -> Iterator[tuple[str, str, str]]:
         yield "telegram", f"tgram://{_said(self.bot_token)}/{self.chat_id}/", "bot_token"
+
+
+class Viber(GoBlock):
+    """A bot of Viber's."""
+
+    name = "viber"
+    needs = ("bot_token", "user_id")
+
+    enable: Annotated[bool, Setting(_SWITCH, "VIBER_ENABLE", variable_wins=True)] = False
+    bot_token: Annotated[SecretStr | None, Setting("the token of a bot", "VIBER_BOT_TOKEN")] = None
+    user_id: Annotated[str | None, Setting("the ID of a receiver", "VIBER_USER_ID")] = None
+
+    def urls(self) -> Iterator[tuple[str, str, str]]:
+        yield "viber", f"viber://{_said(self.bot_token)}/{quote(self.user_id or '', safe='')}", "bot_token"
 
 
 class Email(GoBlock):
@@ -157,7 +186,7 @@ class Lark(GoBlock):
 
 
 def _with_others(block: GoBlock, key: str, others: str) -> Iterator[tuple[str, str, str]]:
-    yield block.name, _said(getattr(block, key)), key
+    yield block.name, as_apprise_knows_it(_said(getattr(block, key))), key
     for other, url in getattr(block, others).items():
         if _said(url).strip():
-            yield f"{block.name}-{other.lower()}", _said(url), f"{others}.{other}"
+            yield f"{block.name}-{other.lower()}", as_apprise_knows_it(_said(url)), f"{others}.{other}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,13 @@ from pydantic_core import ErrorDetails
 from config.block import Block
 from config.channels import NAME, Listed
 from config.document import ConfigError, read_document
+from config.go_edition import go_variables, gone
+from config.nearest import nearest
 from config.references import expand, variables
 from config.schema import (
     ALTERNATES,
     CHANNELS,
     DEFAULT_SOURCE,
-    GO_PROVIDERS,
     LISTS,
     NAMED,
     PROVIDER,
@@ -35,16 +35,13 @@ from config.schema import (
 )
 from config.values import Wrong
 
-DEFAULT_FILE = "config/config.yaml"
+DEFAULT_FILE = Path("config/config.yaml")
+SHIPPED_FILE = Path(__file__).with_name("config.yaml")
 SHORTEST_SECRET = 16
 """Characters of a gateway secret, below which there is a warning: it signs links, which strangers may try."""
 ALTERNATE_VARIABLE = "INCIDENTIO_OTHER_ALERT_SOURCE_CONFIG_ID_"
 
-# Keys of the Go edition inside and beside blocks that this edition has too.
-GO_KEYS = {("oncall", name) for name in GO_PROVIDERS} | {("redis", "insecure_skip_verify")}
-GO_KEYS |= {("alert", name) for name in ("debug_body", "viber", "googlechat")}
-GO_CHANNEL_KEYS = {"template_path", "use_proxy", "message_properties", "other_power_url"}
-GO_BLOCKS = {"agent", "proxy", "queue", "storage"}
+OWN_VARIABLES = frozenset(setting.variable for setting in SETTINGS.values() if setting.variable)
 
 Key = tuple[str, ...]
 
@@ -52,22 +49,32 @@ Key = tuple[str, ...]
 def load_config(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Config:
     """The configuration of this process. Raises `ConfigError`.
 
-    `path`: the file; without it VERSUS_CONFIG, then `config/config.yaml`. `environ` stands for the
-    environment; without it, that is the process's own, after `.env` of the working directory was added to it.
+    `path`: the file; without it VERSUS_CONFIG, then `config/config.yaml`, then the one that is part of the
+    package. `environ` stands for the environment; without it, that is the process's own, after `.env` of the
+    working directory was added to it.
     """
-    if environ is None:
-        _add_dotenv(Path(".env"))
-        environ = os.environ
-    return _Loading(path or Path(environ.get("VERSUS_CONFIG") or DEFAULT_FILE), environ).config()
+    environ = environment() if environ is None else environ
+    if path or environ.get("VERSUS_CONFIG"):
+        return _Loading(path or Path(environ["VERSUS_CONFIG"]), environ).config()
+    try:
+        # Not `exists`: a file that is out of reach must not be passed over.
+        DEFAULT_FILE.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return _Loading(SHIPPED_FILE, environ, name="the configuration that is part of the package").config()
+    except OSError:
+        pass
+    return _Loading(DEFAULT_FILE, environ).config()
 
 
-def _add_dotenv(file: Path) -> None:
+def environment(file: Path = Path(".env")) -> Mapping[str, str]:
+    """The process's own, after `.env` of the working directory was added to it. Raises `ConfigError`."""
     try:
         load_dotenv(file, override=False)
     except UnicodeDecodeError:
         raise ConfigError(f"{file} is not UTF-8: save the file as UTF-8.") from None
     except OSError as error:
         raise ConfigError(f"{file} can't be read ({error.strerror}): make it readable.") from None
+    return os.environ
 
 
 @dataclass
@@ -76,6 +83,8 @@ class _Loading:
 
     file: Path
     environ: Mapping[str, str]
+    name: str = ""
+    """What the file is called in sentences."""
     problems: dict[Key, str] = field(default_factory=dict)
     """The first sentence for each key."""
     variables: dict[Key, list[str]] = field(default_factory=dict)
@@ -86,6 +95,9 @@ class _Loading:
     channels: list[str] = field(default_factory=list)
     """What each channel of the list is called in sentences."""
     empty_channels: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.name = self.name or str(self.file)
 
     def config(self) -> Config:
         values = self._block(Config, read_document(self.file), ())
@@ -172,11 +184,10 @@ class _Loading:
         return text if text.strip() else ""
 
     def _unknown(self, key: Key, known: list[str]) -> None:
-        of_a_channel = key[0] == "alert" and key[-1] in GO_CHANNEL_KEYS
-        if key in GO_KEYS or of_a_channel or (len(key) == 1 and key[0] in GO_BLOCKS):
+        if gone(key):
             self.ignored.append(".".join(key))
             return
-        likely = _likely(key)
+        likely = nearest(key)
         if likely:
             self._problem(key, f"is not a setting: did you mean {'.'.join(self._shown(likely))}?")
         elif len(key) == 1:
@@ -263,7 +274,7 @@ class _Loading:
         shown = self._shown(key)
         keys = (key, shown, (*shown, "id"))
         variables = dict.fromkeys([*own, *(name for one in keys for name in self.variables.get(one, []))])
-        where = f"{self.file} (or {', '.join(variables)})" if variables else str(self.file)
+        where = f"{self.name} (or {', '.join(variables)})" if variables else self.name
         end = "" if text.endswith("?") else "."
         self.problems.setdefault(shown, f"{'.'.join(shown)} in {where} {text}{end}")
 
@@ -281,11 +292,22 @@ class _Loading:
             self.ignored.append(f"oncall.provider {oncall.provider}")
         if self.ignored:
             names = ", ".join(self.ignored)
-            yield f"{self.file} has settings that this edition does not have; they are ignored: {names}."
+            yield f"{self.name} has settings that this edition does not have; they are ignored: {names}."
+        known = frozenset(name for names in self.variables.values() for name in names) | OWN_VARIABLES
+        if go_only := [name for name, _ in go_variables(self.environ, known)]:
+            yield (
+                "The environment has variables that the Go edition alone reads; they are ignored: "
+                f"{', '.join(go_only)}. What to do instead: versus check-config --from-go {self.file}"
+            )
+        if unused := config.redis.unused:
+            yield (
+                f"redis.{' and redis.'.join(unused)}: without effect, as the address of Redis asks for no "
+                "TLS: write rediss:// in it, or set redis.tls (REDIS_TLS) to true."
+            )
         if (oncall.wanted or config.channels) and config.public_host is None:
             what = "on-call is on: links in pages" if oncall.wanted else "channels are on: links in messages"
             yield (
-                f"public_host is missing in {self.file} while {what} lead to "
+                f"public_host is missing in {self.name} while {what} lead to "
                 f"{config.public_base}, so set it to the address that people reach this service at."
             )
         secret = config.gateway_secret
@@ -296,18 +318,18 @@ class _Loading:
             )
         if self.empty_channels:
             yield (
-                f"alert.channels in {self.file} has channels without a url, which are treated as not "
+                f"alert.channels in {self.name} has channels without a url, which are treated as not "
                 f"configured: {', '.join(self.empty_channels)}."
             )
         if self.empty_alternates and (oncall.wanted or oncall.ready):
             yield (
-                f"{'.'.join(ALTERNATES)} in {self.file} names alert sources whose ID is empty, which are "
+                f"{'.'.join(ALTERNATES)} in {self.name} names alert sources whose ID is empty, which are "
                 f"treated as not configured: {', '.join(self.empty_alternates)}."
             )
         if self.literal_keys:
             keys = ", ".join(".".join(self._shown(key)) for key in self.literal_keys)
             yield (
-                f"{self.file} holds a secret itself in {keys}: "
+                f"{self.name} holds a secret itself in {keys}: "
                 "put it into an environment variable and write ${VARIABLE} here."
             )
 
@@ -320,19 +342,3 @@ def _joined(key: Key, value: object) -> object:
 
 def _must_be(key: Key) -> str:
     return f"must be {SETTINGS[rule_path(key)].right}"
-
-
-def _likely(key: Key) -> Key | None:
-    """The setting that a wrong key probably meant; at the top only when there is little doubt."""
-    *path, name = key
-    siblings = [known[-1] for known in SETTINGS if known[:-1] == rule_path(key)[:-1]]
-    near = get_close_matches(name.lower(), siblings, n=1, cutoff=0.6 if path else 0.82)
-    if not near:
-        # Two letters of a short word swapped: `prot`; but `report` is no misspelt `port`.
-        same_length = [known for known in siblings if abs(len(known) - len(name)) <= 1]
-        near = get_close_matches(name.lower(), same_length, n=1, cutoff=0.75)
-    if near:
-        return (*path, near[0])
-    # Indented too little, or too much: the key of another block.
-    elsewhere = [known for known in SETTINGS if known[-1] == name and "<name>" not in known]
-    return elsewhere[0] if elsewhere else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from pydantic import SecretStr
 
@@ -72,6 +72,35 @@ def redis_address(url: str) -> RedisAddress:
         sentinel_password=_secret(query.get("sentinel_password")),
         tls=_tls(query, always=scheme == "rediss"),
     )
+
+
+def with_tls(
+    url: str, *, tls: bool | None = None, ca_cert: str | None = None, skip_verify: bool = False
+) -> str:
+    """The URL with what is said of TLS beside it, which wins over its parameters.
+
+    Raises `NotAnAddress` when it asks for TLS and `tls` is false.
+    """
+    if tls is False and encrypted(url):
+        raise NotAnAddress("it asks for TLS, while redis.tls (REDIS_TLS) is false: change one of them")
+    if not tls and not encrypted(url):
+        return url
+    scheme, _, rest = url.partition("://")
+    base, _, parameters = rest.partition("?")
+    query = dict(parse_qsl(parameters, keep_blank_values=True))
+    if scheme == "sentinel":
+        query["ssl"] = "true"
+    if ca_cert:
+        query["ssl_ca_certs"] = ca_cert
+    if skip_verify:
+        query["ssl_cert_reqs"] = "none"
+    base = f"{scheme if scheme == 'sentinel' else 'rediss'}://{base}"
+    return f"{base}?{urlencode(query, safe='/', quote_via=quote)}" if query else base
+
+
+def encrypted(url: str) -> bool:
+    """Whether it asks for TLS."""
+    return redis_address(url).tls is not None
 
 
 def _secret(text: str | None) -> SecretStr | None:

@@ -7,12 +7,14 @@ import hmac
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from config.block import Block
 from config.channels import Alert, ChannelSettings, Listed
+from config.queue import Queue
+from config.redis_settings import Redis
 from config.values import (
     ApiKey,
     ConfigId,
@@ -21,18 +23,13 @@ from config.values import (
     Networks,
     PassPhrase,
     ProviderAddress,
-    RedisUrl,
     Setting,
     SnsTopics,
     TitleTemplate,
     WebAddress,
-    passwords_in,
-    redis_url,
 )
 
 PROVIDER = "incident_io"
-GO_PROVIDERS = ("aws_incident_manager", "pagerduty", "servicenow")
-"""Providers of the Go edition alone."""
 DEFAULT_SOURCE = "default"
 
 _ID = "a config ID as incident.io shows it, without spaces and slashes"
@@ -111,12 +108,12 @@ class OnCall(Block):
     """Whether, when and through whom somebody is paged."""
 
     enable: Annotated[bool, Setting(_SWITCH, "ONCALL_ENABLE", variable_wins=True)] = False
-    initialized_only: Annotated[bool, Setting(_SWITCH)] = False
+    initialized_only: Annotated[bool, Setting(_SWITCH, "ONCALL_INITIALIZED_ONLY", variable_wins=True)] = False
     """On-call is ready, but off unless a request asks for it."""
     wait_minutes: Annotated[
         float,
         Field(ge=0, le=10080, allow_inf_nan=False),
-        Setting("a number of minutes from 0 to 10080 (a week)"),
+        Setting("a number of minutes from 0 to 10080 (a week)", "ONCALL_WAIT_MINUTES", variable_wins=True),
     ] = 3.0
     provider: Annotated[
         Literal["incident_io", "aws_incident_manager", "pagerduty", "servicenow"],
@@ -139,54 +136,6 @@ class OnCall(Block):
     def wanted(self) -> bool:
         """Whether the configuration asks for on-call, always or on request."""
         return self.enable or self.initialized_only
-
-
-def _url_of_parts(parts: dict[str, Any]) -> SecretStr:
-    password = parts["password"]
-    return redis_url(
-        parts["host"],
-        parts["port"],
-        parts["username"],
-        password.get_secret_value() if password else None,
-        parts["db"],
-    )
-
-
-class Redis(Block):
-    """Where the incidents are."""
-
-    host: Annotated[Host | None, Setting("a host name or an IP address, without scheme and port")] = None
-    port: Annotated[int, Field(ge=1, le=65535), Setting("a whole number from 1 to 65535")] = 6379
-    username: Annotated[str | None, Setting("a text")] = None
-    password: Annotated[SecretStr | None, Setting("a text")] = None
-    db: Annotated[int, Field(ge=0), Setting("a whole number, 0 or more")] = 0
-    # After its parts, from which its default is made.
-    url: Annotated[
-        RedisUrl,
-        Setting(
-            "an address such as redis://, rediss:// or sentinel://host:port/0",
-            "REDIS_URL",
-            variable_wins=True,
-        ),
-    ] = Field(default_factory=_url_of_parts)
-    """Wins over its parts; may hold a password."""
-
-    @property
-    def configured(self) -> bool:
-        """Whether somebody said where Redis is; otherwise the address is that of the local machine."""
-        return self.host is not None or "url" in self.model_fields_set
-
-    def describe(self) -> dict[str, Any]:
-        """As in any block; an address that can't hold a secret is shown, to see which Redis it is."""
-        url = self.url.get_secret_value()
-        plain = {} if "@" in url or "?" in url else {"url": url}
-        return super().describe() | plain
-
-    def secrets(self) -> list[str]:
-        """The passwords, in each form that a message may have them in; a URL without one is no secret."""
-        password = self.password.get_secret_value() if self.password else ""
-        found = [password, *passwords_in(self.url.get_secret_value())]
-        return list(dict.fromkeys(filter(None, found)))
 
 
 class IntakeSignatures(Block):
@@ -228,7 +177,8 @@ class Config(Block):
         Setting("a whole number from 1 to 65535", "PORT", variable_wins=True),
     ] = 3000
     public_host: Annotated[
-        WebAddress | None, Setting("an http or https address such as https://versus.example.com")
+        WebAddress | None,
+        Setting("an http or https address such as https://versus.example.com", "PUBLIC_HOST"),
     ] = None
     gateway_secret: Annotated[PassPhrase | None, Setting(_PHRASE, "GATEWAY_SECRET")] = None
     trusted_proxies: Annotated[
@@ -236,14 +186,25 @@ class Config(Block):
         Setting("IP addresses or networks such as 10.0.0.0/8, separated by commas", "TRUSTED_PROXIES"),
     ] = ()
     """Whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed."""
-    intake_secret: Annotated[PassPhrase | None, Setting(_PHRASE)] = None
-    intake_signatures: Annotated[IntakeSignatures, Setting("a mapping of settings")] = IntakeSignatures()
+    intake_secret: Annotated[PassPhrase | None, Setting(_PHRASE, "INTAKE_SECRET")] = None
+    queue: Annotated[Queue, Setting("a mapping of settings")] = Queue()
+    # After `queue`, which may name one more topic.
+    intake_signatures: Annotated[IntakeSignatures, Setting("a mapping of settings")] = Field(
+        default=IntakeSignatures(), validate_default=True
+    )
     oncall: Annotated[OnCall, Setting("a mapping of settings")] = OnCall()
     alert: Annotated[Alert, Setting("a mapping of settings")] = Alert()
     retention: Annotated[Retention, Setting("a mapping of settings")] = Retention()
     redis: Annotated[Redis, Setting("a mapping of settings")] = Redis()
     warnings: tuple[str, ...] = Field(default=(), exclude=True)
     """What works, but probably not as meant; sentences for people. No setting."""
+
+    @field_validator("intake_signatures", mode="after")
+    @classmethod
+    def _with_topics(cls, signatures: IntakeSignatures, info: ValidationInfo) -> IntakeSignatures:
+        more = info.data["queue"].sns.topics if "queue" in info.data else ()
+        topics = tuple(dict.fromkeys((*(signatures.sns_topics or ()), *more))) or None
+        return signatures.model_copy(update={"sns_topics": topics})
 
     @property
     def public_base(self) -> str:
@@ -280,6 +241,11 @@ class Config(Block):
     def unmet(self) -> Iterator[tuple[str, str]]:
         """What settings ask of each other and is not so: a dotted key, and the rest of the sentence."""
         yield from self.alert.unmet()
+        if self.queue.sns.enable and self.intake_signatures.sns_topics is None:
+            yield (
+                "queue.sns.topic_arn",
+                "is missing while queue.sns is on: it must be the ARN of the topic that may send",
+            )
         if not self.oncall.wanted:
             return
         if self.oncall.provider != PROVIDER:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
@@ -155,7 +157,18 @@ def _redis_url(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _ca_file(path: str) -> str:
+    if not Path(path).is_file():
+        raise Wrong("there is no such file")
+    try:
+        ssl.create_default_context(cafile=path)
+    except OSError as error:
+        raise Wrong("it holds no certificate" if isinstance(error, ssl.SSLError) else "") from None
+    return path
+
+
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
+CaFile = Annotated[str, AfterValidator(_ca_file)]
 
 
 def redis_url(host: str | None, port: int, username: str | None, password: str | None, db: int) -> SecretStr:

@@ -1,7 +1,6 @@
-"""`make demo`: the whole service on this machine, and two incidents: one acknowledged in time, one not.
+"""`make demo`: see `local/two_stories.py`.
 
-Nothing leaves this machine: `local/simulator.py` plays incident.io. With DEMO_EXIT=1 in the environment it
-ends after the two stories, with 0 if both came out right.
+With DEMO_EXIT=1 in the environment it ends after the two stories, with 0 if both came out right.
 """
 
 from __future__ import annotations
@@ -9,237 +8,41 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
-
-import requests
-from rich.console import Console, Group
-from rich.live import Live
-from rich.panel import Panel
-from rich.table import Table
-from rich.text import Text
-
-from local.embedded import EmbeddedRedis, free_port
-from local.processes import Process
-from local.simulator import Simulator
-
-WAIT_SECONDS = 6
-SECRET = "demo-gateway-secret"  # noqa: S105
-KEY = "demo-api-key"
-SOURCE = "demo-alert-source"
-DEADLINE = 30.0
-
-COLOURS = {"pending": "yellow", "acknowledged": "green", "escalating": "magenta", "escalated": "red"}
-
-
-@dataclass
-class Story:
-    """One of the two incidents, as last seen."""
-
-    name: str
-    seen: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def state(self) -> str:
-        state: str = self.seen.get("state", "")
-        return state
-
-
-class Teller:
-    """Tells what happens: a live view in a terminal, plain lines elsewhere."""
-
-    def __init__(self) -> None:
-        self._console = Console(highlight=False)
-        self._started = time.monotonic()
-        self._lines: list[Text] = []
-        self._stories: list[Story] = []
-        self._live: Live | None = None
-
-    @contextmanager
-    def telling(self, stories: list[Story]) -> Iterator[None]:
-        """Show the two incidents while they live."""
-        self._stories = stories
-        if not self._console.is_terminal:
-            yield
-            return
-        with Live(self._picture(), console=self._console, refresh_per_second=8) as self._live:
-            yield
-            self._live.update(self._picture())
-
-    def say(self, text: str, style: str = "") -> None:
-        """One line of the story, with the seconds since the start."""
-        line = Text(f"{time.monotonic() - self._started:5.1f} s  ", style="dim") + Text(text, style=style)
-        if self._live is None:
-            self._console.print(line, soft_wrap=True)
-        else:
-            self._lines.append(line)
-            self.refresh()
-
-    def refresh(self) -> None:
-        """Bring the countdowns up to date."""
-        if self._live is not None:
-            self._live.update(self._picture())
-
-    def _picture(self) -> Group:
-        table = Table(expand=True, box=None)
-        for heading in ("incident", "state", "pages in"):
-            table.add_column(heading)
-        for story in self._stories:
-            left = "–"
-            if story.state == "pending":
-                due = story.seen["created_monotonic"] + WAIT_SECONDS
-                left = f"{max(0.0, due - time.monotonic()):.1f} s"
-            table.add_row(story.name, Text(story.state, style=COLOURS.get(story.state, "")), left)
-        return Group(Panel(table, title="Versus Incident"), *self._lines)
-
-
-class Demo:
-    """The service with its parts, and the two stories."""
-
-    def __init__(self, teller: Teller, stack: ExitStack) -> None:
-        self._say = teller.say
-        self._teller = teller
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="versus-demo-")))
-        redis = EmbeddedRedis(folder / "redis").start()
-        stack.callback(redis.stop)
-        self.simulator = stack.enter_context(Simulator(keys={KEY: {SOURCE}}))
-        self.base = f"http://localhost:{_port()}"
-        environ = {
-            **os.environ,
-            "REDIS_URL": redis.url,
-            "PORT": self.base.rsplit(":", 1)[1],
-            "VERSUS_CONFIG": "config/config.yaml",
-            "ONCALL_ENABLE": "true",
-            "ONCALL_PROVIDER": "incident_io",
-            "INCIDENTIO_API_KEY": KEY,
-            "INCIDENTIO_ALERT_SOURCE_CONFIG_ID": SOURCE,
-            "INCIDENTIO_BASE_URL": self.simulator.base_url,
-            "GATEWAY_SECRET": SECRET,
-            "PUBLIC_HOST": "",
-        }
-        self._log = folder / "versus.log"
-        output = stack.enter_context(self._log.open("wb"))
-        for name in ("web", "worker"):
-            stack.callback(Process(name, environ, output).stop)
-
-    def run(self) -> bool:
-        """Both stories; whether they came out right."""
-        self._say("Redis, web, worker and a simulator of incident.io are starting …")
-        self._until("the service is ready", self._ready)
-        self._say(f"Everything is up. Watch it at {self.base} (any name, gateway secret: {SECRET}).")
-        self._say(f"The wait for an acknowledgement is {WAIT_SECONDS} seconds.")
-        stories = [Story("Checkout is slow"), Story("Database disk is full")]
-        with self._teller.telling(stories):
-            return self._tell(*stories)
-
-    def _tell(self, answered: Story, unanswered: Story) -> bool:
-        for story in (answered, unanswered):
-            self._send(story)
-        self._until("two seconds went by", lambda: self._age(answered) > 2, answered, unanswered)
-        acknowledgement = requests.post(answered.seen["ack_url"], timeout=5)
-        self._say(f"Somebody acknowledges “{answered.name}”: {acknowledgement.json()['status']}", "green")
-        self._say(f"Nobody looks after “{unanswered.name}” …")
-        self._until("the page left", lambda: self._paged(unanswered), answered, unanswered)
-        self._say(f"incident.io got “{unanswered.name}”: {self._title(unanswered)}", "red")
-        # Long enough after it would have been due: an acknowledged incident must stay silent.
-        self._until(
-            "the incident is written down as escalated and the other one's time has gone by",
-            lambda: unanswered.state == "escalated" and self._age(answered) > WAIT_SECONDS + 2,
-            answered,
-            unanswered,
-        )
-        return self._judge(answered, unanswered)
-
-    def _judge(self, answered: Story, unanswered: Story) -> bool:
-        silent = not self._paged(answered)
-        events = self.simulator.events(unanswered.seen["id"])
-        once = len(events) == 1 and self._title(unanswered) == f"Incident {unanswered.seen['id']}"
-        self._say(
-            f"“{answered.name}” was acknowledged: incident.io heard nothing of it. {_tick(silent)}",
-            "bold green" if silent else "bold red",
-        )
-        self._say(
-            f"“{unanswered.name}” was not: one alert event reached incident.io. {_tick(once)}",
-            "bold green" if once else "bold red",
-        )
-        return silent and once
-
-    def _send(self, story: Story) -> None:
-        url = f"{self.base}/api/incidents?oncall_wait_minutes={WAIT_SECONDS / 60}"
-        body = {"title": story.name, "severity": "critical", "service": "shop"}
-        answer = requests.post(url, json=body, timeout=5)
-        answer.raise_for_status()
-        story.seen = {**answer.json()["incident"], "created_monotonic": time.monotonic()}
-        self._say(f"A monitoring tool reports “{story.name}” (HTTP {answer.status_code}).", "yellow")
-
-    def _age(self, story: Story) -> float:
-        age: float = time.monotonic() - story.seen["created_monotonic"]
-        return age
-
-    def _paged(self, story: Story) -> bool:
-        return bool(self.simulator.events(story.seen["id"]))
-
-    def _title(self, story: Story) -> str:
-        title: str = self.simulator.events(story.seen["id"])[0].body["title"]
-        return title
-
-    def _ready(self) -> bool:
-        try:
-            return requests.get(f"{self.base}/readyz", timeout=5).ok
-        except requests.RequestException:
-            return False
-
-    def _until(self, what: str, condition: Callable[[], bool], *stories: Story) -> None:
-        deadline = time.monotonic() + DEADLINE
-        while not condition():
-            if time.monotonic() > deadline:
-                log = self._log.read_text(errors="replace")[-3000:]
-                raise RuntimeError(f"Waited {DEADLINE:.0f} s in vain until {what}.\n{log}")
-            for story in stories:
-                url = f"{self.base}/api/incidents/{story.seen['id']}"
-                answer = requests.get(url, headers={"X-Gateway-Secret": SECRET}, timeout=5)
-                story.seen |= answer.json()
-            self._teller.refresh()
-            time.sleep(0.1)
-
-
-def _port() -> int:
-    wanted = int(os.environ.get("PORT", "3000"))
-    try:
-        requests.get(f"http://localhost:{wanted}/", timeout=1)
-    except requests.RequestException:
-        return wanted
-    return free_port()
-
-
-def _tick(right: bool) -> str:
-    return "✔" if right else "✘ THIS IS WRONG"
+import threading
+from contextlib import ExitStack
+from typing import NoReturn
 
 
 def main() -> int:
     """0 if both stories came out right."""
-    # Whoever ends us must not leave the processes behind.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    teller = Teller()
+    # In silence, from the first moment on: to load everything takes half a second.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from local.two_stories import SECRET, Demo, Teller
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _end)
     with ExitStack() as stack:
+        teller = Teller()
         try:
             demo = Demo(teller, stack)
             right = demo.run()
-            if os.environ.get("DEMO_EXIT", "") not in ("", "0"):
-                return 0 if right else 1
-            teller.say(f"The dashboard: {demo.base} (any name, gateway secret: {SECRET}). Ctrl-C ends it.")
-            teller.say(
-                f"Try: curl -d '{{\"title\": \"Hello\"}}' '{demo.base}/api/incidents?oncall_wait_minutes=0.2'"
-            )
-            while True:
-                time.sleep(3600)
-        except KeyboardInterrupt:
-            return 0
+        except RuntimeError as error:
+            print(error, file=sys.stderr)
+            return 1
+        if os.environ.get("DEMO_EXIT", "") not in ("", "0"):
+            return 0 if right else 1
+        teller.say(f"The dashboard: {demo.base} (any name, gateway secret: {SECRET}). Ctrl-C ends it.")
+        address = f"{demo.base}/api/incidents?oncall_wait_minutes=0.2"
+        teller.say(f"Try: curl -d '{{\"title\": \"Hello\"}}' '{address}'")
+        threading.Event().wait()
+    return 0
+
+
+def _end(number: int, _: object) -> NoReturn:
+    # The processes are ended in order, which a second Ctrl-C must not cut short.
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import shutil
 import signal
 import socket
@@ -41,6 +42,31 @@ def free_port() -> int:
         return port
 
 
+def is_free(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether nothing listens there now."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        # What an earlier server left behind there is no obstacle.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+            probe.listen()
+        except OSError as error:
+            return error.errno != errno.EADDRINUSE
+    return True
+
+
+def answers(port: int) -> bool:
+    """Whether a Redis on this port of the loopback address takes commands."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1) as probe:
+            probe.sendall(b"PING\r\n")
+            # It says LOADING while it still reads its data.
+            return probe.recv(64).startswith(b"+PONG")
+    except OSError:
+        return False
+
+
 class EmbeddedRedis:
     """A server on the loopback address that keeps its data in a directory, with an append-only file.
 
@@ -60,7 +86,7 @@ class EmbeddedRedis:
     def start(self) -> EmbeddedRedis:
         """Start, or start again with the same data; returns when it answers. Raises `RuntimeError`."""
         self._directory.mkdir(parents=True, exist_ok=True)
-        if self._answers():
+        if answers(self.port):
             raise self._failed(f"port {self.port} is taken")
         settings = {
             "bind": "127.0.0.1",
@@ -101,20 +127,11 @@ class EmbeddedRedis:
     def _wait_until_it_answers(self) -> None:
         deadline = time.monotonic() + STARTED_WITHIN
         while time.monotonic() < deadline and self.process is not None and self.process.poll() is None:
-            if self._answers():
+            if answers(self.port):
                 return
             time.sleep(0.02)
         self.kill()
         raise self._failed("it does not answer")
-
-    def _answers(self) -> bool:
-        try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as probe:
-                probe.sendall(b"PING\r\n")
-                # It says LOADING while it still reads its data.
-                return probe.recv(64).startswith(b"+PONG")
-        except OSError:
-            return False
 
     def _failed(self, why: str) -> RuntimeError:
         return RuntimeError(f"The embedded Redis did not start; see {self._directory / 'server.log'}: {why}.")

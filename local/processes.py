@@ -15,11 +15,40 @@ from honcho.environ import parse_procfile
 
 ROOT = Path(__file__).parent.parent
 ENDED_WITHIN = 10.0
+RELEASED_WITHIN = 60.0
+
+
+RELEASE = "release"
+"""What a platform runs once for each deployment, before the processes; a failure keeps the old ones."""
 
 
 def procfile() -> dict[str, str]:
     """Names and commands of the production processes."""
+    lines = _lines()
+    del lines[RELEASE]
+    return lines
+
+
+def _lines() -> dict[str, str]:
     return dict(parse_procfile((ROOT / "Procfile").read_text()).processes)
+
+
+def release(environ: Mapping[str, str], output: IO[bytes] | None = None) -> int:
+    """Run the Procfile's `release`, and return its exit code.
+
+    `output`: where to write what it warns of, instead of standard error.
+    """
+    return subprocess.run(
+        ["/bin/sh", "-c", f"exec {_lines()[RELEASE]}"],
+        cwd=ROOT,
+        env=with_our_programs(environ),
+        # The whole configuration, which nobody asked for here.
+        stdout=subprocess.DEVNULL,
+        stderr=output,
+        stdin=subprocess.DEVNULL,
+        check=False,
+        timeout=RELEASED_WITHIN,
+    ).returncode
 
 
 def with_our_programs(environ: Mapping[str, str]) -> dict[str, str]:
@@ -29,18 +58,27 @@ def with_our_programs(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 class Process:
-    """One process of the Procfile, with all its children."""
+    """One process of the Procfile, with all its children; `inherited` is an open file that it gets."""
 
-    def __init__(self, name: str, environ: Mapping[str, str], output: IO[bytes]) -> None:
+    def __init__(
+        self,
+        name: str,
+        environ: Mapping[str, str],
+        output: IO[bytes],
+        *,
+        cwd: Path = ROOT,
+        inherited: int | None = None,
+    ) -> None:
         self.name = name
         self._process = subprocess.Popen(
             ["/bin/sh", "-c", f"exec {procfile()[name]}"],
-            cwd=ROOT,
+            cwd=cwd,
             env=with_our_programs(environ),
             stdout=output,
             stderr=output,
             stdin=subprocess.DEVNULL,
             process_group=0,
+            pass_fds=() if inherited is None else (inherited,),
         )
 
     @property

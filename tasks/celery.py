@@ -10,7 +10,8 @@ from celery import Celery
 from celery.signals import setup_logging, worker_ready
 
 from app import gateway, telemetry, wakeup
-from app.checks import warn_of_redis
+from app.checks import certificate_trouble, tell_until_redis_answers, warn_of_redis
+from app.store import Store
 from config import Config, ConfigError, load_config
 from tasks import broker, deliver, sweep
 
@@ -50,9 +51,17 @@ def _start() -> Celery:
         print(error, file=sys.stderr)  # noqa: T201
         sys.exit(2)
 
+    if trouble := certificate_trouble(config.redis.url.get_secret_value()):
+        print(trouble, file=sys.stderr)  # noqa: T201
+        sys.exit(2)
+
     @setup_logging.connect(weak=False)
     def use_our_logging(**_: Any) -> None:
         telemetry.configure(config.secrets())
+        for warning in config.warnings:
+            telemetry.log.warning("configuration", warning=warning)
+        store = Store(config.redis.url.get_secret_value(), patience=2.0)
+        threading.Thread(target=tell_until_redis_answers, args=(store,), daemon=True).start()
 
     return create_celery(config)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import logging
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -15,7 +17,7 @@ import redis
 import responses
 
 from app import telemetry
-from app.checks import redis_settings, tell_until_redis_answers, warn_of_redis
+from app.checks import certificate_trouble, redis_settings, tell_until_redis_answers, warn_of_redis
 from app.cli import main
 from app.store import Settings, Store
 from local.embedded import EmbeddedRedis, free_port
@@ -23,6 +25,7 @@ from local.processes import ROOT
 from local.simulator import Simulator
 from tests.fakes import API_KEY, environment
 from tests.relay import Relay
+from tests.stories.stack import wait_until
 from tests.stories.test_redis import GRANT
 from tests.tls import Certificates
 
@@ -160,7 +163,7 @@ def test_it_goes_through_tls_like_everything(check: Check, secure: Relay, tls: C
     url = f"rediss://localhost:{secure.port}/0"
     assert check(REDIS_URL=f"{url}?ssl_ca_certs={tls.ca}")[0] == 0
     status, found = check(REDIS_URL=url)
-    assert status == 1
+    assert status == 2
     assert "certificate was not accepted" in found["redis"][1]
 
 
@@ -305,3 +308,58 @@ def test_the_log_does_not_warn_of_what_is_unknown(
 def test_nothing_is_told_of_a_redis_that_is_there(redis_url: str, logged: Callable[[], str]) -> None:
     tell_until_redis_answers(Store(redis_url))
     assert logged() == ""
+
+
+# -- the first contact ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "form", ["rediss://localhost:{}/0", "sentinel://localhost:{0},localhost:{0}/0?ssl=true"]
+)
+def test_a_certificate_that_is_not_accepted_is_a_wrong_configuration(form: str, secure: Relay) -> None:
+    trouble = certificate_trouble(form.format(secure.port))
+    assert trouble is not None
+    for word in ("its certificate was not accepted", "REDIS_CA_CERT", "REDIS_INSECURE_SKIP_VERIFY"):
+        assert word in trouble
+
+
+def test_a_certificate_that_is_accepted_is_no_trouble(secure: Relay, tls: Certificates) -> None:
+    url = f"rediss://localhost:{secure.port}/0"
+    assert certificate_trouble(f"{url}?ssl_ca_certs={tls.ca}") is None
+    assert certificate_trouble(f"{url}?ssl_cert_reqs=none") is None
+
+
+@pytest.mark.parametrize("scheme", ["redis", "rediss", "sentinel"])
+def test_a_redis_that_is_away_is_no_trouble_of_the_configuration(scheme: str) -> None:
+    assert certificate_trouble(f"{scheme}://127.0.0.1:{free_port()}/0") is None
+
+
+def test_a_refused_password_is_a_wrong_configuration(check: Check, server: EmbeddedRedis) -> None:
+    status, found = check(REDIS_URL=f"redis://:{PASSWORD}@127.0.0.1:{server.port}/0")
+    assert status == 2
+    level, text = found["redis"]
+    assert level == "error"
+    assert "it refuses the user name or the password" in text
+    assert "REDIS_URL" in text
+
+
+def test_the_log_says_so_loudly_while_redis_refuses_the_password(
+    server: EmbeddedRedis, redis_url: str, log: io.StringIO
+) -> None:
+    client = redis.Redis.from_url(redis_url)
+    url = f"redis://:{PASSWORD}@127.0.0.1:{server.port}/0"
+    client.acl_setuser("default", enabled=True, nopass=False, reset_passwords=True, passwords=["+other"])
+    admin = redis.Redis(port=server.port, password="other")
+    thread = threading.Thread(target=tell_until_redis_answers, args=(Store(url, patience=0.1),), daemon=True)
+    try:
+        thread.start()
+        wait_until(lambda: "level=error event=redis_refuses" in log.getvalue(), "it is told")
+        admin.acl_setuser("default", enabled=True, reset_passwords=True, passwords=[f"+{PASSWORD}"])
+        wait_until(lambda: "redis_there" in log.getvalue(), "it tries again")
+    finally:
+        for password in ("other", PASSWORD):
+            with suppress(redis.AuthenticationError):
+                redis.Redis(port=server.port, password=password).acl_setuser(
+                    "default", enabled=True, nopass=True
+                )
+    assert PASSWORD not in log.getvalue()

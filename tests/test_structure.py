@@ -159,7 +159,7 @@ def test_a_module_opens_with_a_sentence(name: str) -> None:
 def test_nothing_is_left_to_be_done() -> None:
     marks = re.compile("TO" + "DO|FIX" + "ME|X" + "XX|NotImplemented" + "Error")
     kinds = {".py", ".md", ".html", ".css", ".yaml", ".cfg", ".toml", ""}
-    hidden = re.compile(r"(^|/)(\.(?!ci|env)|__pycache__|data/|.*egg-info)")
+    hidden = re.compile(r"(^|/)(\.(?!ci|env)|__pycache__|build/|data/|.*egg-info)")
     files = [file for file in ROOT.rglob("*") if file.suffix in kinds and file.is_file()]
     ours = [file for file in files if not hidden.search(str(file.relative_to(ROOT)))]
     assert len(ours) > len(modules())
@@ -200,7 +200,9 @@ def documented() -> list[set[str]]:
     ]
 
 
-@pytest.mark.parametrize(("table", "extras"), [(0, ()), (1, ("embedded", "local")), (2, ("dev",))])
+@pytest.mark.parametrize(
+    ("table", "extras"), [(0, ()), (1, ("embedded", "local")), (2, ("dev",)), (3, ("lock",))]
+)
 def test_each_dependency_is_accounted_for(table: int, extras: tuple[str, ...]) -> None:
     names = {"types-*" if name.startswith("types-") else name for name in required(*extras)}
     assert documented()[table] == names

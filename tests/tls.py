@@ -41,5 +41,18 @@ def certificates(folder: Path) -> Certificates:
     return Certificates(folder / "ca.crt", context)
 
 
+def self_signed(folder: Path) -> ssl.SSLContext:
+    """A server's certificate that no authority signed, as managed Redis often has it."""
+    if shutil.which("openssl") is None and not os.environ.get("VERSUS_REQUIRE_ALL_TESTS"):
+        pytest.skip("openssl is not installed")
+    _openssl(
+        folder,
+        "req -x509 -newkey rsa:2048 -nodes -days 2 -keyout self.key -out self.crt -subj /CN=redis.invalid",
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "self.crt", folder / "self.key")
+    return context
+
+
 def _openssl(folder: Path, command: str) -> None:
     subprocess.run(["openssl", *command.split()], cwd=folder, check=True, capture_output=True)

@@ -17,8 +17,11 @@ def _made(settings: ChannelSettings, config: Config) -> Channel:
         from app.channels.slack import SlackChannel
 
         token, channel = settings.slack_bot
-        interactive = config.alert.slack.signing_secret is not None
-        return SlackChannel(token, channel, config.alert.slack.base_url, interactive=interactive)
+        slack = config.alert.slack
+        interactive = slack.signing_secret is not None
+        return SlackChannel(
+            token, channel, slack.base_url, interactive=interactive, button=slack.message_properties
+        )
     # Not at the top: it costs a third of a second, so without channels it is left out.
     from app.channels.apprise import AppriseChannel
 

@@ -15,6 +15,7 @@ from app.channels.channel import Message, Summary
 from app.delivery import Outcome
 from app.state import State
 from app.text import cut, lines
+from config.go_channels import SlackMessage
 
 # A change and a word in the thread are two calls, which together must end within 15 s.
 TIMEOUT_SECONDS = 7
@@ -40,7 +41,15 @@ GONE = ("message_not_found", "cant_update_message", "edit_window_closed")
 class SlackChannel:
     """A channel of Slack's. `interactive`: clicks come back to us; otherwise the button is a link."""
 
-    def __init__(self, token: SecretStr, channel: str, base_url: str, *, interactive: bool) -> None:
+    def __init__(
+        self,
+        token: SecretStr,
+        channel: str,
+        base_url: str,
+        *,
+        interactive: bool,
+        button: SlackMessage = SlackMessage(),  # noqa: B008 (it can't be changed)
+    ) -> None:
         self._client = WebClient(
             token=token.get_secret_value(),
             base_url=base_url.rstrip("/") + "/",
@@ -50,6 +59,7 @@ class SlackChannel:
         )
         self._channel = channel
         self._interactive = interactive
+        self._properties = button
 
     def send(self, message: Message, address: str | None) -> Outcome:
         """Notify of one incident: a new message, or a change of the first one and a word in its thread."""
@@ -122,9 +132,10 @@ class SlackChannel:
         return blocks
 
     def _button(self, message: Message) -> dict[str, Any] | None:
-        if message.ack_url is None:
+        if message.ack_url is None or self._properties.disable_button:
             return None
-        button = {"type": "button", "style": "primary", "text": _plain("Acknowledge", 75)}
+        text = _plain(self._properties.button_text or "Acknowledge", 75)
+        button = {"type": "button", "style": self._properties.button_style, "text": text}
         if self._interactive:
             return {**button, "action_id": ACKNOWLEDGE, "value": message.incident.id}
         return {**button, "action_id": "open_link", "url": message.ack_url}

@@ -5,20 +5,27 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from app import gateway as gateways
 from app import telemetry
 from app.channels import UnknownChannel
+from app.checks import NONE_CONFIGURED
+from app.cli import processes
+from app.cli.configuration import check_config, from_go
 from app.cli.incidents import NotOne
 from app.cli.parser import parser
 from app.cli.trial import BadInput
 from app.delivery import InvalidTransition
 from app.drill import Failed
 from app.store import Unavailable, Unknown
-from config import ConfigError, load_config
+from config import Config, ConfigError, load_config
 
 # A person waits: Redis is tried for so long, and each try may take so long.
 PATIENCE, TIMEOUT = 4.0, 1.5
+
+REDIS_OF_MAKE_RUN = Path("data/redis.url")
+"""Where `make run` leaves word of the Redis that it started."""
 
 SENTENCES = (Unavailable, Unknown, InvalidTransition, NotOne, BadInput, UnknownChannel, Failed)
 """Errors that say in one sentence what is wrong."""
@@ -27,11 +34,18 @@ SENTENCES = (Unavailable, Unknown, InvalidTransition, NotOne, BadInput, UnknownC
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0, 1 when it failed, 2 when the configuration is wrong."""
     arguments = parser().parse_args(argv)
+    if arguments.process:
+        return _become(arguments.process, arguments.config)
     try:
-        config = load_config(arguments.config)
+        if getattr(arguments, "from_go", None):
+            return from_go(arguments)
+        config = _with_redis_of_make_run(load_config(arguments.config))
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    unconfigured = not config.redis.configured and arguments.command is not check_config
+    if unconfigured:
+        sys.stderr.write(f"No Redis is configured, so this asks {config.redis.url.get_secret_value()}.\n")
     telemetry.configure(config.secrets())
     # What was done is told on standard output; the log tells what went wrong.
     logging.getLogger().setLevel(logging.WARNING)
@@ -39,6 +53,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         gateway = gateways.build(config, patience=PATIENCE, timeout=TIMEOUT)
         status: int = arguments.command(gateway, arguments)
     except SENTENCES as error:
-        sys.stderr.write(f"{error}\n")
+        hint = f" {NONE_CONFIGURED}" if unconfigured and isinstance(error, Unavailable) else ""
+        sys.stderr.write(f"{error}{hint}\n")
         return 1
+    except KeyboardInterrupt:
+        return 130
     return status
+
+
+def _become(name: str, config: Path | None) -> int:
+    """Returns only when that is impossible. The configuration is for the process itself to read."""
+    try:
+        processes.become(name, config)
+    except processes.NoProcfile as error:
+        sys.stderr.write(f"{error}\n")
+    return 1
+
+
+def _with_redis_of_make_run(config: Config) -> Config:
+    """Where none is configured, the one that `make run` started in this folder."""
+    if config.redis.configured:
+        return config
+    try:
+        url = REDIS_OF_MAKE_RUN.read_text().strip()
+    except OSError:
+        return config
+    return config.model_copy(update={"redis": config.redis.found_at(url)})

@@ -10,6 +10,9 @@ import yaml
 from app import checks
 from app.cli.output import teller, write_json
 from app.gateway import Gateway
+from app.text import one_line
+from config.go_review import review
+from config.loader import environment
 
 
 def check_config(gateway: Gateway, arguments: argparse.Namespace) -> int:
@@ -27,13 +30,29 @@ def check_config(gateway: Gateway, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def from_go(arguments: argparse.Namespace) -> int:
+    """What becomes of each key of a file, and of each variable, of the Go edition. Raises `ConfigError`."""
+    found = list(review(arguments.from_go, environment()))
+    if arguments.json:
+        write_json({"name": name, "fate": advice.fate, "text": advice.text} for name, advice in found)
+        return 0
+    for name, advice in found:
+        said = f": {advice.text}" if advice.text else ""
+        sys.stdout.write(f"{advice.fate:14} {one_line(name, 300)}{said}\n")
+    todo = sum(advice.fate != "kept" for _, advice in found)
+    sys.stdout.write(f"\n{len(found)} in all, {todo} of them to look at: docs/migrating.md says how.\n")
+    sys.stdout.write(f"Then: versus check-config --config {arguments.from_go}\n")
+    return 0
+
+
 def _check_online(gateway: Gateway, *, as_json: bool) -> int:
     tell = teller(gateway.config)
-    failed = False
+    status = 0
     for finding in checks.check(gateway):
         if as_json:
             write_json([{"level": finding.level, "about": finding.about, "text": finding.text}])
         else:
             tell(f"{finding.level:8} {finding.about}: {finding.text}")
-        failed |= finding.level == "error"
-    return 1 if failed else 0
+        if finding.level == "error":
+            status = max(status, 2 if finding.of_the_configuration else 1)
+    return status

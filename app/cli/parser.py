@@ -23,7 +23,10 @@ MOST = 10_000
 STATUSES = "exit status: 0 done, 1 failed or something is wrong, 2 the configuration or the command is wrong"
 ONLINE = """
 try the real things too: Redis and its settings, incident.io (creates no alert), the clocks;
-ends with 1 when one of them is an error
+ends with 1 when one of them is an error, with 2 when no waiting makes it right
+"""
+FROM_GO = """
+instead say what becomes of each key of this file of the Go edition, and of its variables in the environment
 """
 DRILL = """
 Send an incident marked [DRILL] to the running web process, wait until incident.io has accepted its page,
@@ -38,7 +41,10 @@ Number = TypeVar("Number", int, float)
 
 
 def parser() -> argparse.ArgumentParser:
-    """Parses a command line; `command` is what to call, with a gateway and the arguments."""
+    """Parses a command line; `command` is what to call, with a gateway and the arguments.
+
+    With `process` there is nothing to call: it names the process of the Procfile to become.
+    """
     whole = argparse.ArgumentParser(
         prog="versus",
         description="Versus Incident from the command line, with the configuration of web and worker.",
@@ -46,7 +52,9 @@ def parser() -> argparse.ArgumentParser:
     )
     whole.add_argument("--version", action="version", version=f"versus {__version__}")
     shtab.add_argument_to(whole, ["--print-completion"], help="what a shell needs to complete `versus`")
+    whole.set_defaults(process=None)
     commands = _Commands(whole.add_subparsers(required=True, metavar="command"))
+    _processes(commands)
     _about_the_service(commands)
     _about_incidents(commands)
     _about_trials(commands)
@@ -62,23 +70,41 @@ class _Commands:
     def add(
         self, name: str, command: Command, summary: str, example: str, description: str | None = None
     ) -> argparse.ArgumentParser:
+        added = self._add(name, summary, example, description)
+        added.set_defaults(command=command)
+        if command is not trial.drill:
+            added.add_argument("--json", action="store_true", help="for programs: a JSON object a line")
+        return added
+
+    def add_process(self, name: str, summary: str, description: str) -> None:
+        self._add(name, summary, "", description).set_defaults(process=name)
+
+    def _add(self, name: str, summary: str, example: str, description: str | None) -> argparse.ArgumentParser:
         added: argparse.ArgumentParser = self._parsers.add_parser(
             name,
             help=summary,
             description=(description or f"{summary[0].upper()}{summary[1:]}.").strip(),
-            epilog=f"example:\n  versus {name} {example}\n\n{STATUSES}",
+            epilog=f"example:\n  {f'versus {name} {example}'.strip()}\n\n{STATUSES}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        added.set_defaults(command=command)
         added.add_argument(
             "--config",
             type=Path,
             metavar="PATH",
             help="the configuration file (default: VERSUS_CONFIG, then config/config.yaml)",
         )
-        if command is not trial.drill:
-            added.add_argument("--json", action="store_true", help="for programs: a JSON object a line")
         return added
+
+
+def _processes(commands: _Commands) -> None:
+    summaries = {"web": "serve webhooks, the API and the dashboard", "worker": "page, and notify"}
+    for name, summary in summaries.items():
+        commands.add_process(
+            name,
+            f"{summary}; runs until it gets SIGTERM",
+            f"Become the process `{name}` of the Procfile: {summary}.\n"
+            "Runs until it gets SIGTERM. Any number may run, on any number of hosts, against one Redis.",
+        )
 
 
 def _about_the_service(commands: _Commands) -> None:
@@ -89,6 +115,7 @@ def _about_the_service(commands: _Commands) -> None:
         "--online",
     )
     check.add_argument("--online", action="store_true", help=ONLINE)
+    check.add_argument("--from-go", type=Path, metavar="FILE", help=FROM_GO)
     refused = commands.add("rejected", rejected.rejected, "list the webhooks that were refused", "--limit 5")
     refused.add_argument(
         "--limit", type=_number(int, 1, KEPT), default=20, metavar="N", help="how many (default: 20)"

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from app.delivery import Destination
 from app.store import gauges
 from app.store.agenda import LOOK_AGAIN, Agenda, Limit, Look
-from app.store.connection import Connection, Unavailable
+from app.store.connection import Connection, LoginRefused, NotVerified, Unavailable, first_contact
 from app.store.counters import Sources
 from app.store.gauges import Budget, Gauges
 from app.store.incidents import Incidents, Stored, UnitOfWork, Unknown
@@ -27,7 +27,9 @@ __all__ = [
     "BadCursor",
     "Budget",
     "Gauges",
+    "LoginRefused",
     "Look",
+    "NotVerified",
     "Page",
     "Search",
     "Settings",
@@ -36,6 +38,7 @@ __all__ = [
     "Unavailable",
     "UnitOfWork",
     "Unknown",
+    "first_contact",
 ]
 
 

@@ -34,6 +34,14 @@ class Unavailable(Exception):
     """Redis can't be reached, or refuses to work, for longer than we were willing to wait."""
 
 
+class NotVerified(Unavailable):
+    """Redis's certificate was not accepted; until the configuration is changed it won't be."""
+
+
+class LoginRefused(Unavailable):
+    """Redis refuses the user or the password; another password may be right again later."""
+
+
 def _client(address: RedisAddress, timeout: float) -> redis.Redis:
     options: dict[str, Any] = {
         "socket_keepalive": True,
@@ -76,16 +84,50 @@ def _timeouts(seconds: float) -> dict[str, Any]:
     return {"socket_timeout": seconds, "socket_connect_timeout": seconds}
 
 
-def _reason(error: redis.RedisError) -> str:
-    """Why Redis can't be reached, in words that name neither host nor user."""
+def _unreachable(error: redis.RedisError) -> Unavailable:
+    """Says why Redis can't be reached, in words that name neither host nor user."""
     if isinstance(error, redis.AuthenticationError):
-        return "it refuses the user name or the password"
+        return LoginRefused("Redis can't be reached (it refuses the user name or the password).")
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"its certificate was not accepted: {cause.verify_message.rstrip('.')}"
+            why = cause.verify_message.rstrip(".")
+            return NotVerified(f"Redis can't be reached (its certificate was not accepted: {why}).")
         cause = cause.__cause__ or cause.__context__
-    return type(error).__name__
+    return Unavailable(f"Redis can't be reached ({type(error).__name__}).")
+
+
+def first_contact(url: str, timeout: float) -> Unavailable | None:
+    """What is wrong when Redis is asked for the first time, or None; each try may take `timeout` seconds.
+
+    Sentinels are asked one by one where none leads to Redis: together they don't say why.
+    """
+    address = redis_address(url)
+    failed = _failure(address, timeout)
+    if failed is None or address.master_name is None:
+        return failed
+    for node in address.nodes:
+        sentinel = RedisAddress(
+            nodes=(node,),
+            username=address.sentinel_username,
+            password=address.sentinel_password,
+            tls=address.tls,
+        )
+        asked = _failure(sentinel, timeout)
+        if isinstance(asked, NotVerified | LoginRefused):
+            return asked
+    return failed
+
+
+def _failure(address: RedisAddress, timeout: float) -> Unavailable | None:
+    client = _client(address, timeout)
+    try:
+        client.ping()
+    except redis.RedisError as error:
+        return _unreachable(error)
+    finally:
+        client.close()
+    return None
 
 
 class Connection:
@@ -146,7 +188,7 @@ class Connection:
                 # A try that hangs takes its whole time-out; one more has to fit in.
                 cost = self._timeout if isinstance(error, redis.TimeoutError) else 0.0
                 if time.monotonic() + pause + cost >= deadline:
-                    raise Unavailable(f"Redis can't be reached ({_reason(error)}).") from error
+                    raise _unreachable(error) from error
             except redis.RedisError as error:
                 raise Unavailable(f"Redis refuses to work: {error}") from error
             time.sleep(pause)

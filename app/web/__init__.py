@@ -102,7 +102,7 @@ def create_app(gateway: Gateway | None = None) -> Flask:
     # A person who reads an answer wants the ID first, not `acknowledged_at`.
     app.json.sort_keys = False  # type: ignore[attr-defined]
     intake = Intake(gateway)
-    app.register_blueprint(incidents.blueprint(intake))
+    app.register_blueprint(incidents.blueprint(intake, gateway.config.queue.sns.path))
     app.register_blueprint(acknowledge.blueprint(gateway))
     app.register_blueprint(operations.blueprint(gateway))
     app.register_blueprint(metrics.blueprint(gateway))

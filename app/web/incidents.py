@@ -110,12 +110,14 @@ class Intake:
         return _answer(self._gateway, body, received)
 
 
-def blueprint(intake: Intake) -> Blueprint:
-    """The intake."""
+def blueprint(intake: Intake, sns_path: str | None) -> Blueprint:
+    """The intake; `sns_path`: where Amazon SNS may post to as well."""
     blueprint = Blueprint("intake", __name__)
     blueprint.add_url_rule(
         "/api/incidents", "post_incidents", view_func=intake.receive, methods=["POST", "PUT"]
     )
+    if sns_path:
+        blueprint.add_url_rule(sns_path, "post_sns", view_func=intake.receive, methods=["POST"])
     return blueprint
 
 

@@ -16,7 +16,7 @@ from gunicorn.config import Config as GunicornConfig
 from gunicorn.workers.base import Worker
 
 from app import telemetry
-from app.checks import tell_until_redis_answers
+from app.checks import certificate_trouble, tell_until_redis_answers
 from app.store import Store
 from app.web import stalled
 from app.web.room import PAGES
@@ -26,6 +26,10 @@ try:
     _config = load_config()
 except ConfigError as error:
     print(error, file=sys.stderr)  # noqa: T201
+    sys.exit(2)
+
+if _trouble := certificate_trouble(_config.redis.url.get_secret_value()):
+    print(_trouble, file=sys.stderr)  # noqa: T201
     sys.exit(2)
 
 telemetry.configure(_config.secrets())

@@ -14,6 +14,7 @@ from app import preview
 from app.channels import Message, Summary
 from app.channels.slack import SlackChannel
 from app.subscription import ChangeEvent
+from config.go_channels import SlackMessage
 from tests.channels.conftest import NASTY, PAGED, a_message
 from tests.channels.slack_rules import CHANNEL, TOKEN, SlackRules, buttons
 from tests.channels.standin import Answer, StandIn
@@ -168,3 +169,19 @@ def test_what_a_proxy_answers_in_slacks_place_is_a_failure_without_its_words(
     assert outcome.verdict == "try_again"
     assert outcome.detail
     assert "xoxb" not in outcome.detail
+
+
+@pytest.mark.parametrize("interactive", [True, False])
+def test_the_button_looks_as_it_was_configured(interactive: bool) -> None:
+    def shown(**properties: object) -> list[dict[str, object]]:
+        look = SlackMessage.model_validate(properties)
+        url = "http://127.0.0.1:1/api"
+        channel = SlackChannel(SecretStr(TOKEN), CHANNEL, url, interactive=interactive, button=look)
+        return buttons(channel.shown(a_message()))
+
+    [plain] = shown()
+    assert (plain["text"]["text"], plain["style"]) == ("Acknowledge", "primary")  # type: ignore[index]
+    [own] = shown(button_text="I am on it", button_style="danger")
+    assert (own["text"]["text"], own["style"]) == ("I am on it", "danger")  # type: ignore[index]
+    assert own.keys() == plain.keys()
+    assert shown(disable_button=True) == []

@@ -18,7 +18,7 @@ import requests
 import yaml
 
 from local.embedded import EmbeddedRedis, free_port
-from local.processes import Process
+from local.processes import Process, release
 from local.simulator import Simulator
 from tests.channels.standin import Answer, Got, StandIn
 from tests.chaos.history import History, Life, Notification
@@ -163,6 +163,8 @@ class Platform:
         path.write_text(yaml.safe_dump(self._config(max_per_minute)))
         environ = {"PATH": os.environ["PATH"], "VERSUS_CONFIG": str(path), "WEB_CONCURRENCY": str(children)}
         self.logs = folder
+        if code := release(environ):
+            raise NotStarted(f"the Procfile's release ended with {code}")
         self.webs = [
             self._keep("web", n, {**environ, "PORT": base.rsplit(":", 1)[1]})
             for n, base in enumerate(self.bases)

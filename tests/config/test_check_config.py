@@ -25,7 +25,7 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_it_shows_what_is_in_force(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (directory / "mine.yaml").write_text("port: 4000\noncall: {enable: true}\nqueue: {}\n")
+    (directory / "mine.yaml").write_text("port: 4000\noncall: {enable: true}\nagent: {}\n")
     assert main(["check-config", "--config", "mine.yaml"]) == 0
     out, err = capsys.readouterr()
     shown = yaml.safe_load(out)

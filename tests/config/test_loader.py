@@ -64,6 +64,36 @@ def test_it_takes_the_default_file_of_the_working_directory(
     assert load_config(environ={}).name == "here"
 
 
+def test_without_any_file_the_shipped_one_is_the_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    variables = CREDENTIALS | {"REDIS_HOST": "redis", "REDIS_DB": "3", "INTAKE_SECRET": "planted"}
+    config = load_config(environ=variables)
+    assert (config.oncall.by_default, config.oncall.wait_minutes) == (True, 3)
+    assert config.redis.url.get_secret_value() == "redis://redis:6379/3"
+    assert opened(config.intake_secret) == "planted"
+    with pytest.raises(ConfigError) as caught:
+        load_config(environ={})
+    where = "in the configuration that is part of the package (or INCIDENTIO_API_KEY) is missing"
+    assert where in caught.value.problems[0]
+
+
+@pytest.mark.parametrize("how", ["a link to nothing", "out of reach"])
+def test_a_file_that_can_not_be_read_is_not_passed_over(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if how == "a link to nothing":
+        (tmp_path / "config").mkdir()
+        (tmp_path / "config/config.yaml").symlink_to("away.yaml")
+    else:
+        # Root may read everything; too long a way round is out of reach for everybody.
+        (tmp_path / "config").symlink_to("config")
+    with pytest.raises(ConfigError, match=r"config/config\.yaml"):
+        load_config(environ=CREDENTIALS)
+
+
 def test_it_reads_nothing_else_when_it_is_given_an_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -292,17 +322,36 @@ def test_it_loads_a_file_of_the_go_edition() -> None:
     config = load_config(GO_EDITION, environ)
     assert [channel.name for channel in config.channels] == ["slack"]
     assert config.public_host == "https://versus.shop.example"
-    assert config.redis.url.get_secret_value() == "redis://redis:6380/0"
+    # As that edition reads it: with TLS, and any certificate will do.
+    assert config.redis.url.get_secret_value() == "rediss://redis:6380/0?ssl_cert_reqs=none"
+    assert config.alert.slack.message_properties.button_text == "I am on it"
     assert (config.oncall.ready, config.oncall.by_default) == (True, False)
     assert list(config.oncall.incident_io.alert_sources) == ["default", "infra", "app", "db"]
     assert config.warnings == (
         f"{GO_EDITION} has settings that this edition does not have; they are ignored: proxy, "
-        "alert.debug_body, alert.slack.template_path, alert.slack.message_properties, "
-        "alert.telegram.use_proxy, queue, "
+        "alert.debug_body, alert.slack.template_path, alert.telegram.use_proxy, "
+        "queue.enable, queue.debug_body, queue.sqs, "
         "oncall.aws_incident_manager, oncall.pagerduty, oncall.servicenow, "
-        "redis.insecure_skip_verify, "
         "storage, agent.",
     )
+
+
+def test_it_names_the_variables_that_only_the_go_edition_reads(files: Files) -> None:
+    environ = {
+        "AGENT_AI_MODEL": "x",
+        "VIBER_API_TYPE": "x",
+        "PROXY_URL": "x",
+        "STORAGE_TYPE": " ",
+        "AGENTS": "x",
+    }
+    (warning,) = files.load("name: versus", **environ).warnings
+    assert "they are ignored: AGENT_AI_MODEL, PROXY_URL, VIBER_API_TYPE. " in warning
+    assert f"versus check-config --from-go {files.file}" in warning
+
+
+def test_a_variable_of_the_go_edition_that_the_file_uses_is_not_ignored(files: Files) -> None:
+    config = files.load("name: ${PROXY_USERNAME}", PROXY_USERNAME="planted")
+    assert (config.name, config.warnings) == ("planted", ())
 
 
 def test_it_needs_the_credentials_of_a_go_file_that_is_ready_but_off() -> None:
@@ -318,8 +367,8 @@ def test_it_tolerates_a_provider_of_the_go_edition_while_on_call_is_off(files: F
 
 
 def test_it_names_unknown_blocks_in_the_one_warning(files: Files) -> None:
-    (warning,) = files.load("x-anchors: {a: 1}\nqueue: {sns: {}}\n").warnings
-    assert "x-anchors, queue" in warning
+    (warning,) = files.load("x-anchors: {a: 1}\nqueue: {sqs: {}}\n").warnings
+    assert "x-anchors, queue.sqs" in warning
 
 
 @pytest.mark.parametrize(

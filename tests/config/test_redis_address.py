@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from config.redis_address import NotAnAddress, RedisAddress, redis_address
+from config.redis_address import NotAnAddress, RedisAddress, redis_address, with_tls
 from config.values import redis_url
 
 SENTINELS = (("one", 26379), ("two", 5000))
@@ -118,3 +118,41 @@ def test_an_error_quotes_nothing_of_the_url(url: str) -> None:
     with pytest.raises(NotAnAddress) as caught:
         redis_address(url)
     assert "anted" not in str(caught.value)
+
+
+# -- TLS that is said beside the URL --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "said", "whole"),
+    [
+        ("redis://redis/0", {}, "redis://redis/0"),
+        ("redis://redis/0", {"tls": False}, "redis://redis/0"),
+        ("redis://:p%2Fw@redis/0", {"tls": True}, "rediss://:p%2Fw@redis/0"),
+        # Only the address decides whether there is TLS at all.
+        ("redis://redis/0", {"skip_verify": True}, "redis://redis/0"),
+        ("rediss://redis/0", {"skip_verify": True}, "rediss://redis/0?ssl_cert_reqs=none"),
+        (
+            "rediss://redis/0?ssl_cert_reqs=required&ssl_ca_certs=/a",
+            {"skip_verify": True, "ca_cert": "/b c"},
+            "rediss://redis/0?ssl_cert_reqs=none&ssl_ca_certs=/b%20c",
+        ),
+        ("sentinel://a;sentinel://b/0", {"tls": True}, "sentinel://a;sentinel://b/0?ssl=true"),
+        (
+            "sentinel://a,b/0?master_name=m",
+            {"tls": True, "skip_verify": True},
+            "sentinel://a,b/0?master_name=m&ssl=true&ssl_cert_reqs=none",
+        ),
+    ],
+)
+def test_what_is_said_of_tls_becomes_part_of_the_url(
+    url: str, said: dict[str, bool | str], whole: str
+) -> None:
+    assert with_tls(url, **said) == whole  # type: ignore[arg-type]
+    redis_address(whole)
+
+
+def test_tls_is_never_switched_off_in_silence() -> None:
+    for url in ("rediss://redis/0", "sentinel://a/0?ssl=true"):
+        with pytest.raises(NotAnAddress, match="it asks for TLS"):
+            with_tls(url, tls=False)

@@ -36,6 +36,13 @@ def test_the_shipped_file_takes_every_variable() -> None:
         "REDIS_HOST": "redis",
         "REDIS_PORT": "6380",
         "REDIS_PASSWORD": "pw",
+        "REDIS_DB": "2",
+        "REDIS_INSECURE_SKIP_VERIFY": "true",
+        "INTAKE_SECRET": "intake",
+        "PUBLIC_HOST": "https://versus.example.com/",
+        "TRUSTED_PROXIES": "10.0.0.0/8",
+        "ONCALL_WAIT_MINUTES": "0.5",
+        "ONCALL_INITIALIZED_ONLY": "true",
         **{f"{prefix}{name}": f"source-{name.lower()}" for name in ("INFRA", "APP", "DB")},
     }
     config = load_config(SHIPPED, environ)
@@ -48,7 +55,10 @@ def test_the_shipped_file_takes_every_variable() -> None:
     ]
     assert provider.alert_source("db").api_key.get_secret_value() == "key-db"
     assert provider.heartbeat_config_id == "heartbeat-1"
-    assert config.redis.url.get_secret_value() == "redis://:pw@redis:6380/0"
+    assert config.redis.url.get_secret_value() == "rediss://:pw@redis:6380/2?ssl_cert_reqs=none"
+    assert config.intake_secret is not None
+    assert (config.public_host, len(config.trusted_proxies)) == ("https://versus.example.com", 1)
+    assert (config.oncall.wait_minutes, config.oncall.by_default) == (0.5, False)
     assert {"gateway", "key-1", "key-db", "pw"} <= set(config.secrets())
 
 
@@ -68,8 +78,8 @@ def test_the_example_environment_names_every_variable() -> None:
     named = set(re.findall(r"^#? ?([A-Z_]+)=", EXAMPLE.read_text(), re.MULTILINE))
     used = set(re.findall(r"\$\{([A-Z_]+)", SHIPPED.read_text())) - {
         "VAR",
-        "INTAKE_SECRET",
         "OPS_CHANNEL_URL",
     }
-    own = {setting.variable for setting in SETTINGS.values() if setting.variable} - {"INCIDENTIO_BASE_URL"}
+    own = {setting.variable for setting in SETTINGS.values() if setting.variable}
+    own -= {"INCIDENTIO_BASE_URL", "REDIS_CLUSTER"}
     assert named == used | own | {"VERSUS_CONFIG"}

@@ -15,7 +15,7 @@ import requests
 import yaml
 
 from local.embedded import EmbeddedRedis, free_port
-from local.processes import ROOT, Process, with_our_programs
+from local.processes import ROOT, Process, release, with_our_programs
 from local.simulator import Simulator
 from tests.fakes import API_KEY, GATEWAY_SECRET
 
@@ -72,6 +72,8 @@ class Stack:
             "VERSUS_CONFIG": str(path),
             "WEB_CONCURRENCY": "2",
         }
+        with self.log.open("ab") as output:
+            assert release(self._environ, output) == 0, self.log.read_text()
         self.web = self.start("web")
         self.workers = [self.start("worker") for _ in range(workers)]
 

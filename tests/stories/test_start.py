@@ -10,12 +10,23 @@ from pathlib import Path
 
 import psutil
 import pytest
+import redis
 import requests
 
-from local.embedded import free_port
-from local.processes import ROOT, Process, procfile, with_our_programs
+from local.embedded import EmbeddedRedis, free_port
+from local.processes import ROOT, Process, procfile, release, with_our_programs
 from local.simulator import Simulator
+from tests.fakes import environment
+from tests.relay import Relay
 from tests.stories.stack import wait_until
+
+
+def variables(redis_url: str) -> dict[str, str]:
+    """An environment that is complete; nothing listens where incident.io should be."""
+    base_url = f"http://127.0.0.1:{free_port()}"
+    environ = environment(redis_url, INCIDENTIO_BASE_URL=base_url, PORT=str(free_port()))
+    return {"PATH": os.environ["PATH"], **environ}
+
 
 WRONG = "oncall:\n  enable: true\n  wait_minute: 3\n"
 
@@ -31,6 +42,64 @@ def test_a_wrong_configuration_ends_every_process_with_2_and_a_sentence(name: st
     assert "did you mean oncall.wait_minutes?" in said
     assert "INCIDENTIO_API_KEY" in said
     assert "Traceback" not in said
+
+
+def test_a_wrong_configuration_ends_the_release_with_2_and_a_sentence(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(WRONG)
+    with (tmp_path / "output").open("wb") as output:
+        assert release({"PATH": os.environ["PATH"], "VERSUS_CONFIG": str(config)}, output) == 2
+    assert "did you mean oncall.wait_minutes?" in (tmp_path / "output").read_text()
+
+
+@pytest.mark.parametrize("name", sorted(procfile()))
+def test_a_certificate_that_is_not_accepted_ends_every_process_with_2(
+    name: str, secure: Relay, tmp_path: Path
+) -> None:
+    with (tmp_path / "output").open("wb") as output:
+        process = Process(name, variables(f"rediss://localhost:{secure.port}/0"), output)
+        assert process.wait(30) == 2
+    said = (tmp_path / "output").read_text()
+    assert "REDIS_CA_CERT" in said
+    assert "REDIS_INSECURE_SKIP_VERIFY" in said
+    assert "Traceback" not in said
+
+
+def test_a_refused_password_is_loud_and_tried_again(tmp_path: Path) -> None:
+    redis_server = EmbeddedRedis(tmp_path / "redis").start()
+    admin = redis.Redis.from_url(redis_server.url)
+    admin.config_set("requirepass", "rotated")
+    environ = variables(redis_server.url.replace("://", "://:planted-pw@"))
+    processes = []
+
+    def readyz() -> requests.Response | None:
+        try:
+            return requests.get(f"http://127.0.0.1:{environ['PORT']}/readyz", timeout=5)
+        except requests.RequestException:
+            return None
+
+    def refused() -> bool:
+        answer = readyz()
+        return answer is not None and "refuses the user name or the password" in answer.text
+
+    def well() -> bool:
+        answer = readyz()
+        return answer is not None and answer.ok
+
+    try:
+        for name in procfile():
+            with (tmp_path / name).open("wb") as output:
+                processes.append(Process(name, environ, output))
+        wait_until(refused, "/readyz says so")
+        for name in procfile():
+            wait_until(lambda: "redis_refuses" in (tmp_path / name).read_text(), f"the log of {name}")  # noqa: B023
+        admin.config_set("requirepass", "planted-pw")
+        wait_until(well, "web and worker are well, without a restart")
+    finally:
+        for process in processes:
+            process.kill()
+        redis_server.kill()
+    assert "planted-pw" not in "".join((tmp_path / name).read_text() for name in procfile())
 
 
 def kill_workers(runner: int) -> None:

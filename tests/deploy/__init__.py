@@ -1,0 +1,1 @@
+"""What is under deploy/: the chart, the units, the site of the proxy."""
