@@ -307,7 +307,7 @@ class _Loading:
         if (oncall.wanted or config.channels) and config.public_host is None:
             what = "on-call is on: links in pages" if oncall.wanted else "channels are on: links in messages"
             yield (
-                f"public_host is missing in {self.name} while {what} lead to "
+                f"public_host is missing in {self.name} (or PUBLIC_HOST) while {what} lead to "
                 f"{config.public_base}, so set it to the address that people reach this service at."
             )
         secret = config.gateway_secret

@@ -40,7 +40,7 @@ def main() -> int:
         print(f"Port {config.port} is taken: end what listens there, or set PORT.", file=sys.stderr)
         return 1
     environ = with_our_programs(os.environ)
-    # It tells of what is wrong, and warns.
+    # It reports what is wrong, and warns.
     if code := release(environ):
         return code
     with ExitStack() as stack:

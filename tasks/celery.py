@@ -10,8 +10,7 @@ from celery import Celery
 from celery.signals import setup_logging, worker_ready
 
 from app import gateway, telemetry, wakeup
-from app.checks import certificate_trouble, tell_until_redis_answers, warn_of_redis
-from app.store import Store
+from app.checks import certificate_trouble, warn_of_redis
 from config import Config, ConfigError, load_config
 from tasks import broker, deliver, sweep
 
@@ -60,8 +59,6 @@ def _start() -> Celery:
         telemetry.configure(config.secrets())
         for warning in config.warnings:
             telemetry.log.warning("configuration", warning=warning)
-        store = Store(config.redis.url.get_secret_value(), patience=2.0)
-        threading.Thread(target=tell_until_redis_answers, args=(store,), daemon=True).start()
 
     return create_celery(config)
 

@@ -353,7 +353,7 @@ def test_the_log_says_so_loudly_while_redis_refuses_the_password(
     thread = threading.Thread(target=tell_until_redis_answers, args=(Store(url, patience=0.1),), daemon=True)
     try:
         thread.start()
-        wait_until(lambda: "level=error event=redis_refuses" in log.getvalue(), "it is told")
+        wait_until(lambda: "level=error event=redis_refuses" in log.getvalue(), "it is logged")
         admin.acl_setuser("default", enabled=True, reset_passwords=True, passwords=[f"+{PASSWORD}"])
         wait_until(lambda: "redis_there" in log.getvalue(), "it tries again")
     finally:

@@ -86,13 +86,16 @@ def test_a_refused_password_is_loud_and_tried_again(tmp_path: Path) -> None:
         answer = readyz()
         return answer is not None and answer.ok
 
+    def said(name: str, words: str) -> None:
+        wait_until(lambda: words in (tmp_path / name).read_text(), f"{name} logs it")
+
     try:
         for name in procfile():
             with (tmp_path / name).open("wb") as output:
                 processes.append(Process(name, environ, output))
         wait_until(refused, "/readyz says so")
-        for name in procfile():
-            wait_until(lambda: "redis_refuses" in (tmp_path / name).read_text(), f"the log of {name}")  # noqa: B023
+        said("web", "event=redis_refuses")
+        said("worker", "invalid username-password pair")
         admin.config_set("requirepass", "planted-pw")
         wait_until(well, "web and worker are well, without a restart")
     finally:
