@@ -106,6 +106,10 @@ class Delivery:
 
     added_at: datetime | None = None
     """When it was asked for, if later than the incident's first webhook."""
+    fallback: bool = False
+    """Nobody asked for it: it is tried because another one's page did not get out."""
+    late_at: datetime | None = None
+    """When people were notified that the page does not get out."""
     accepted: Event | None = None
     """The last event that a pager took."""
     accepted_at: datetime | None = None
@@ -204,11 +208,15 @@ class Delivery:
         in_doubt = self.uncertain or self.claim is not None
         return self.accepted == "firing" or (self.accepted is None and in_doubt)
 
+    def wanted_since(self, due_at: datetime) -> datetime:
+        """When the pager is, or was, to be sent the page of an incident that was due then."""
+        return max(due_at, self.added_at or due_at)
+
     def page_step(self, phase: Phase, due_at: datetime | None, resolved_at: datetime | None) -> Step | None:
         """What the pager is to be sent next, of an incident in this phase."""
         if phase is Phase.PENDING and due_at is not None and self.accepted is None:
             event: Event = "firing"
-            since = max(due_at, self.added_at or due_at)
+            since = self.wanted_since(due_at)
         elif phase is Phase.RESOLVED and resolved_at is not None and self.may_have_page:
             event, since = "resolved", resolved_at
         else:
@@ -239,5 +247,7 @@ class Delivery:
         return late
 
     def page_failed(self, now: datetime, *, final: bool) -> Delivery:
-        """The page was refused, `final` if a person has to do something, or it is tried no more."""
-        return replace(self, failed=final, failed_at=self.failed_at or (now if final else None))
+        """The page was refused, `final` if a person has to do something, or it is tried no more: then people
+        are notified of that, and need not be of its being late."""
+        at = now if final else None
+        return replace(self, failed=final, failed_at=self.failed_at or at, late_at=self.late_at or at)

@@ -25,6 +25,8 @@ EVENTS = {
     "escalated": "The provider took the page",
     "delivered_late": "The provider took the page, after the lease of the attempt had ended",
     "gave_up": "Gave up",
+    "late": "The page is late",
+    "fallback": "To be paged in its place",
     "resolved": "Resolved",
     "all_clear_sent": "The provider took the all-clear",
     "record_lost": "The record was lost",

@@ -62,6 +62,8 @@ class Gateway:
 
     def limits(self, pager: Destination) -> list[tuple[str, int]]:
         """Name and events a minute of each budget that this alert source counts against."""
+        if pager.name != self.provider.name:
+            return []
         budgets = self.provider.budgets(pager.address or "default")
         return [(budget.name, budget.per_minute) for budget in budgets]
 

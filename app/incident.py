@@ -34,6 +34,8 @@ class Incident(Record):
         pager: Destination,
         subscriptions: tuple[Subscription, ...] = (),
         mail_subject: str | None = None,
+        fallback: tuple[Destination, ...] = (),
+        late_after: timedelta | None = None,
     ) -> Incident:
         """A new problem; it pages at `due_at` unless somebody acknowledges, or never when that is None."""
         incident = Incident(
@@ -51,6 +53,8 @@ class Incident(Record):
             pagers={pager: Delivery()},
             subscriptions=subscriptions,
             mail_subject=mail_subject,
+            fallback=fallback,
+            late_after=late_after,
             timeline=(Entry(now, "received", f"from {alert.source}"),),
         )
         return incident._awaiting(now, due_at)._changed("created", now)
@@ -159,7 +163,7 @@ class Incident(Record):
         """Somebody wants the page without waiting any longer."""
         if self.phase is Phase.RESOLVED:
             raise InvalidTransition("The incident is resolved; there is nothing to page for.")
-        if self.escalated_at and all(delivery.accepted for delivery in self.pagers.values()):
+        if self.escalated_at and all(map(self.chains.accepted, self.chains.targets)):
             raise InvalidTransition(f"The page went out at {rfc3339(self.escalated_at)} already.")
         if self._in_flight(now):
             raise InvalidTransition("The page is being sent right now.")
@@ -193,7 +197,8 @@ class Incident(Record):
             return self._with(pager, ended).noted(now, "all_clear_sent", detail + late)
         ended = delivery.page_accepted(now, event) if in_time else delivery.page_accepted_late(now)
         paged = self._with(pager, ended).noted(now, "escalated" if in_time else "delivered_late", detail)
-        return paged if self.escalated_at else paged._changed("escalated", now)
+        first = self.escalated_at is None and paged.escalated_at is not None
+        return paged._changed("escalated", now) if first else paged
 
     def refused(
         self, pager: Destination, token: str, now: datetime, outcome: Outcome, again_at: datetime | None
@@ -204,7 +209,7 @@ class Incident(Record):
         if claim is None or claim.token != token:
             return self.noted(now, "attempt_failed", f"{outcome.detail} (after its lease)")
         ended = delivery.refused(now, outcome, again_at)
-        wanted = self._page_step(replace(delivery, claim=None))
+        wanted = self._page_step(pager, replace(delivery, claim=None))
         if wanted is None or wanted.event != claim.event:
             # Acknowledged or resolved meanwhile: what failed is not needed any more.
             return self._with(pager, ended.restarted()).noted(now, "attempt_failed", outcome.detail)
@@ -213,7 +218,25 @@ class Incident(Record):
         refused = self._with(pager, ended).noted(now, "attempt_failed", outcome.detail)
         if self.failed_at is None and refused.failed_at is not None:
             refused = refused._changed("failed", now)
+        if claim.event == "firing" and (ended.failed or ended.fallback or ended.late_at):
+            refused = refused._next_link(pager, now)
         return refused if again_at is not None else refused.noted(now, "gave_up", outcome.detail)
+
+    def became_late(self, now: datetime) -> Incident:
+        """The page does not get out: people are notified, and the next link of its chain is tried."""
+        late = self
+        for target in self.chains.stuck:
+            delivery = replace(self.pagers[target], late_at=now)
+            late = late._with(target, delivery)._next_link(target, now)
+        detail = f"no pager has accepted it: {self.last_error or 'no reason is known'}"
+        return late.noted(now, "late", detail)._changed("late", now)
+
+    def _next_link(self, pager: Destination, now: datetime) -> Incident:
+        link = self.chains.after(pager)
+        if link is None:
+            return self
+        detail = f"{link}, because {pager} did not accept the page"
+        return self._with(link, Delivery(added_at=now, fallback=True)).noted(now, "fallback", detail)
 
     def noted(self, now: datetime, event: str, detail: str = "") -> Incident:
         """With one more line on the timeline, and nothing else changed."""
@@ -229,9 +252,10 @@ class Incident(Record):
 
     def _restarted(self, *, forget_failure: bool = False) -> dict[Destination, Delivery]:
         fresh = {pager: delivery.restarted() for pager, delivery in self.pagers.items()}
-        if forget_failure:
-            return {pager: replace(one, failed=False, failed_at=None) for pager, one in fresh.items()}
-        return fresh
+        if not forget_failure:
+            return fresh
+        forgotten = {p: replace(one, failed=False, failed_at=None, late_at=None) for p, one in fresh.items()}
+        return {p: one for p, one in forgotten.items() if not one.fallback or one.may_have_page}
 
     def _in_flight(self, now: datetime) -> bool:
         claims = [delivery.claim for delivery in self.pagers.values()]

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from app import deliver as delivering
+from app.chains import CHANNEL, LATE
+from app.channels import Message
 from app.delivery import Destination, InvalidTransition, Outcome, Step
 from app.delivery import Event as Kind
 from app.gateway import Gateway
@@ -37,17 +39,33 @@ def deliver(
             # A message that came late, about what was over long ago.
             return
         incident = _remake(gateway, unit, incident_id, pagers, title)
+    known = [pager for pager in pagers if pager in incident.pagers or pager == LATE]
     for pager in pagers:
-        if pager not in incident.pagers:
+        if pager not in known:
             gateway.store.agenda.remove(pager, incident_id)
-    wanted = [pager for pager in pagers or incident.pagers if pager in incident.pagers] or incident.pagers
     now = gateway.clock()
-    due = [pager for pager in wanted if (step := incident.next_step(pager)) and step.at <= now]
+    due = [pager for pager, step in incident.steps() if step.at <= now and (pager in known or not known)]
+    if LATE in due:
+        due.remove(LATE)
+        _became_late(gateway, unit, incident_id)
     # One that hangs must not delay the others.
     for pager in due[1:]:
         gateway.wakeup.enqueue(incident_id, 0, [pager], incident.title)
     if due:
         delivering.deliver(Page(gateway, unit, incident, due[0]), gateway.clock)
+
+
+def _became_late(gateway: Gateway, unit: UnitOfWork, incident_id: str) -> None:
+    def work(unit: UnitOfWork) -> bool:
+        incident, now = unit.require(incident_id), gateway.clock()
+        step = incident.next_step(LATE)
+        if step is None or step.at > now:
+            return False
+        unit.save(incident.became_late(now))
+        return True
+
+    if gateway.update(work, unit):
+        log.error("page_late", incident=incident_id)
 
 
 class Page(delivering.Job):
@@ -89,6 +107,8 @@ class Page(delivering.Job):
     def send(self, step: Step, deadline: float) -> Outcome:
         """Through the provider, under the incident's ID as deduplication key."""
         gateway, incident = self._gateway, self._incident
+        if self._pager.name == CHANNEL:
+            return self._through_channel()
         event = Event(
             _kind(step),
             incident,
@@ -97,6 +117,14 @@ class Page(delivering.Job):
             told(self._unit.deliveries(incident.id)),
         )
         return gateway.provider.send(event, deadline=deadline)
+
+    def _through_channel(self) -> Outcome:
+        """As a last resort: with the text of a page that does not get out, and the link."""
+        gateway, incident, now = self._gateway, self._incident, self._gateway.clock()
+        found = gateway.channels.channel(Destination(self._pager.address or ""))
+        if found is None:
+            return Outcome("misconfigured", "There is no such channel: check oncall.fallback.", "not_found")
+        return found[0].send(Message("late", incident, now, gateway.links.url(incident.id, now)), found[1])
 
     def record(self, step: Step, token: str, outcome: Outcome, now: datetime) -> None:
         """Also holds back everybody where the provider asks for it."""
@@ -143,8 +171,8 @@ def deliver_unstored(gateway: Gateway, incident: Incident, now: datetime, deadli
 def _remake(
     gateway: Gateway, unit: UnitOfWork, incident_id: str, pagers: Sequence[Destination], title: str | None
 ) -> Incident:
-    due = gateway.store.agenda.pagers_of(incident_id)
-    wanted = list(dict.fromkeys([*pagers, *due])) or [gateway.pager("default")]
+    named = dict.fromkeys([*pagers, *gateway.store.agenda.pagers_of(incident_id)])
+    wanted = [pager for pager in named if pager != LATE] or [gateway.pager("default")]
 
     def work(unit: UnitOfWork) -> Incident:
         return unit.get(incident_id) or unit.save(

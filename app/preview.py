@@ -33,11 +33,15 @@ def messages(gateway: Gateway, alert: Alert) -> Iterator[Message]:
     claimed = opened.claimed(pager, "t", due, timedelta(seconds=15))
     paged = claimed.delivered(pager, "t", due, "202")
     failed = claimed.refused(pager, "t", due, refused, due + timedelta(minutes=5))
+    unanswered = Outcome("try_again", "incident.io answered 503: it is not available.", "server_error")
+    trying = claimed.refused(pager, "t", due, unanswered, due + timedelta(seconds=40))
+    late = trying.became_late(due + timedelta(minutes=2))
     lives: list[tuple[ChangeEvent, Incident]] = [
         ("created", opened),
         ("severity_raised", replace(opened, severity="critical")),
         ("acknowledged", opened.acknowledged("Dana in Slack", NOON + timedelta(minutes=1))),
         ("escalated", paged),
+        ("late", late),
         ("failed", failed),
         ("resolved", paged.resolved(alert.source, due + timedelta(minutes=9))),
     ]

@@ -72,6 +72,8 @@ class Plan:
     """The request names the pager."""
     subscriptions: tuple[Subscription, ...] = ()
     mail_subject: str | None = None
+    fallback: tuple[Destination, ...] = ()
+    late_after: timedelta | None = None
 
     def due_at(self, now: datetime) -> datetime | None:
         return None if self.wait is None else now + self.wait
@@ -113,6 +115,8 @@ def _plan(gateway: Gateway, options: Options) -> Plan:
         asked=name is not None,
         subscriptions=gateway.channels.subscriptions(options.channels),
         mail_subject=options.mail_subject,
+        fallback=tuple(Destination(one) for one in oncall.fallback),
+        late_after=timedelta(minutes=oncall.late_after_minutes),
     )
 
 
@@ -162,6 +166,8 @@ def _apply(unit: UnitOfWork, message: Message, fresh_id: str, now: datetime, pla
                 pager=plan.pager,
                 subscriptions=plan.subscriptions,
                 mail_subject=plan.mail_subject,
+                fallback=plan.fallback,
+                late_after=plan.late_after,
             )
             return Received("created", unit.save(opened, message.payload))
         incident = incident.repeated(alert, now, due_at=due_at, pager=plan.pager, asked=plan.asked)

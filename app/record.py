@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from app.alert import SEVERITIES, Severity
+from app.chains import CHANNEL, LATE, Chains
 from app.delivery import Delivery, Destination, Step
-from app.state import WORST, Phase, State
+from app.state import Phase, State
 from app.subscription import Change, Subscription
 from app.timeline import Entry
 
@@ -40,7 +41,11 @@ class Record:
     resolved_at: datetime | None = None
 
     pagers: dict[Destination, Delivery] = field(default_factory=dict)
-    """The alert sources that are to be paged, and what each has."""
+    """The alert sources that are to be paged, what is tried in their place, and what each has."""
+    fallback: tuple[Destination, ...] = ()
+    """Tried one after the other when a page does not get out."""
+    late_after: timedelta | None = None
+    """After its due time, people are notified that a page does not get out."""
     subscriptions: tuple[Subscription, ...] = ()
     """The channels that are notified, as configured and asked for when the incident was opened."""
     mail_subject: str | None = None
@@ -56,19 +61,31 @@ class Record:
         `delivery`: what it has; may be left out for a pager, whose delivery is part of the incident.
         """
         if destination in self.pagers:
-            return self._page_step(delivery or self.pagers[destination])
+            return self._page_step(destination, delivery or self.pagers[destination])
+        if destination == LATE:
+            return self._late_step()
         for subscription in self.subscriptions:
             if subscription.destination == destination:
                 return subscription.next_step(self.changes, self.severity, delivery or Delivery())
         return None
 
-    def _page_step(self, delivery: Delivery) -> Step | None:
-        return delivery.page_step(self.phase, self.due_at, self.resolved_at)
+    def _page_step(self, pager: Destination, delivery: Delivery) -> Step | None:
+        step = delivery.page_step(self.phase, self.due_at, self.resolved_at)
+        if step is None:
+            return None
+        # A channel as a last resort is notified of the end like any other channel.
+        wanted = pager.name != CHANNEL if step.event == "resolved" else self.chains.wants(pager)
+        return step if wanted else None
+
+    def _late_step(self) -> Step | None:
+        if self.phase is not Phase.PENDING or self.due_at is None or self.late_after is None:
+            return None
+        return self.chains.late(self.due_at, self.late_after)
 
     def steps(self) -> Iterator[tuple[Destination, Step]]:
-        """What its pagers are to be sent."""
-        for destination, delivery in self.pagers.items():
-            step = self._page_step(delivery)
+        """What its pagers are to be sent, and when their pages are late."""
+        for destination in (*self.pagers, LATE):
+            step = self.next_step(destination)
             if step is not None:
                 yield destination, step
 
@@ -79,11 +96,16 @@ class Record:
     # -- what is derived -----------------------------------------------------------------------------
 
     @property
+    def chains(self) -> Chains:
+        """Its pagers, by chain."""
+        return Chains(self.pagers, self.fallback)
+
+    @property
     def state(self) -> State:
         """Its phase, or how far the page has come at the pager that is worst off."""
         if self.phase is not Phase.PENDING:
             return State(self.phase.value)
-        return self.worst.page_state
+        return self.chains.state(self.chains.worst)
 
     @property
     def alert_source(self) -> str:
@@ -98,12 +120,13 @@ class Record:
     @property
     def worst(self) -> Delivery:
         """The delivery of the pager that is worst off."""
-        return min(self.pagers.values(), key=lambda delivery: WORST.index(delivery.page_state))
+        return self.pagers[self.chains.worst]
 
     @property
     def escalated_at(self) -> datetime | None:
         """When the first pager took the page."""
-        return min((d.accepted_at for d in self.pagers.values() if d.accepted_at), default=None)
+        taken = (d.accepted_at for pager, d in self.pagers.items() if pager.name != CHANNEL)
+        return min((at for at in taken if at is not None), default=None)
 
     @property
     def failed_at(self) -> datetime | None:

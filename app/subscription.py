@@ -11,13 +11,14 @@ from app.alert import SEVERITIES, Severity
 from app.delivery import Delivery, Destination, Step
 from app.timeline import Entry
 
-ChangeEvent = Literal["created", "severity_raised", "acknowledged", "escalated", "failed", "resolved"]
+ChangeEvent = Literal["created", "severity_raised", "acknowledged", "late", "escalated", "failed", "resolved"]
 CHANGE_EVENTS: tuple[ChangeEvent, ...] = get_args(ChangeEvent)
 IN_WORDS: dict[ChangeEvent, str] = {
     "created": "of the new incident",
     "severity_raised": "that it became more severe",
     "acknowledged": "of the acknowledgement",
     "escalated": "that the page went out",
+    "late": "that the page does not get out",
     "failed": "that the page failed",
     "resolved": "that it is resolved",
 }
@@ -52,7 +53,7 @@ class Subscription:
 
     def wants(self, event: str, severity: Severity | None) -> bool:
         """Whether this change is for it. That nobody was paged is for everybody."""
-        if event == "failed":
+        if event in ("failed", "late"):
             return True
         least = self.min_severity or SEVERITIES[-1]
         wanted = "created" if event == "severity_raised" else event

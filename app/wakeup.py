@@ -139,7 +139,8 @@ class Wakeup:
         for one in stored:
             if one.enqueue_at is not None:
                 wait = (one.enqueue_at - now).total_seconds()
-                self.enqueue(one.incident.id, wait, list(one.incident.pagers), one.incident.title)
+                destinations = [destination for destination, _ in one.incident.steps()]
+                self.enqueue(one.incident.id, wait, destinations, one.incident.title)
 
     def enqueue(
         self, incident_id: str, wait: float, pagers: Sequence[Destination] = (), title: str | None = None

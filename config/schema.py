@@ -27,6 +27,7 @@ from config.values import (
     SnsTopics,
     TitleTemplate,
     WebAddress,
+    Words,
 )
 
 PROVIDER = "incident_io"
@@ -119,6 +120,11 @@ class OnCall(Block):
         Literal["incident_io", "aws_incident_manager", "pagerduty", "servicenow"],
         Setting("incident_io, the provider of this edition", "ONCALL_PROVIDER", variable_wins=True),
     ] = "incident_io"
+    late_after_minutes: Annotated[
+        float, Field(gt=0, le=1440, allow_inf_nan=False), Setting("a number of minutes above 0, 1440 at most")
+    ] = 2.0
+    """After its due time, channels are notified that a page does not get out, and the fallback is tried."""
+    fallback: Annotated[Words, Setting("a list such as incident_io/infra, channel/sms")] = ()
     when_redis_is_down: Annotated[Literal["escalate", "reject"], Setting("escalate or reject")] = "escalate"
     incident_io: Annotated[IncidentIo, Setting("a mapping of settings")] = IncidentIo()
 
@@ -238,9 +244,18 @@ class Config(Block):
         secret = self.gateway_secret
         return _derived(secret, b"versus dashboard session") if secret else secrets.token_bytes(32)
 
+    def _unmet_by_fallback(self) -> Iterator[tuple[str, str]]:
+        sources = [f"{PROVIDER}/{name}" for name in self.oncall.incident_io.alert_sources]
+        known = [*sources, *(f"channel/{channel.name}" for channel in self.channels)]
+        for entry in self.oncall.fallback:
+            if entry not in known:
+                names = ", ".join(known) or "none, as neither an alert source nor a channel is configured"
+                yield "oncall.fallback", f"has {entry[:100]!r}, which is not there: the names are {names}"
+
     def unmet(self) -> Iterator[tuple[str, str]]:
         """What settings ask of each other and is not so: a dotted key, and the rest of the sentence."""
         yield from self.alert.unmet()
+        yield from self._unmet_by_fallback()
         if self.queue.sns.enable and self.intake_signatures.sns_topics is None:
             yield (
                 "queue.sns.topic_arn",
@@ -284,7 +299,7 @@ ALTERNATES = ("oncall", "incident_io", "other_alert_source_config_ids")
 CHANNELS = ("alert", "channels")
 TEXTS = {("alert", "msteams", "other_power_urls"), ("alert", "lark", "other_webhook_urls")}
 """Mappings of names to texts."""
-LISTS = {(*CHANNELS, "<name>", "events")}
+LISTS = {(*CHANNELS, "<name>", "events"), ("oncall", "fallback")}
 """Lists of texts."""
 NAMED: dict[tuple[str, ...], type[Block]] = {ALTERNATES: Alternate, CHANNELS: Listed}
 """Mappings and lists whose entries are blocks."""

@@ -93,6 +93,11 @@ def _networks(text: Any) -> Any:
 Name = Annotated[str, AfterValidator(_printable)]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Networks = Annotated[tuple[Network, ...], BeforeValidator(_networks)]
+Words = Annotated[
+    tuple[str, ...],
+    BeforeValidator(lambda text: tuple(one.strip().lower() for one in text.split(",") if one.strip())),
+]
+"""Several, separated by commas."""
 SnsTopics = Annotated[tuple[str, ...], BeforeValidator(_sns_topics)]
 ConfigId = Annotated[str, AfterValidator(_config_id)]
 ApiKey = Annotated[SecretStr, AfterValidator(_token)]

@@ -29,6 +29,7 @@ from pydantic import SecretStr
 
 from app import actions, page, summary
 from app.alert import SEVERITIES, Alert, Effect, Severity, most_severe
+from app.chains import LATE
 from app.channels import Channels, Summary
 from app.channels import Message as News
 from app.delivery import Destination, InvalidTransition, Outcome
@@ -54,6 +55,7 @@ from tests.fakes import DELIVERED, INFRA, PAGER, Clock, environment
 
 PAGERS = (PAGER, INFRA)
 SOURCES = (None, "default", "infra")
+LATE_AFTER = timedelta(minutes=2)
 LIMITED = "infra"
 PER_MINUTE = 2
 
@@ -160,6 +162,8 @@ class Fate:
     """Its record was lost at some time: since then a page too many is right, one too few still wrong."""
     escalated: bool = False
     failed: bool = False
+    late: int = 0
+    """How often people were to hear that a page does not get out, as far as its record says."""
     changes: list[Wanted] = field(default_factory=list)
     heard: dict[str, Heard] = field(default_factory=lambda: {name: Heard() for name in CHANNELS})
 
@@ -173,7 +177,7 @@ class Fate:
         self.failed = False
 
     def wants(self, name: str, event: ChangeEvent) -> bool:
-        if event == "failed":
+        if event in ("failed", "late"):
             return True
         settings = CHANNELS[name]
         severe_enough = settings.min_severity is None or rank(self.severity) <= rank(settings.min_severity)
@@ -645,16 +649,31 @@ class World(RuleBasedStateMachine):
         if not self._exists(incident_id):
             fate.due = self.clock.now
             for pager in pagers or ([PAGER] if not fate.pages else []):
-                fate.pages.setdefault(pager, Page())
+                if pager != LATE:
+                    fate.pages.setdefault(pager, Page())
         self.working_on.append(incident_id)
         with suppress(Died):
             page.deliver(self.gateway, incident_id, pagers, title)
         self.working_on.pop()
+        self._see_late(incident_id)
+
+    def _see_late(self, incident_id: str) -> None:
+        """A worker noticed that a page does not get out."""
+        stored, fate = self.gateway.store.incidents.get(incident_id), self.fates[incident_id]
+        late = 0 if stored is None else sum(entry.event == "late" for entry in stored.timeline)
+        if late > fate.late:
+            tried = any(one.attempts and not one.told_delivered for one in fate.pages.values())
+            due = fate.due is not None and fate.due + LATE_AFTER <= self.clock.now
+            over = fate.acknowledged or fate.resolved_at
+            self._promise(fate.doubtful or (tried and due and not over), "late is what was tried for long")
+            self._changed(fate, "late", self.clock.now)
+        fate.late = late
 
     # -- the provider, and what it may be asked to do ------------------------------------------------
 
     def budgets(self, alert_source: str) -> list[Budget]:
         if self.working_on:
+            self._see_late(self.working_on[-1])
             what, self.before_take = self.before_take, "nothing"
             self._meanwhile(what, self.working_on[-1])
         return [Budget("source:infra", PER_MINUTE)] if alert_source == LIMITED else []

@@ -31,7 +31,13 @@ SUBJECT = 100
 # Services that understand Markdown though Apprise sends them plain text by default.
 MARKDOWN = ("mmost", "mmosts", "discord")
 
-KINDS = {"created": "warning", "severity_raised": "warning", "failed": "failure", "resolved": "success"}
+KINDS = {
+    "created": "warning",
+    "severity_raised": "warning",
+    "late": "failure",
+    "failed": "failure",
+    "resolved": "success",
+}
 
 
 class _Reasons(logging.Handler):

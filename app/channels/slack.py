@@ -27,7 +27,7 @@ HEADER = 150
 SECTION = 2_900
 
 # Changes for which the first message is updated, and its thread notified as well.
-IN_THREAD = ("severity_raised", "escalated", "failed", "resolved")
+IN_THREAD = ("severity_raised", "late", "escalated", "failed", "resolved")
 
 COLOURS = {"critical": "#b3201b", "high": "#d9480f", "medium": "#b7791f", "low": "#1a4fb4", "info": "#565d69"}
 GREEN = "#146c3c"
@@ -98,7 +98,7 @@ class SlackChannel:
                 thread_ts=ts,
                 text=escaped(f"{words.headline(message)}. {words.what_now(message)}"),
                 # Loud: everybody in the channel shall see it.
-                reply_broadcast=message.news == "failed",
+                reply_broadcast=message.news in ("late", "failed"),
             )
         return Outcome("delivered", reference=reference)
 

@@ -29,6 +29,7 @@ HEADS: dict[ChangeEvent, str] = {
     "severity_raised": "More severe",
     "acknowledged": "Acknowledged",
     "escalated": "Paged",
+    "late": "NOBODY WAS PAGED YET",
     "failed": "NOBODY WAS PAGED",
     "resolved": "Resolved",
 }
@@ -37,6 +38,7 @@ COUNTED: dict[ChangeEvent, str] = {
     "severity_raised": "more severe",
     "acknowledged": "acknowledged",
     "escalated": "paged",
+    "late": "not paged in time",
     "failed": "could not be paged",
     "resolved": "resolved",
 }
@@ -149,7 +151,7 @@ def summary_headline(summary: Summary) -> str:
 def what_now(message: Message) -> str:
     """What follows from it, in one sentence."""
     incident = message.incident
-    if message.news == "failed":
+    if message.news in ("failed", "late"):
         why = harmless(one_line(incident.last_error or "no reason is known", VALUE))
         return f"The page could not be delivered, so perhaps nobody knows: look after it yourself. ({why})"
     if incident.state is State.RESOLVED:

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from math import inf
 
 from app.alert import SEVERITIES
+from app.chains import LATE
 from app.delivery import Delivery, Destination, Step
 from app.incident import Incident
 from app.store.connection import PREFIX, Command, Connection
@@ -84,7 +85,7 @@ def moved(before: Incident | None, after: Incident) -> Iterator[datetime]:
     """The times of steps that are new; what is claimed has its worker already."""
     for pager, step in after.steps():
         was = before.next_step(pager) if before is not None else None
-        if after.pagers[pager].claim is None and (was is None or was.at != step.at):
+        if _has(after, pager).claim is None and (was is None or was.at != step.at):
             yield step.at
 
 
@@ -93,10 +94,12 @@ def index(before: Incident | None, after: Incident, *, enqueue_at: datetime | No
 
     `enqueue_at`: the time for which a message is published, which leads a worker to what is due by then.
     """
-    for pager, delivery in after.pagers.items():
-        had = before.pagers.get(pager) if before is not None else None
+    for pager in (*after.pagers, LATE):
+        had, delivery = before.pagers.get(pager) if before is not None else None, _has(after, pager)
         was = before.next_step(pager) if before is not None else None
         step = after.next_step(pager)
+        if pager == LATE and was is None and step is None and (before is not None or _is_new(after)):
+            continue
         member = member_of(after.id, pager)
         yield from _ended(had, delivery, step, member)
         if before is not None and was == step:
@@ -110,6 +113,15 @@ def index(before: Incident | None, after: Incident, *, enqueue_at: datetime | No
             yield "ZADD", LOOK, _look_at(delivery, step, enqueue_at).timestamp(), member
             yield "ZADD", QUEUE + pager, _rank(after, step), member
             yield "SADD", PAGERS, pager
+
+
+def _is_new(incident: Incident) -> bool:
+    """It was received, and waits; one that replaces a record that was lost has more behind it."""
+    return len(incident.timeline) <= 2
+
+
+def _has(incident: Incident, destination: Destination) -> Delivery:
+    return incident.pagers.get(destination, Delivery())
 
 
 def _look_at(delivery: Delivery, step: Step, enqueue_at: datetime | None) -> datetime:

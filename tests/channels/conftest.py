@@ -26,6 +26,7 @@ NASTY = "*_[x](http://evil.example) <script>alert(1)</script> {{ 7 * 7 }} @every
 
 
 PAGED = {PAGER: Delivery(accepted="firing", accepted_at=preview.NOON)}
+LATE = {PAGER: Delivery(failures=7, late_at=preview.NOON, last_error="503")}
 REFUSED = {PAGER: Delivery(failed=True, failed_at=preview.NOON, last_error="401")}
 
 

@@ -16,7 +16,7 @@ from app import preview
 from app.channels import Message, Summary, words
 from app.channels.words import Form
 from app.subscription import ChangeEvent
-from tests.channels.conftest import NASTY, PAGED, REFUSED, a_message
+from tests.channels.conftest import LATE, NASTY, PAGED, REFUSED, a_message
 from tests.fakes import PAGER
 
 FORMS: tuple[Form, ...] = get_args(Form)
@@ -32,6 +32,7 @@ NEWS: dict[ChangeEvent, tuple[dict[str, Any], str, str]] = {
         "Paged",
         "The page went out at 2026-03-04 03:00:00 UTC: whoever is on call is being called.",
     ),
+    "late": ({"pagers": LATE}, "NOBODY WAS PAGED YET", "could not be delivered, so perhaps nobody knows"),
     "failed": ({"pagers": REFUSED}, "NOBODY WAS PAGED", "could not be delivered, so perhaps nobody knows"),
     "resolved": ({}, "Resolved", "It is over at 2026-03-04 03:00:00 UTC. There is nothing left to do."),
 }

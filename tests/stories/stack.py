@@ -57,6 +57,7 @@ class Stack:
         workers: int = 1,
         config: Mapping[str, Any] | None = None,
         incident_io: Mapping[str, Any] | None = None,
+        oncall: Mapping[str, Any] | None = None,
     ) -> None:
         self._parts = ExitStack()
         self.redis = EmbeddedRedis(folder / "redis").start()
@@ -65,7 +66,7 @@ class Stack:
         self.base = f"http://127.0.0.1:{free_port()}"
         self.log = folder / "versus.log"
         path = folder / "config.yaml"
-        path.write_text(yaml.safe_dump(self._config(config or {}, incident_io or {})))
+        path.write_text(yaml.safe_dump(self._config(config or {}, incident_io or {}, oncall or {})))
         self._environ = {
             "PATH": os.environ["PATH"],
             "PORT": self.base.rsplit(":", 1)[1],
@@ -77,7 +78,9 @@ class Stack:
         self.web = self.start("web")
         self.workers = [self.start("worker") for _ in range(workers)]
 
-    def _config(self, more: Mapping[str, Any], provider: Mapping[str, Any]) -> dict[str, Any]:
+    def _config(
+        self, more: Mapping[str, Any], provider: Mapping[str, Any], about: Mapping[str, Any]
+    ) -> dict[str, Any]:
         incident_io = {
             "api_key": API_KEY,
             "alert_source_config_id": "source-default",
@@ -86,7 +89,13 @@ class Stack:
             "max_per_minute": 0,
             **provider,
         }
-        oncall = {"enable": True, "wait_minutes": 3, "provider": "incident_io", "incident_io": incident_io}
+        oncall = {
+            "enable": True,
+            "wait_minutes": 3,
+            "provider": "incident_io",
+            **about,
+            "incident_io": incident_io | dict(about.get("incident_io", {})),
+        }
         return {
             "public_host": self.base,
             "gateway_secret": GATEWAY_SECRET,
