@@ -49,6 +49,8 @@ class Message:
 
     alert: Alert
     payload: str
+    repaired: str = ""
+    """What was wrong with the body, if it was broken JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +144,9 @@ def _apply(draft: Draft, message: Message, fresh_id: str, now: datetime, plan: P
         if incident is None:
             incident = Incident.opened(fresh_id, alert, now, due_at=due_at, alert_source=plan.alert_source)
             incident = replace(incident, channels=plan.channels, mail_subject=plan.mail_subject)
-            return Received("created", draft.put(incident, message.payload))
+            return Received("created", draft.put(_noted(incident, message, now), message.payload))
         incident = incident.repeated(alert, now, due_at=due_at, alert_source=plan.alert_source)
-        return Received("updated", draft.put(incident, message.payload))
+        return Received("updated", draft.put(_noted(incident, message, now), message.payload))
     if incident is None:
         return Received("recorded", None)
     if alert.effect is Effect.RESOLVED:
@@ -152,6 +154,10 @@ def _apply(draft: Draft, message: Message, fresh_id: str, now: datetime, plan: P
     if alert.effect is Effect.ACKNOWLEDGED:
         return Received("acknowledged", draft.put(incident.acknowledged(alert.source, now)))
     return Received("recorded", draft.put(incident.commented(alert, now)))
+
+
+def _noted(incident: Incident, message: Message, now: datetime) -> Incident:
+    return incident.noted(now, "repaired", message.repaired) if message.repaired else incident
 
 
 def _escalate_directly(gateway: Gateway, messages: Sequence[Message], plan: Plan) -> list[Received]:
