@@ -7,11 +7,13 @@ import hmac
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr
 
 from config.block import Block
 from config.channels import Alert, ChannelSettings, Listed
+from config.intake import PHRASE, Intake, IntakeSignatures
 from config.values import (
     ApiKey,
     ConfigId,
@@ -22,7 +24,6 @@ from config.values import (
     ProviderAddress,
     RedisUrl,
     Setting,
-    SnsTopics,
     TitleTemplate,
     WebAddress,
     passwords_in,
@@ -37,7 +38,6 @@ DEFAULT_SOURCE = "default"
 _ID = "a config ID as incident.io shows it, without spaces and slashes"
 _KEY = "an API key, without spaces and line ends"
 _SWITCH = "true or false"
-_PHRASE = "a secret of ASCII characters, without a space at either end"
 
 
 class UnknownAlertSource(ValueError):
@@ -188,22 +188,6 @@ class Redis(Block):
         return list(dict.fromkeys(filter(None, found)))
 
 
-class IntakeSignatures(Block):
-    """What senders that sign their webhooks sign them with."""
-
-    sentry: Annotated[PassPhrase | None, Setting(_PHRASE)] = None
-    grafana: Annotated[PassPhrase | None, Setting(_PHRASE)] = None
-    github: Annotated[PassPhrase | None, Setting(_PHRASE)] = None
-    """For every sender that signs as GitHub does."""
-    sns_topics: Annotated[
-        SnsTopics | None,
-        Setting(
-            "ARNs of SNS topics such as arn:aws:sns:eu-central-1:123456789012:oncall, separated by commas"
-        ),
-    ] = None
-    """SNS signs with a certificate that every AWS account shares, so it is the topic that counts."""
-
-
 class Retention(Block):
     """How long resolved incidents are kept."""
 
@@ -231,14 +215,15 @@ class Config(Block):
     ] = None
     gateway_secret: Annotated[
         PassPhrase | None,
-        Setting(_PHRASE, "GATEWAY_SECRET"),
+        Setting(PHRASE, "GATEWAY_SECRET"),
     ] = None
     trusted_proxies: Annotated[
         Networks,
         Setting("IP addresses or networks such as 10.0.0.0/8, separated by commas", "TRUSTED_PROXIES"),
     ] = ()
     """Whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed."""
-    intake_secret: Annotated[PassPhrase | None, Setting(_PHRASE)] = None
+    intake_secret: Annotated[PassPhrase | None, Setting(PHRASE)] = None
+    intake: Annotated[Intake, Setting("a mapping of settings")] = Intake()
     intake_signatures: Annotated[IntakeSignatures, Setting("a mapping of settings")] = IntakeSignatures()
     oncall: Annotated[OnCall, Setting("a mapping of settings")] = OnCall()
     alert: Annotated[Alert, Setting("a mapping of settings")] = Alert()
@@ -251,6 +236,16 @@ class Config(Block):
     def public_base(self) -> str:
         """The base of the links that people get; no slash at the end."""
         return self.public_host or f"http://localhost:{self.port}"
+
+    @property
+    def public_path(self) -> str:
+        """What stands before the service's own paths in `public_base`; empty, or no slash at the end."""
+        return urlsplit(self.public_base).path
+
+    @property
+    def address(self) -> str:
+        """Host and port as a URL has them: an IPv6 address in brackets."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
     def channels(self) -> tuple[ChannelSettings, ...]:
@@ -317,7 +312,7 @@ ALTERNATES = ("oncall", "incident_io", "other_alert_source_config_ids")
 CHANNELS = ("alert", "channels")
 TEXTS = {("alert", "msteams", "other_power_urls"), ("alert", "lark", "other_webhook_urls")}
 """Mappings of names to texts."""
-LISTS = {(*CHANNELS, "<name>", "events")}
+LISTS = {(*CHANNELS, "<name>", "events"), ("intake", "secret_headers")}
 """Lists of texts."""
 NAMED: dict[tuple[str, ...], type[Block]] = {ALTERNATES: Alternate, CHANNELS: Listed}
 """Mappings and lists whose entries are blocks."""

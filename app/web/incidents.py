@@ -134,6 +134,8 @@ def keep_rejected(gateway: Gateway, error: Exception, status: int, sentence: str
     body = _without_secrets(g.raw_body, request.headers.get("Content-Encoding", ""))
     # First what a replay needs, as only so many are kept.
     headers = sorted(request.headers.items(), key=lambda pair: not pair[0].startswith("Content-"))
+    of_secrets = {name.lower() for name in gateway.config.intake.secret_headers}
+    headers = [(name, "<secret>" if name.lower() in of_secrets else value) for name, value in headers]
     about = {
         "method": request.method,
         "remote_address": request.remote_addr,
