@@ -18,6 +18,7 @@ from app.alert import Effect
 from app.gateway import Gateway
 from app.receive import Message, Received, receive
 from app.senders import redact
+from app.senders.secrets import hidden
 from app.senders.sns import CONFIRMATION, is_message
 from app.sns import Sns
 from app.store import Unavailable
@@ -129,7 +130,7 @@ def keep_rejected(gateway: Gateway, error: Exception, status: int, sentence: str
 
     def hide(text: str) -> str:
         # Proxies repeat a whole URL in headers of their own, with a token in it that may be an old one.
-        return SECRET_IN_URL.sub(r"\1<secret>", known(text))
+        return hidden(SECRET_IN_URL.sub(r"\1<secret>", known(text)))
 
     body = _without_secrets(g.raw_body, request.headers.get("Content-Encoding", ""))
     # First what a replay needs, as only so many are kept.
