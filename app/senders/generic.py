@@ -61,6 +61,10 @@ _HANDSHAKES = {
     "microsoft.eventgrid.subscriptionvalidationevent",
 }
 
+_BUILDS = ("build", "workflow", "pipeline", "job", "run", "commitstatus", "deployment")
+_RESULTS = ("status", "state", "result", "conclusion")
+_SUCCEEDED = {"success", "succeeded", "successful", "passed"}
+
 _KNOWN = frozenset(
     (*TITLES, *TEXTS, *SEVERITIES, *SERVICES, *TIMES, *LINKS, *KEYS, *STATUSES, "source", "deduplicationkey")
 )
@@ -110,7 +114,7 @@ def effect(webhook: Webhook, *, inner: bool = False) -> Effect:
     """
     plain = webhook.plain
     over = _is_over(plain)
-    if over is None and _is_test(plain):
+    if over is None and (_is_test(plain) or _is_build_that_succeeded(plain)):
         return Effect.NOTE
     if over is None and inner:
         over = next((said for one in _speaking(webhook) if (said := _is_over(one)) is not None), None)
@@ -135,6 +139,12 @@ def _is_test(plain: Json) -> bool:
     # A check of a monitor may be of the type `ping`, too; one that asks to be confirmed says nothing else.
     handshake = words & _HANDSHAKES or (len(plain) == 1 and "challenge" in plain)
     return bool(handshake) and not any(plain.get(name) for name in (*STATUSES[:2], *SEVERITIES))
+
+
+def _is_build_that_succeeded(plain: Json) -> bool:
+    """What systems that build send of each build, whether it failed or not."""
+    builds = (fields.mapping(plain.get(name)) for name in _BUILDS)
+    return any(_word(build.get(name)) in _SUCCEEDED for build in builds if build for name in _RESULTS)
 
 
 def _speaking(webhook: Webhook) -> Iterator[Json]:

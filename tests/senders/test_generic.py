@@ -216,15 +216,23 @@ def test_only_an_explicit_all_clear_resolves(body: Body) -> None:
         {"type": "url_verification", "challenge": "x"},
         {"challenge": "x"},
         {"event_type": "ping"},
+        {"name": "shop", "build": {"phase": "COMPLETED", "status": "SUCCESS"}},
+        {"type": "workflow-completed", "workflow": {"name": "deploy", "status": "success"}},
+        {"commit_status": {"state": "SUCCESSFUL", "name": "lint"}},
     ],
 )
-def test_a_test_that_says_so_and_a_handshake_are_notes(body: Body) -> None:
+def test_a_test_that_says_so_a_handshake_and_a_build_that_succeeded_are_notes(body: Body) -> None:
     assert read(body).effect is Effect.NOTE
 
 
 @pytest.mark.parametrize(
     "body",
-    [{"type": "ping", "status": "down"}, {"type": "ping", "severity": "high"}, {"test": "api", "title": "x"}],
+    [
+        {"name": "shop", "build": {"phase": "COMPLETED", "status": "FAILURE"}},
+        {"type": "ping", "status": "down"},
+        {"type": "ping", "severity": "high"},
+        {"test": "api", "title": "x"},
+    ],
 )
 def test_a_monitor_that_pings_or_tests_is_no_handshake(body: Body) -> None:
     assert read(body).effect is Effect.FIRING
