@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 import requests
+from playwright.sync_api import Page, expect
 
+from tests.fakes import GATEWAY_SECRET
 from tests.stories.stack import Stack, wait_until
 
 PREFIX = "/versus"
@@ -51,6 +53,26 @@ def test_a_group_of_thousands_of_alerts_pages_once(stack: Stack) -> None:
     stack.wait_for_state(incident, "escalated")
     assert len(stack.simulator.events(incident["id"])) == 1
     assert "orders-0" in stack.show(incident)["description"]
+
+
+def test_the_dashboard_is_live_behind_a_path(own: Callable[..., Stack], page: Page) -> None:
+    stack = own(config={"public_host": f"https://ops.example.com{PREFIX}"})
+    home = f"{stack.base}{PREFIX}/"
+    page.goto(home)
+    page.get_by_label("Your name").fill("Dana")
+    page.get_by_label("Gateway secret").fill(GATEWAY_SECRET)
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url(home)
+    incident = stack.report(600)
+    arrived = page.locator(f"#i-{incident['id']}")
+    expect(arrived).to_be_visible(timeout=15_000)
+    arrived.get_by_role("button", name="Acknowledge").click()
+    expect(page.get_by_role("region", name="Acknowledged")).to_contain_text("Disk full", timeout=15_000)
+    assert stack.show(incident)["acknowledged_by"] == "Dana"
+    arrived.get_by_role("link").click()
+    page.wait_for_url(f"{home}incidents/{incident['id']}")
+    page.keyboard.press("h")
+    page.wait_for_url(home)
 
 
 def test_the_link_works_behind_a_path_and_on_ipv6(own: Callable[..., Stack]) -> None:
