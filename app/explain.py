@@ -12,6 +12,7 @@ from app.timeline import Entry
 EVENTS = {
     "received": "The alert came in",
     "repeated": "The alert came again",
+    "repaired": "Its body was repaired",
     "waiting": "The wait began",
     "note": "The sender added",
     "link_opened": "The acknowledgement link was opened, which acknowledges nothing",

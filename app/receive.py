@@ -51,6 +51,8 @@ class Message:
 
     alert: Alert
     payload: str
+    repaired: str = ""
+    """What was wrong with the body, if it was broken JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +171,9 @@ def _apply(unit: UnitOfWork, message: Message, fresh_id: str, now: datetime, pla
                 fallback=plan.fallback,
                 late_after=plan.late_after,
             )
-            return Received("created", unit.save(opened, message.payload))
+            return Received("created", unit.save(_noted(opened, message, now), message.payload))
         incident = incident.repeated(alert, now, due_at=due_at, pager=plan.pager, asked=plan.asked)
-        return Received("updated", unit.save(incident, message.payload))
+        return Received("updated", unit.save(_noted(incident, message, now), message.payload))
     if incident is None:
         return Received("recorded", None)
     if alert.effect is Effect.RESOLVED:
@@ -179,6 +181,10 @@ def _apply(unit: UnitOfWork, message: Message, fresh_id: str, now: datetime, pla
     if alert.effect is Effect.ACKNOWLEDGED:
         return Received("acknowledged", unit.save(incident.acknowledged(alert.source, now)))
     return Received("recorded", unit.save(incident.commented(alert, now)))
+
+
+def _noted(incident: Incident, message: Message, now: datetime) -> Incident:
+    return incident.noted(now, "repaired", message.repaired) if message.repaired else incident
 
 
 def _escalate_directly(gateway: Gateway, messages: Sequence[Message], plan: Plan) -> list[Received]:

@@ -6,30 +6,30 @@ import json
 from collections.abc import Iterable
 from time import process_time
 
-from app.senders import read, redact
+from app.senders import read_and_keep
 from app.web.body import read_body
 from benchmarks.report import Row, at_most
 from tests.senders.samples import ACCEPTED, SAMPLES, elements
 from tests.senders.worst import WORST
 
 BODIES = 10_000
+# 1.3 times what it cost with half of the senders, and with secrets known by the ends of their names alone.
+GOAL = 135
 
 
 def normalise() -> Iterable[Row]:
-    """CPU time from JSON that is parsed to the alert, and to the body as it is kept."""
+    """CPU time from JSON that is parsed to the alert and to the body as it is kept, without its secrets."""
     typical = [(element, SAMPLES[name]["headers"]) for name in ACCEPTED for element in elements(name)]
     bodies = (typical * (BODIES // len(typical) + 1))[:BODIES]
     begun = process_time()
     for body, headers in bodies:
-        read(body, headers)
+        read_and_keep(body, headers)
     each = (process_time() - begun) / BODIES * 1e6
-    yield at_most(f"a body becomes an alert, CPU time ({BODIES} of all senders in turns)", each, 100, "µs")
-    begun = process_time()
-    for body, _ in bodies:
-        redact.payload(body)
-    yield Row(
-        "its secrets are taken out and it is written as JSON",
-        f"{(process_time() - begun) / BODIES * 1e6:.3g} µs",
+    yield at_most(
+        f"a body becomes an alert, and JSON without its secrets, CPU time ({BODIES} of all senders in turns)",
+        each,
+        GOAL,
+        "µs",
     )
     slowest, name = max((_seconds(name), name) for name in WORST)
     yield at_most(
@@ -45,6 +45,5 @@ def _seconds(name: str) -> float:
     raw = json.dumps(WORST[name], separators=(",", ":"), ensure_ascii=False).encode()
     begun = process_time()
     for body in read_body(raw, content_type="application/json", content_encoding="").elements:
-        read(body)
-        redact.payload(body)
+        read_and_keep(body)
     return process_time() - begun

@@ -8,11 +8,13 @@ import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from config.block import Block
 from config.channels import Alert, ChannelSettings, Listed
+from config.intake import PHRASE, Intake, IntakeSignatures
 from config.queue import Queue
 from config.redis_settings import Redis
 from config.values import (
@@ -24,7 +26,6 @@ from config.values import (
     PassPhrase,
     ProviderAddress,
     Setting,
-    SnsTopics,
     TitleTemplate,
     WebAddress,
     Words,
@@ -36,7 +37,6 @@ DEFAULT_SOURCE = "default"
 _ID = "a config ID as incident.io shows it, without spaces and slashes"
 _KEY = "an API key, without spaces and line ends"
 _SWITCH = "true or false"
-_PHRASE = "a secret of ASCII characters, without a space at either end"
 
 
 class UnknownAlertSource(ValueError):
@@ -144,22 +144,6 @@ class OnCall(Block):
         return self.enable or self.initialized_only
 
 
-class IntakeSignatures(Block):
-    """What senders that sign their webhooks sign them with."""
-
-    sentry: Annotated[PassPhrase | None, Setting(_PHRASE)] = None
-    grafana: Annotated[PassPhrase | None, Setting(_PHRASE)] = None
-    github: Annotated[PassPhrase | None, Setting(_PHRASE)] = None
-    """For every sender that signs as GitHub does."""
-    sns_topics: Annotated[
-        SnsTopics | None,
-        Setting(
-            "ARNs of SNS topics such as arn:aws:sns:eu-central-1:123456789012:oncall, separated by commas"
-        ),
-    ] = None
-    """SNS signs with a certificate that every AWS account shares, so it is the topic that counts."""
-
-
 class Retention(Block):
     """How long resolved incidents are kept."""
 
@@ -186,13 +170,14 @@ class Config(Block):
         WebAddress | None,
         Setting("an http or https address such as https://versus.example.com", "PUBLIC_HOST"),
     ] = None
-    gateway_secret: Annotated[PassPhrase | None, Setting(_PHRASE, "GATEWAY_SECRET")] = None
+    gateway_secret: Annotated[PassPhrase | None, Setting(PHRASE, "GATEWAY_SECRET")] = None
     trusted_proxies: Annotated[
         Networks,
         Setting("IP addresses or networks such as 10.0.0.0/8, separated by commas", "TRUSTED_PROXIES"),
     ] = ()
     """Whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed."""
-    intake_secret: Annotated[PassPhrase | None, Setting(_PHRASE, "INTAKE_SECRET")] = None
+    intake_secret: Annotated[PassPhrase | None, Setting(PHRASE, "INTAKE_SECRET")] = None
+    intake: Annotated[Intake, Setting("a mapping of settings")] = Intake()
     queue: Annotated[Queue, Setting("a mapping of settings")] = Queue()
     # After `queue`, which may name one more topic.
     intake_signatures: Annotated[IntakeSignatures, Setting("a mapping of settings")] = Field(
@@ -216,6 +201,16 @@ class Config(Block):
     def public_base(self) -> str:
         """The base of the links that people get; no slash at the end."""
         return self.public_host or f"http://localhost:{self.port}"
+
+    @property
+    def public_path(self) -> str:
+        """What stands before the service's own paths in `public_base`; empty, or no slash at the end."""
+        return urlsplit(self.public_base).path
+
+    @property
+    def address(self) -> str:
+        """Host and port as a URL has them: an IPv6 address in brackets."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
     def channels(self) -> tuple[ChannelSettings, ...]:
@@ -299,7 +294,7 @@ ALTERNATES = ("oncall", "incident_io", "other_alert_source_config_ids")
 CHANNELS = ("alert", "channels")
 TEXTS = {("alert", "msteams", "other_power_urls"), ("alert", "lark", "other_webhook_urls")}
 """Mappings of names to texts."""
-LISTS = {(*CHANNELS, "<name>", "events"), ("oncall", "fallback")}
+LISTS = {(*CHANNELS, "<name>", "events"), ("oncall", "fallback"), ("intake", "secret_headers")}
 """Lists of texts."""
 NAMED: dict[tuple[str, ...], type[Block]] = {ALTERNATES: Alternate, CHANNELS: Listed}
 """Mappings and lists whose entries are blocks."""

@@ -90,6 +90,15 @@ def _networks(text: Any) -> Any:
         raise Wrong from error
 
 
+def _header_names(text: Any) -> Any:
+    names = [one.strip() for one in text.split(",") if one.strip()] if isinstance(text, str) else text
+    if not isinstance(names, list | tuple):
+        raise Wrong
+    if not all(isinstance(one, str) and re.fullmatch(r"[A-Za-z0-9_-]{1,100}", one) for one in names):
+        raise Wrong
+    return tuple(names)
+
+
 Name = Annotated[str, AfterValidator(_printable)]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Networks = Annotated[tuple[Network, ...], BeforeValidator(_networks)]
@@ -98,6 +107,7 @@ Words = Annotated[
     BeforeValidator(lambda text: tuple(one.strip().lower() for one in text.split(",") if one.strip())),
 ]
 """Several, separated by commas."""
+HeaderNames = Annotated[tuple[str, ...], BeforeValidator(_header_names)]
 SnsTopics = Annotated[tuple[str, ...], BeforeValidator(_sns_topics)]
 ConfigId = Annotated[str, AfterValidator(_config_id)]
 ApiKey = Annotated[SecretStr, AfterValidator(_token)]

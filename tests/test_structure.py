@@ -42,6 +42,7 @@ ROOMS = {
     "apprise": ("app.channels", "config"),
     "slack_sdk": ("app.channels", "app.web"),
     "prometheus_client": ("app.web",),
+    "json_repair": ("app.web",),
 }
 
 

@@ -27,8 +27,8 @@ class BadInput(Exception):
 def url_of(gateway: Gateway, arguments: argparse.Namespace) -> str:
     """Where web is."""
     config = gateway.config
-    host = "localhost" if config.host in ("0.0.0.0", "::") else config.host  # noqa: S104
-    url: str = arguments.url or f"http://{host}:{config.port}"
+    everywhere = config.host in ("0.0.0.0", "::")  # noqa: S104
+    url: str = arguments.url or f"http://{f'localhost:{config.port}' if everywhere else config.address}"
     return url.rstrip("/")
 
 

@@ -114,6 +114,14 @@ def read(webhook: Webhook) -> Alert | None:
     )
 
 
+def read_one(webhook: Webhook) -> Alert | None:
+    """One alert without its group, as relays forward it and the API has it: a group of one."""
+    body = webhook.body
+    if fields.at(body, ("labels", "alertname")) is None or isinstance(body.get("alerts"), list):
+        return None
+    return read(Webhook.of({**body, "alerts": [body], "receiver": ""}, webhook.headers))
+
+
 def _source(body: Json) -> str | None:
     grouping = (("groupKey", str), ("groupLabels", dict), ("receiver", str))
     if not isinstance(body.get("alerts"), list):

@@ -12,12 +12,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cached_property
 from hashlib import sha256
+from itertools import islice
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from app.alert import LINE_LIMIT, Severity
+from app.senders.secrets import HIDDEN, folded, is_secret
 from app.text import cut, lines, one_line
 
 Json = Mapping[str, Any]
@@ -44,8 +46,30 @@ _PLACEHOLDER = re.compile(
 )
 
 
-# Bodies and headers hold secrets, so that a traceback must not show them.
+# Objects that are the alert in a body, lists of them, and what only describes it.
+_ALERTS = (
+    *("alert", "incident", "event", "data", "detail", "rule", "payload", "result", "check", "monitor"),
+    "problem",
+)
+_LISTS = ("alerts", "events", "embeds", "attachments", "sections", "items")
+_DESCRIPTIONS = ("labels", "annotations", "fields", "outputfields")
+_NAMED = frozenset((*_ALERTS, *_DESCRIPTIONS))
+_INNER_FIELDS = 200
+
+
 @dataclass(frozen=True, slots=True, repr=False)
+class Inner:
+    """An object one level down in a body."""
+
+    plain: Json
+    is_alert: bool
+    """It is called an alert, and no other stands beside it."""
+    is_only: bool = False
+    """It has no name that is known, but no other object is in the body."""
+
+
+# Bodies and headers hold secrets, so that a traceback must not show them.
+@dataclass(frozen=True, repr=False)
 class Webhook:
     """One JSON object that a sender sent."""
 
@@ -54,14 +78,40 @@ class Webhook:
     """The fields of the body by their folded names (see `folded`)."""
     headers: Mapping[str, str]
     """By name in lower case. They only help to tell senders apart: the body decides."""
+    subject: str | None = None
+    """What the envelope around the body says it is about."""
 
     @staticmethod
-    def of(body: Json, headers: Mapping[str, str]) -> Webhook:
-        plain: dict[str, Any] = {}
-        for name, value in body.items():
-            if plain.get(key := folded(name)) is None:
-                plain[key] = value
-        return Webhook(body, plain, {name.lower(): value for name, value in headers.items()})
+    def of(body: Json, headers: Mapping[str, str], subject: str | None = None) -> Webhook:
+        return Webhook(body, _plain(body), {name.lower(): value for name, value in headers.items()}, subject)
+
+    @cached_property
+    def inner(self) -> tuple[Inner, ...]:
+        """Where what is not at the top is looked for, in this order."""
+        objects = [name for name, value in self.body.items() if isinstance(value, dict)]
+        only = objects[0] if len(objects) == 1 and folded(objects[0]) not in _NAMED else None
+        found = [] if only is None else [Inner(_plain(self.body[only], _INNER_FIELDS), False, is_only=True)]
+        of_names = ((self.plain.get(name), name) for name in (*_ALERTS, *_LISTS, *_DESCRIPTIONS))
+        return (*found, *(inner for value, name in of_names if value and (inner := _inner(value, name))))
+
+
+def _inner(value: object, name: str) -> Inner | None:
+    if name in _DESCRIPTIONS:
+        flat = value if isinstance(value, dict) else labels(value)
+        return Inner(_plain(flat, _INNER_FIELDS), False)
+    if name in _LISTS and isinstance(value, list):
+        one = value[0]
+        return Inner(_plain(one, _INNER_FIELDS), len(value) == 1) if isinstance(one, dict) else None
+    return Inner(_plain(value, _INNER_FIELDS), True) if isinstance(value, dict) and name in _ALERTS else None
+
+
+def _plain(body: Json, most: int | None = None) -> Json:
+    """The fields of an object by their folded names."""
+    plain: dict[str, Any] = {}
+    for name, value in islice(body.items(), most):
+        if plain.get(key := folded(name)) is None:
+            plain[key] = value
+    return plain
 
 
 def first(read: Callable[[object], T | None], body: Json, names: Iterable[str]) -> T | None:
@@ -92,11 +142,6 @@ def parsed(value: object) -> object:
         return json.loads(value, strict=False)
     except (ValueError, RecursionError):
         return None
-
-
-def folded(name: str) -> str:
-    """A field's name without regard to case, `_` and `-`."""
-    return name.replace("_", "").replace("-", "").lower()
 
 
 # -- text ------------------------------------------------------------------------------------------------
@@ -191,7 +236,8 @@ def link(value: object) -> str | None:
     said = _said(value)
     if said is None or len(said) > LINK_LIMIT:
         return None
-    address = said.replace(" ", "%20")
+    # A secret that was taken out of an address must not keep it from leading somewhere.
+    address = said.replace(f"://{HIDDEN}@", "://").replace(HIDDEN, "hidden").replace(" ", "%20")
     if not _WEB_ADDRESS.fullmatch(address):
         return None
     try:
@@ -201,26 +247,6 @@ def link(value: object) -> str | None:
 
 
 # -- labels ----------------------------------------------------------------------------------------------
-
-SECRETS = (
-    *("password", "passwd", "secret", "api_key", "authorization", "token"),
-    *("routing_key", "ping_url", "update_url"),  # of PagerDuty's form and of Healthchecks
-)
-"""What the names of secrets end with."""
-
-
-def is_secret(name: str) -> bool:
-    """Whether a field of this name holds what nobody else may see: `password`, `X-API-Key`, `ping_url`, …"""
-    return _ends_like_a_secret(name[-40:])
-
-
-_FOLDED_SECRETS = tuple(map(folded, SECRETS))
-
-
-# The same names come again and again, and this is asked of every field of every body.
-@lru_cache(maxsize=4096)
-def _ends_like_a_secret(name: str) -> bool:
-    return folded(name).endswith(_FOLDED_SECRETS)
 
 
 def labels(*sources: object, value_limit: int = LABEL_VALUE_LIMIT) -> dict[str, str]:

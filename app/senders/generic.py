@@ -6,15 +6,19 @@ Readers of known senders ask the functions here for what is missing in their bod
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 import app.senders.fields as fields
 from app.alert import Alert, Effect, Severity
-from app.senders.fields import Webhook, first
+from app.senders.fields import Json, Webhook, first
+from app.senders.secrets import folded, is_secret
 from app.text import cut
+
+T = TypeVar("T")
 
 # Names are written as `fields.folded` leaves them; the first that is there wins.
 TITLES = ("title", "alerttitle", "alertname", "summary", "subject", "name")
@@ -24,14 +28,42 @@ SEVERITIES = ("severity", "priority", "level", "urgency")
 SERVICES = ("service", "servicename", "app", "application", "component")
 TIMES = ("startedat", "startsat", "timestamp", "time", "date")
 LINKS = ("sourceurl", "url", "link")
-KEYS = ("dedupkey", "incidentkey", "alertuid", "fingerprint", "alias")
-STATUSES = ("status", "state", "eventaction")
+KEYS = ("dedupkey", "incidentkey", "alertuid", "fingerprint", "alias", "dedup")
+STATEFUL_KEYS = ("entityid", "correlationid", "problemid", "alertid")
+"""Keys of a problem only with a state beside them: without one, many programs count under these names."""
+STATUSES = (
+    *("status", "state", "eventaction", "eventtype", "messagetype", "action", "transition", "alertevent"),
+)
 LABELS = ("labels", "tags")
 
-ALL_CLEAR = {
-    *("resolved", "resolve", "closed", "close", "recovered", "recovery", "cleared"),
-    *("ok", "up", "normal", "healthy", "success", "inactive"),
+MORE_TITLES = ("checkname", "rulename", "searchname", "policyname", "eventname", "problemtitle", "output")
+"""Of these many stand beside a better title, so they come last."""
+INNER_LINKS = (*LINKS, "generatorurl", "alerturl", "resultslink")
+
+RESOLVED = {
+    *("resolved", "resolve", "closed", "close", "recovered", "recovery", "clear", "cleared", "end", "ended"),
+    *("ok", "up", "normal", "healthy", "success", "inactive", "deactivated"),
 }
+# `ALERT_STATE_EVENT_END`, `incident.resolved`; but not `not_resolved`.
+_RESOLVED_END = re.compile(r"(?!not|un|partial)\S*[_.:-](?:end|resolved|recovery)")
+TROUBLE = {
+    *("firing", "fired", "trigger", "triggered", "alerting", "alarm", "active", "open", "opened", "new"),
+    *("problem", "down", "critical", "crit", "warning", "warn", "error", "failed", "failure", "failing"),
+    *("unhealthy", "degraded", "create", "created", "start", "started", "unresolved", "reopened", "unknown"),
+    *("no data", "nodata", "no_data", "insufficient data", "insufficient_data"),
+}
+"""Words for the opposite: where one of them stands, no field after it is asked."""
+
+_KINDS = ("eventtype", "messagetype", "action", "type", "alerttype", "event")
+_TESTS = {"test", "test_notification", "testnotification", "webhook_test", "test_alert"}
+_HANDSHAKES = {
+    *("ping", "verification", "url_verification", "endpoint.url_validation", "subscriptionvalidation"),
+    "microsoft.eventgrid.subscriptionvalidationevent",
+}
+
+_BUILDS = ("build", "workflow", "pipeline", "job", "run", "commitstatus", "deployment")
+_RESULTS = ("status", "state", "result", "conclusion")
+_SUCCEEDED = {"success", "succeeded", "successful", "passed"}
 
 _KNOWN = frozenset(
     (*TITLES, *TEXTS, *SEVERITIES, *SERVICES, *TIMES, *LINKS, *KEYS, *STATUSES, "source", "deduplicationkey")
@@ -45,51 +77,133 @@ _SHOWN_TEXT = 1_000
 
 
 def read(webhook: Webhook) -> Alert:
-    """Whatever the body says under names that are usual."""
+    """Whatever the body says under names that are usual, at its top or one level down."""
     source = fields.line(webhook.plain.get("source")) or "generic"
     return Alert(
         title=title(webhook),
         source=source,
-        effect=effect(webhook),
+        effect=effect(webhook, inner=True),
         description=description(webhook),
         severity=severity(webhook),
         service=service(webhook),
         source_url=source_url(webhook),
         started_at=started_at(webhook),
         labels=fields.labels(*(webhook.plain.get(name) for name in LABELS)),
-        identity=fields.identity(webhook, (f"generic {source}", first(fields.key, webhook.plain, KEYS))),
+        identity=fields.identity(webhook, (f"generic {source}", key(webhook))),
     )
 
 
 def title(webhook: Webhook) -> str | None:
     """Of the first field for it, or the first line of a text."""
-    return first(fields.line, webhook.plain, TITLES) or first(fields.first_line, webhook.plain, TEXTS)
+    found = _title(webhook.plain) or first(fields.line, webhook.plain, MORE_TITLES)
+    return found or next(filter(None, (_inner_title(one.plain) for one in webhook.inner)), None)
 
 
-def effect(webhook: Webhook) -> Effect:
-    """Resolved by an explicit all-clear only; what nobody knows is firing."""
-    status = first(fields.line, webhook.plain, STATUSES)
-    return Effect.RESOLVED if status is not None and status.lower() in ALL_CLEAR else Effect.FIRING
+def _title(plain: Json) -> str | None:
+    return first(fields.line, plain, TITLES) or first(fields.first_line, plain, TEXTS)
 
 
-def severity(webhook: Webhook) -> Severity | None:
+def _inner_title(plain: Json) -> str | None:
+    return first(fields.line, plain, (*TITLES, *MORE_TITLES)) or first(fields.first_line, plain, TEXTS)
+
+
+def effect(webhook: Webhook, *, inner: bool = False) -> Effect:
+    """Resolved by an explicit word for it alone; what nobody knows is firing. Tests of a webhook are notes.
+
+    `inner`: what is not at the top is looked for one level down.
+    """
+    plain = webhook.plain
+    over = _is_over(plain)
+    if over is None and (_is_test(plain) or _is_build_that_succeeded(plain)):
+        return Effect.NOTE
+    if over is None and inner:
+        over = next((said for one in _speaking(webhook) if (said := _is_over(one)) is not None), None)
+    return Effect.RESOLVED if over else Effect.FIRING
+
+
+def _is_over(plain: Json) -> bool | None:
+    """Whether the problem is; None when no field has a word for that."""
+    for name in STATUSES:
+        if word := _word(plain.get(name)):
+            if word in RESOLVED or _RESOLVED_END.fullmatch(word):
+                return True
+            if word in TROUBLE:
+                return False
+    return True if any(_word(plain.get(name)) in RESOLVED for name in ("level", "severity")) else None
+
+
+def _is_test(plain: Json) -> bool:
+    words = {word for name in _KINDS if (word := _word(plain.get(name)))}
+    if plain.get("test") is True or words & _TESTS:
+        return True
+    # A check of a monitor may be of the type `ping`, too; one that asks to be confirmed says nothing else.
+    handshake = words & _HANDSHAKES or (len(plain) == 1 and "challenge" in plain)
+    return bool(handshake) and not any(plain.get(name) for name in (*STATUSES[:2], *SEVERITIES))
+
+
+def _is_build_that_succeeded(plain: Json) -> bool:
+    """What systems that build send of each build, whether it failed or not."""
+    builds = (fields.mapping(plain.get(name)) for name in _BUILDS)
+    return any(_word(build.get(name)) in _SUCCEEDED for build in builds if build for name in _RESULTS)
+
+
+def _speaking(webhook: Webhook) -> Iterator[Json]:
+    """The objects whose state is that of the problem.
+
+    An object that only happens to be the only one may be the host, which is up: it has to name the problem.
+    """
+    named = _title(webhook.plain) is not None
+    return (one.plain for one in webhook.inner if one.is_alert or (one.is_only and not named))
+
+
+def _word(value: object) -> str:
+    return (fields.line(value) or "").lower()
+
+
+def key(webhook: Webhook) -> str | None:
+    """The sender's key for the problem."""
+    plain = webhook.plain
+    if (found := _key(plain, plain)) is not None:
+        return found
+    inner = (_key(one, plain) for one in _speaking(webhook))
+    return next((found for found in inner if found is not None), None)
+
+
+def _key(plain: Json, top: Json) -> str | None:
+    if (found := first(fields.key, plain, KEYS)) is not None:
+        return found
+    has_state = any(_word(one.get(name)) for one in (plain, top) for name in STATUSES)
+    return first(fields.key, plain, STATEFUL_KEYS) if has_state else None
+
+
+def severity(webhook: Webhook, *, inner: bool = True) -> Severity | None:
     """Of the first field that holds a word for one."""
-    return first(fields.severity_of, webhook.plain, SEVERITIES)
+    return _found(fields.severity_of, webhook, SEVERITIES, inner)
 
 
-def service(webhook: Webhook) -> str | None:
+def service(webhook: Webhook, *, inner: bool = True) -> str | None:
     """What is broken."""
-    return first(fields.line, webhook.plain, SERVICES)
+    return _found(fields.line, webhook, SERVICES, inner)
 
 
-def source_url(webhook: Webhook) -> str | None:
+def source_url(webhook: Webhook, *, inner: bool = True) -> str | None:
     """The alert in the sender's system."""
-    return first(fields.link, webhook.plain, LINKS)
+    return first(fields.link, webhook.plain, LINKS) or _found(fields.link, webhook, INNER_LINKS, inner)
 
 
-def started_at(webhook: Webhook) -> datetime | None:
+def started_at(webhook: Webhook, *, inner: bool = True) -> datetime | None:
     """When the problem began, UTC."""
-    return first(fields.moment, webhook.plain, TIMES)
+    return _found(fields.moment, webhook, TIMES, inner)
+
+
+def _found(
+    read: Callable[[object], T | None], webhook: Webhook, names: tuple[str, ...], inner: bool
+) -> T | None:
+    found = first(read, webhook.plain, names)
+    if found is not None or not inner:
+        return found
+    below = (first(read, one.plain, names) for one in webhook.inner)
+    return next((value for value in below if value is not None), None)
 
 
 def description(webhook: Webhook) -> str:
@@ -103,10 +217,8 @@ def description(webhook: Webhook) -> str:
 
 
 def _shown_elsewhere(name: str, value: object) -> bool:
-    plain = fields.folded(name)
-    return (
-        plain in LABELS or fields.is_secret(name) or (plain in _KNOWN and not isinstance(value, dict | list))
-    )
+    plain = folded(name)
+    return plain in LABELS or is_secret(name) or (plain in _KNOWN and not isinstance(value, dict | list))
 
 
 def _block(body: dict[str, Any]) -> str:
@@ -126,7 +238,7 @@ def _abridged(value: object, left: Iterator[int], depth: int) -> object:
         return {
             cut(name, _SHOWN_NAME): _abridged(inner, left, depth - 1)
             for name, inner in value.items()
-            if not fields.is_secret(name) and next(left, None) is not None
+            if not is_secret(name) and next(left, None) is not None
         }
     if isinstance(value, list):
         return [_abridged(inner, left, depth - 1) for inner in value if next(left, None) is not None]

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import app.senders.fields as fields
 import app.senders.generic as generic
@@ -18,6 +18,15 @@ from app.alert import Alert, Effect, Severity
 from app.senders.fields import Json, Webhook
 
 T = TypeVar("T")
+Found = TypeVar("Found", covariant=True)
+
+
+class General(Protocol[Found]):
+    """A rule of `app/senders/generic.py` for one field."""
+
+    def __call__(self, webhook: Webhook, *, inner: bool) -> Found | None:
+        """What it finds."""
+
 
 Place = str | Callable[[Json], object]
 """Where in a body something stands, see above; a function finds the value itself."""
@@ -34,6 +43,8 @@ class Row:
     """Keeps the keys of this form apart from those of the sender's other forms."""
     recognised: str | Callable[[Webhook], bool]
     """Fields that are there; with `name=value` of that value, with `name=value*` of one that begins so."""
+    any_of: tuple[str, ...] = ("",)
+    """Where `recognised` is a function: fields of which these bodies have one at least."""
     effect: EffectOf
     """`by` a word or `always` the same; where it finds nothing, the general rules look."""
     title: Place = ""
@@ -55,6 +66,15 @@ class Row:
     labels: Place = ""
     host: Place = ""
     """What becomes the label `host`."""
+    without: str = ""
+    """Fields of an `Alert` that these bodies never tell, though one of theirs has a usual name for it."""
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Fields of which a body has at least one if it is recognised; an empty name if it need not."""
+        if callable(self.recognised):
+            return self.any_of
+        return tuple(parts[0][0][0] for parts in _conditions(self.recognised))
 
     def read(self, webhook: Webhook) -> Alert | None:
         """The alert, if the body has this form; what is not in its place, the general rules look for."""
@@ -69,13 +89,19 @@ class Row:
             source=self.source,
             effect=effect,
             description=_description(body, self.description) or generic.description(webhook),
-            severity=self._severity(body) or generic.severity(webhook),
-            service=self._service(body, labels) or generic.service(webhook),
-            source_url=first(fields.link, body, self.source_url) or generic.source_url(webhook),
-            started_at=first(fields.moment, body, self.started_at) or generic.started_at(webhook),
+            severity=self._severity(body) or self._else(generic.severity, webhook, "severity"),
+            service=self._service(body, labels) or self._else(generic.service, webhook, "service"),
+            source_url=first(fields.link, body, self.source_url)
+            or self._else(generic.source_url, webhook, "source_url"),
+            started_at=first(fields.moment, body, self.started_at)
+            or self._else(generic.started_at, webhook, "started_at"),
             labels=labels,
             identity=fields.identity(webhook, (f"{self.source} {self.kind}".strip(), self._key(body))),
         )
+
+    def _else(self, read: General[T], webhook: Webhook, name: str) -> T | None:
+        """What the general rules find at the top: below it, other things have the usual names."""
+        return None if name in self.without else read(webhook, inner=False)
 
     def _severity(self, body: Json) -> Severity | None:
         return first(self._severity_of, body, self.severity) or self.usual_severity

@@ -61,6 +61,7 @@ ROWS = (
         source="sentry",
         kind="issue",
         recognised=_is_issue,
+        any_of=("data",),
         effect=by(
             "action", firing="created unresolved", resolved="resolved archived ignored", others=Effect.NOTE
         ),
@@ -78,6 +79,7 @@ ROWS = (
         source="sentry",
         kind="issue",
         recognised=_is_event_alert,
+        any_of=("data",),
         effect=always(Effect.FIRING),
         title="data.event.title",
         description="data.event.culprit + data.event.message + data.triggered_rule",

@@ -25,7 +25,8 @@ def opened(webhook: Webhook) -> Webhook:
     if not is_message(webhook.body) or _is_confirmation(webhook):
         return webhook
     message = fields.parsed(webhook.body.get("Message"))
-    return Webhook.of(message, webhook.headers) if isinstance(message, dict) else webhook
+    subject = fields.line(webhook.body.get("Subject"))
+    return Webhook.of(message, webhook.headers, subject) if isinstance(message, dict) else webhook
 
 
 def read(webhook: Webhook) -> Alert | None:

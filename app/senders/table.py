@@ -18,13 +18,6 @@ def _has_all_three(webhook: Webhook) -> bool:
     return webhook.body.keys() >= {"heartbeat", "monitor", "msg"}
 
 
-def _configuration_item(body: Json) -> object:
-    essentials = ("data", "essentials")
-    item = fields.line(fields.at(body, (*essentials, "configurationItems", "0")))
-    target = fields.line(fields.at(body, (*essentials, "alertTargetIDs", "0")), fields.LINK_LIMIT)
-    return item or (target and target.rstrip("/").rpartition("/")[2])
-
-
 def _words_of_tags(body: Json) -> object:
     # Of healthchecks: `prod backup service:db`.
     tags = body.get("tags")
@@ -104,6 +97,7 @@ ROWS = (
     Row(
         source="uptimekuma",
         recognised=_has_all_three,
+        any_of=("heartbeat",),
         effect=by("heartbeat.status", resolved="1", note="2 3"),
         title="monitor.name → msg",
         note="msg",
@@ -145,20 +139,6 @@ ROWS = (
         labels="incident.policy_user_labels + incident.resource.labels",
     ),
     Row(
-        source="azure",
-        recognised="schemaId=azureMonitorCommonAlertSchema",
-        effect=by("data.essentials.monitorCondition", resolved="resolved"),
-        title="data.essentials.alertRule",
-        description="data.essentials.description",
-        severity="data.essentials.severity",
-        severities={"sev0": "critical", "sev1": "high", "sev2": "medium", "sev3": "info", "sev4": "info"},
-        service=_configuration_item,
-        started_at="data.essentials.firedDateTime",
-        source_url="data.essentials.investigationLink",
-        identity="data.essentials.alertId",
-        labels="data.customProperties + customProperties",
-    ),
-    Row(
         source="pagerduty",
         recognised="event_action + routing_key",
         effect=by("event_action", resolved="resolve", acknowledged="acknowledge"),
@@ -170,6 +150,31 @@ ROWS = (
         source_url="client_url → links.0.href",
         identity="routing_key + dedup_key",
         host="payload.source",
+    ),
+    Row(
+        source="pagerduty",
+        kind="v1",
+        recognised="service_key + event_type",
+        effect=by("event_type", resolved="resolve", acknowledged="acknowledge"),
+        title="description",
+        description="description + details",
+        source_url="client_url → contexts.0.href",
+        identity="service_key + incident_key",
+    ),
+    Row(
+        source="victorops",
+        recognised="message_type + entity_id → message_type + state_message"
+        " → message_type + entity_display_name",
+        effect=by("message_type", resolved="recovery", acknowledged="acknowledgement", note="info"),
+        title="entity_display_name → entity_id → state_message",
+        note="message_type + state_message",
+        description="state_message",
+        severity="message_type",
+        service="service → service_name",
+        started_at="state_start_time → timestamp",
+        source_url="alert_url → url",
+        identity="entity_id",
+        host="host_name",
     ),
     Row(
         source="opsgenie",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from urllib.parse import urlencode
 
 from flask import Flask, jsonify, redirect, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.wrappers import Response as BaseResponse
 
 from app import gateway as gateways
@@ -36,6 +37,7 @@ from app.web.body import BadBody, TooLarge
 from app.web.guard import IntakeUnauthorized, Unauthorized
 from app.web.incidents import Intake, Truncated
 from app.web.pages import page, wants_page
+from app.web.paths import INTAKE, Paths
 from app.web.proxies import Proxies
 from app.web.query import BadParameter
 from app.web.room import NoRoom
@@ -119,21 +121,29 @@ def create_app(gateway: Gateway | None = None) -> Flask:
         app.register_blueprint(login.blueprint(gateway, secret))
         app.register_blueprint(dashboard.blueprint(gateway, intake))
         app.register_blueprint(admin.blueprint(gateway, intake, secret))
+    app.wsgi_app = Paths(app.wsgi_app, gateway.config.public_path, _has(app))  # type: ignore[method-assign]
     if trusted := gateway.config.trusted_proxies:
         app.wsgi_app = Proxies(app.wsgi_app, trusted)  # type: ignore[method-assign]
     _answer_errors(app, gateway)
     return app
 
 
+def _has(app: Flask) -> Callable[[str, str], bool]:
+    routes = app.url_map.bind("")
+    return lambda path, method: routes.test(path, method)
+
+
 def _answer_errors(app: Flask, gateway: Gateway) -> None:
     @app.errorhandler(Exception)
     def answer(error: Exception) -> BaseResponse:
         status, sentence = _described(error)
+        if isinstance(error, (NotFound, MethodNotAllowed)) and f"{request.path}/".startswith(f"{INTAKE}/"):
+            log.warning("no_such_route", method=request.method, path=request.path[:300], status=status)
         if status < 500 and request.blueprint == "intake":
             incidents.keep_rejected(gateway, error, status, sentence)
         from_a_script = "X-Live" in request.headers
         if isinstance(error, NotLoggedIn) and request.method == "GET" and not from_a_script:
-            return redirect(f"/login?{urlencode({'next': _asked_for()})}", 303)
+            return redirect(f"{request.script_root}/login?{urlencode({'next': _asked_for()})}", 303)
         if request.blueprint in PAGES and wants_page() and not from_a_script:
             of_link = request.blueprint == "acknowledge"
             heading = (LINK_HEADINGS if of_link else HEADINGS).get(status, "Try again in a moment")
@@ -155,7 +165,8 @@ def _answer_errors(app: Flask, gateway: Gateway) -> None:
 def _asked_for() -> str:
     """Path and query, without a secret that senders may have in theirs."""
     query = urlencode([pair for pair in request.args.items(multi=True) if pair[0] != "token"])
-    return f"{request.path}?{query}" if query else request.path
+    path = f"{request.script_root}{request.path}"
+    return f"{path}?{query}" if query else path
 
 
 def _described(error: Exception) -> tuple[int, str]:

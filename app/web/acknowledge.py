@@ -43,7 +43,7 @@ def _answer(gateway: Gateway, incident: Incident, *, status: str, note: str | No
     now = gateway.clock()
     if not wants_page():
         return jsonify(status=status, incident=shown.brief(gateway, incident, now))
-    action = request.full_path
+    action = f"{request.script_root}{request.full_path}"
     # Who may log in finds the whole story there.
     dashboard = gateway.config.gateway_secret is not None
     return page(

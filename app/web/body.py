@@ -6,13 +6,15 @@ after another, numbers and letters that JSON does not have. What can't be is ref
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import json
 import math
 import re
 import zlib
 from array import array
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from io import BytesIO
 from itertools import accumulate
 from typing import Any
@@ -22,7 +24,9 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 from werkzeug.http import parse_options_header
 
-MAX_BODY = 1_048_576
+from app.web.repair import repaired
+
+MAX_BODY = 4 * 1_048_576
 """Bytes; counts what comes out of gzip."""
 MAX_DEPTH = 100
 """Objects and arrays within one another, the incident's own object included."""
@@ -33,12 +37,20 @@ MAX_FIELDS = 1000
 MAX_ELEMENTS = 5000
 """Of an array; that many are stored in one step, during which Redis does nothing else (0.1 s)."""
 
+MAX_WRAPPED = 3
+"""JSON texts in JSON strings, one within another."""
+
+TOO_LARGE = f"The body is larger than {MAX_BODY} bytes (4 MiB): send fewer alerts at a time."
 WANTED = "send a JSON object, or an array of objects"
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
 class BadBody(Exception):
     """The body is not what it must be; the text says what is wrong and what would be right."""
+
+
+class BrokenJson(BadBody):
+    """The body is no JSON, but may have been meant as such."""
 
 
 class TooLarge(Exception):
@@ -52,6 +64,8 @@ class Body:
     elements: list[dict[str, Any]]
     is_array: bool
     """An array, or several texts, came; false for a single object."""
+    repaired: str = ""
+    """What was wrong with the JSON that was sent, if it had to be repaired."""
 
 
 def read_body(raw: bytes, *, content_type: str, content_encoding: str) -> Body:
@@ -61,19 +75,68 @@ def read_body(raw: bytes, *, content_type: str, content_encoding: str) -> Body:
     """
     data = unpacked(raw, content_encoding)
     if len(data) > MAX_BODY:
-        raise TooLarge(f"The body is larger than {MAX_BODY} bytes (1 MiB): send fewer alerts at a time.")
-    text = data.decode(json.detect_encoding(data), "replace")
+        raise TooLarge(TOO_LARGE)
+    kind, options = parse_options_header(content_type)
+    text = _decoded(data, options.get("charset", ""))
     if not text.strip():
         raise BadBody(f"The body is empty: {WANTED}.")
-    kind, options = parse_options_header(content_type)
     if _is_form(text, kind.lower()):
         fields = _form(data, text, kind.lower(), options)
         carried = _json_field(fields)
         return Body([fields if carried is None else carried], is_array=False)
-    return _shaped(_parsed(text))
+    return _read(text)
+
+
+def _read(text: str, wrapped: int = 0) -> Body:
+    try:
+        values = _parsed(text)
+    except BrokenJson as error:
+        meant = repaired(text)
+        if meant is None:
+            raise
+        return replace(_shaped(_parsed(meant)), repaired=str(error))
+    # Some clients find that a body is no JSON, and send it all as one JSON string.
+    if len(values) == 1 and wrapped < MAX_WRAPPED and _is_json(values[0]):
+        return _read(values[0], wrapped + 1)
+    return _shaped(values)
+
+
+def _is_json(value: Any) -> bool:
+    return isinstance(value, str) and value.lstrip()[:1] in ("{", "[", '"')
 
 
 # -- from bytes to text ------------------------------------------------------------------------------
+
+
+# Those that are no more than a table; others of Python's take time that is not linear, or are no charset.
+_CHARSETS = (
+    "ascii",
+    "big5",
+    "cp",
+    "euc",
+    "gb",
+    "iso8859",
+    "johab",
+    "koi8",
+    "latin",
+    "mac",
+    "shift",
+    "tis",
+    "utf",
+)
+
+
+def _decoded(data: bytes, charset: str) -> str:
+    """As JSON is written or, where the bytes are no UTF-8, in the charset that their sender names."""
+    found = json.detect_encoding(data)
+    try:
+        return data.decode(found)
+    except UnicodeDecodeError:
+        with suppress(LookupError, ValueError):
+            codec = codecs.lookup(charset).name
+            if found.startswith("utf-8") and codec.startswith(_CHARSETS):
+                return data.decode(codec, "replace")
+        return data.decode(found, "replace")
 
 
 def unpacked(raw: bytes, content_encoding: str) -> bytes:
@@ -153,7 +216,7 @@ def _parsed(text: str) -> list[Any]:
                 value, at = decode(text, at)
                 values.append(value)
     except json.JSONDecodeError as error:
-        raise BadBody(
+        raise BrokenJson(
             f"The body is broken JSON at line {error.lineno}, column {error.colno} ({error.msg}): {WANTED}."
         ) from error
     except RecursionError:
@@ -200,6 +263,7 @@ def _shaped(values: list[Any]) -> Body:
     if len(values) == 1 and not isinstance(values[0], list):
         raise BadBody(f"The body is {_kind(values[0])}: {WANTED}.")
     elements = values[0] if len(values) == 1 else values
+    elements = [_unwrapped(element) for element in elements]
     if not elements:
         raise BadBody("The array is empty: send at least one object in it.")
     if len(elements) > MAX_ELEMENTS:
@@ -210,6 +274,15 @@ def _shaped(values: list[Any]) -> Body:
                 f"The element with index {index} is {_kind(element)}: every element must be an object."
             )
     return Body(elements, is_array=True)
+
+
+def _unwrapped(element: Any) -> Any:
+    """What an element holds that is a JSON text."""
+    if not _is_json(element):
+        return element
+    with suppress(BadBody):
+        [element] = _parsed(element) or [element]
+    return element
 
 
 def _kind(value: Any) -> str:

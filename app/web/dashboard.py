@@ -21,7 +21,7 @@ from app.web import board, session
 from app.web.incidents import Intake
 from app.web.lights import Standing
 from app.web.live import Live
-from app.web.login import local
+from app.web.login import home, local
 from app.web.pages import page
 from app.web.query import search_of, single
 from app.web.room import in_room
@@ -125,7 +125,7 @@ def _readable(payload: Any) -> str:
 
 
 def _back() -> Redirect:
-    return redirect(local(request.form.get("next", "")), 303)
+    return redirect(local(request.form.get("next", ""), home()), 303)
 
 
 def _older(groups: list[board.Group]) -> str | None:
@@ -133,4 +133,4 @@ def _older(groups: list[board.Group]) -> str | None:
     cursor = groups[0].cursor if groups else None
     if cursor is None:
         return None
-    return f"/?{urlencode({**request.args.to_dict(flat=False), 'cursor': [cursor]}, doseq=True)}"
+    return f"{home()}?{urlencode({**request.args.to_dict(flat=False), 'cursor': [cursor]}, doseq=True)}"

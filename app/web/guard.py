@@ -24,7 +24,7 @@ GRAFANA_SECONDS = 300
 """How far a signed time may be from ours."""
 UNSIGNED = (
     "This webhook needs the intake secret, or a signature: send the secret as Bearer token, as the password "
-    "of Basic, in X-Versus-Token, or as ?token=."
+    "of Basic, in X-Versus-Token or another header of intake.secret_headers, or as ?token=."
 )
 WRONG = (
     "The signature of this webhook is wrong: sign the body as it is sent, with the secret configured here."
@@ -104,7 +104,9 @@ class Entrance:
 
     def _has_secret(self, request: Request) -> bool:
         secret = self.config.intake_secret
-        return secret is not None and any(is_secret(one, secret) for one in _offered(request))
+        return secret is not None and any(
+            is_secret(one, secret) for one in _offered(request, self.config.intake.secret_headers)
+        )
 
 
 def check_admin(gateway: Gateway, secret: SecretStr) -> str | None:
@@ -134,8 +136,11 @@ def is_secret(offered: str | None, secret: SecretStr) -> bool:
     )
 
 
-def _offered(request: Request) -> Iterator[str | None]:
-    yield request.headers.get("X-Versus-Token")
+def _offered(request: Request, headers: Iterable[str]) -> Iterator[str | None]:
+    for name in ("X-Versus-Token", *headers):
+        offered = request.headers.get(name, "")
+        yield offered
+        yield offered.removeprefix("Bearer ").strip()
     yield from request.args.getlist("token")
     authorization = request.authorization
     if authorization is not None and authorization.type == "basic":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -14,21 +14,23 @@ from gunicorn.http.errors import ParseException
 from werkzeug.datastructures import Headers, MultiDict
 
 from app import senders, shown
+from app.alert import Effect
 from app.gateway import Gateway
 from app.receive import Message, Received, receive
 from app.senders import redact
+from app.senders.secrets import hidden
 from app.senders.sns import CONFIRMATION, is_message
 from app.sns import Sns
 from app.store import Unavailable
 from app.store.rejected import whole_body
 from app.telemetry import log, redactor
-from app.web.body import MAX_BODY, BadBody, Body, TooLarge, packed, read_body, unpacked
+from app.web.body import MAX_BODY, TOO_LARGE, BadBody, Body, TooLarge, packed, read_body, unpacked
 from app.web.guard import Entrance
 from app.web.options import options_of
 
 # What is read and thrown away of a body that is too large, bytes: a sender that is cut off while it still
 # sends never sees the 413.
-DRAINED = 16 * MAX_BODY
+DRAINED = 4 * MAX_BODY
 
 STATUS = {
     "created": ("Incident created", 201),
@@ -40,6 +42,9 @@ STATUS = {
 }
 
 SHOWN_PAIRS, SHOWN_NAME, SHOWN_VALUE = 50, 100, 500
+
+REPAIRED = {"repaired": "true"}
+"""A label: its body was broken JSON."""
 
 SECRET_NAME = re.compile(r"auth|cookie|token|secret|key|sig|pass", re.IGNORECASE)
 SECRET_IN_URL = re.compile(
@@ -127,11 +132,13 @@ def keep_rejected(gateway: Gateway, error: Exception, status: int, sentence: str
 
     def hide(text: str) -> str:
         # Proxies repeat a whole URL in headers of their own, with a token in it that may be an old one.
-        return SECRET_IN_URL.sub(r"\1<secret>", known(text))
+        return hidden(SECRET_IN_URL.sub(r"\1<secret>", known(text)))
 
     body = _without_secrets(g.raw_body, request.headers.get("Content-Encoding", ""))
     # First what a replay needs, as only so many are kept.
     headers = sorted(request.headers.items(), key=lambda pair: not pair[0].startswith("Content-"))
+    of_secrets = {name.lower() for name in gateway.config.intake.secret_headers}
+    headers = [(name, "<secret>" if name.lower() in of_secrets else value) for name, value in headers]
     about = {
         "method": request.method,
         "remote_address": request.remote_addr,
@@ -173,12 +180,25 @@ def _read_whole() -> bytes:
     left = DRAINED
     while left > 0 and (chunk := request.stream.read(min(left, 65_536))):
         left -= len(chunk)
-    raise TooLarge(f"The body is larger than {MAX_BODY} bytes (1 MiB): send fewer alerts at a time.")
+    raise TooLarge(TOO_LARGE)
 
 
 def _messages(body: Body, sent: Headers) -> list[Message]:
     headers = dict(sent)
-    return [Message(senders.read(one, headers), redact.payload(one)) for one in body.elements]
+    read = [senders.read_and_keep(one, headers) for one in body.elements]
+    if not body.repaired:
+        return [Message(alert, kept) for alert, kept in read]
+    # What was guessed may have lost half of its words: it must not end a problem.
+    return [
+        Message(
+            replace(
+                alert, effect=Effect.FIRING, labels={**REPAIRED, **dict(islice(alert.labels.items(), 63))}
+            ),
+            kept,
+            repaired=body.repaired,
+        )
+        for alert, kept in read
+    ]
 
 
 def _answer(gateway: Gateway, body: Body, received: list[Received]) -> Answer:

@@ -66,7 +66,7 @@ class Live:
                 tag=standing.tag,
                 csrf=session.csrf_token(),
                 person=g.person,
-                here=request.full_path.rstrip("?"),
+                here=f"{request.script_root}{request.full_path}".rstrip("?"),
                 version=__version__,
                 **context,
             )

@@ -19,7 +19,6 @@ from app.web.pages import page
 from app.web.room import in_room
 
 LONGEST_NAME = 80
-HOME = "/"
 
 
 def blueprint(gateway: Gateway, secret: SecretStr) -> Blueprint:
@@ -47,22 +46,27 @@ def blueprint(gateway: Gateway, secret: SecretStr) -> Blueprint:
             return _form(401, problem="That is not the gateway secret.")
         session.log_in(gateway, name)
         log.info("login", by=name, address=request.remote_addr)
-        return redirect(local(request.form.get("next", "")), 303)
+        return redirect(local(request.form.get("next", ""), home()), 303)
 
     @login.post("/logout")
     def log_out() -> Redirect:
         session.check_csrf()
         session.log_out(gateway)
-        return redirect("/login", 303)
+        return redirect(f"{request.script_root}/login", 303)
 
     return login
 
 
-def local(path: str) -> str:
+def local(path: str, home: str = "/") -> str:
     """The path if it is one of this service, else the dashboard's: a link must not lead on to elsewhere."""
     # Browsers take a backslash for a slash, and two slashes for another host.
     ours = path.startswith("/") and not path.startswith("//") and "\\" not in path and path.isprintable()
-    return path if ours else HOME
+    return path if ours else home
+
+
+def home() -> str:
+    """The dashboard's address, as the browser has to ask for it."""
+    return f"{request.script_root}/"
 
 
 def _form(status: int, *, problem: str | None) -> Response:
@@ -71,7 +75,7 @@ def _form(status: int, *, problem: str | None) -> Response:
         status,
         problem=problem,
         name=one_line(request.form.get("name", ""), LONGEST_NAME),
-        next=local(request.values.get("next", "")),
+        next=local(request.values.get("next", ""), home()),
         csrf=session.csrf_token(),
     )
 

@@ -24,7 +24,7 @@ ERRORS = {
     404: "There is no such thing, or no more.",
     409: "That can't be done in the state that it is in.",
     410: "The link is older than seven days.",
-    413: "It is larger than 1 MiB, or holds more than 5,000 alerts.",
+    413: "It is larger than 4 MiB, or holds more than 5,000 alerts.",
     503: "Redis can't be reached, or something is wrong here. Send it again, after `Retry-After` seconds.",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 
 from werkzeug.datastructures import MultiDict
 
@@ -31,8 +32,20 @@ ALTERNATES = {"msteams_other_power_url": "msteams", "lark_other_webhook_url": "l
 """Parameters that name one of several addresses, and whose they are."""
 
 
+PREFIXES = ("oncall_", "incidentio_", "pagerduty_", "servicenow_", "awsim_")
+OURS = (
+    *("oncall_enable", "oncall_wait_minutes", "incidentio_other_alert_source"),
+    *("pagerduty_other_routing_key", "servicenow_other_instance", "awsim_other_response_plan"),
+)
+"""The parameters that begin so: any other is a mistake, and what it asks for would be lost."""
+
+TRUE, FALSE = (("1", "t", "T", "TRUE", "true", "True"), ("0", "f", "F", "FALSE", "false", "False"))
+"""Booleans as Go reads them."""
+
+
 def options_of(args: MultiDict[str, str], channels: Channels) -> Options:
     """What the parameters ask for. Raises `BadParameter` and `UnknownChannel`."""
+    _check_names(args)
     return Options(
         oncall_enable=_boolean(args, "oncall_enable"),
         wait_minutes=_minutes(args, "oncall_wait_minutes"),
@@ -40,6 +53,13 @@ def options_of(args: MultiDict[str, str], channels: Channels) -> Options:
         channels=_targets(args, channels),
         mail_subject=_subject(args),
     )
+
+
+def _check_names(args: MultiDict[str, str]) -> None:
+    for name in args:
+        if name not in OURS and name.lower().startswith(PREFIXES):
+            [nearest] = get_close_matches(name[:100].lower(), OURS, n=1, cutoff=0)
+            raise BadParameter(f"There is no parameter {name[:40]!r}: the nearest one is {nearest}.")
 
 
 def _targets(args: MultiDict[str, str], channels: Channels) -> tuple[Destination, ...] | None:
@@ -79,9 +99,9 @@ def _boolean(args: MultiDict[str, str], name: str) -> bool | None:
     value = single(args, name)
     if value is None:
         return None
-    if value.lower() not in ("true", "false"):
-        raise BadParameter(f"The parameter {name} is {value[:40]!r}: it must be true or false.")
-    return value.lower() == "true"
+    if value not in (*TRUE, *FALSE):
+        raise BadParameter(f"The parameter {name} is {value[:40]!r}: it must be true or false (or 1 or 0).")
+    return value in TRUE
 
 
 def _minutes(args: MultiDict[str, str], name: str) -> float | None:

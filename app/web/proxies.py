@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from app.web.paths import FORWARDED
 from config import Network
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
+# It comes back in links: nothing in it may lead to another host, or end an attribute.
+_PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]{1,100}){1,10}")
+
+
 class Proxies:
-    """Passes requests on with the address and the scheme that the client used, as trusted proxies tell them.
+    """Passes requests on with the address, scheme and prefix that the client used, as trusted proxies say.
 
     Each proxy appends to `X-Forwarded-For` whom it heard from, so the client is the last one in it that is no
     proxy of ours; whatever stands before that, the client may have invented.
@@ -32,6 +38,9 @@ class Proxies:
             scheme = environ.get("HTTP_X_FORWARDED_PROTO", "").rpartition(",")[2].strip().lower()
             if scheme in ("http", "https"):
                 environ["wsgi.url_scheme"] = scheme
+            prefix = environ.get("HTTP_X_FORWARDED_PREFIX", "").rpartition(",")[2].strip().rstrip("/")
+            if _PREFIX.fullmatch(prefix):
+                environ[FORWARDED] = prefix
         return self._app(environ, start_response)
 
     def _is_ours(self, address: str) -> bool:

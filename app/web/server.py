@@ -48,7 +48,7 @@ class Logger(glogging.Logger):
 
 logger_class = Logger
 control_socket_disable = True
-bind = f"{_config.host}:{_config.port}"
+bind = _config.address
 worker_class = stalled.Threads
 pre_request = stalled.limit_silence
 # Whom to believe is decided in one place, `app/web/proxies.py`.

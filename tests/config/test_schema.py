@@ -157,6 +157,45 @@ def test_the_api_key_travels_over_tls(tmp_path: Path, base_url: str, accepted: b
             load(tmp_path, provider(base_url=base_url))
 
 
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("0.0.0.0", "0.0.0.0:3000"),
+        ("::", "[::]:3000"),
+        ("fd00::1", "[fd00::1]:3000"),
+        ("localhost", "localhost:3000"),
+    ],
+)
+def test_an_ipv6_address_stands_in_brackets(tmp_path: Path, host: str, address: str) -> None:
+    assert load(tmp_path, {"host": host}).address == address
+
+
+@pytest.mark.parametrize(
+    ("public_host", "path"),
+    [("https://a.example.com/versus/", "/versus"), ("https://a.example.com", ""), (None, "")],
+)
+def test_the_address_of_people_may_have_a_path(tmp_path: Path, public_host: str | None, path: str) -> None:
+    assert load(tmp_path, {"public_host": public_host}).public_path == path
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        ("X-Gitlab-Token, cf-webhook-auth", ("X-Gitlab-Token", "cf-webhook-auth")),
+        (["X-Gitlab-Token"], ("X-Gitlab-Token",)),
+        ("", ()),
+    ],
+)
+def test_headers_of_the_secret_are_named(tmp_path: Path, given: Any, names: tuple[str, ...]) -> None:
+    assert load(tmp_path, {"intake": {"secret_headers": given}}).intake.secret_headers == names
+
+
+@pytest.mark.parametrize("given", ["X Gitlab", "a:b", ["ü"], {"a": "b"}])
+def test_what_is_no_name_of_a_header_is_refused(tmp_path: Path, given: Any) -> None:
+    with pytest.raises(ConfigError, match=r"intake\.secret_headers"):
+        load(tmp_path, {"intake": {"secret_headers": given}})
+
+
 @pytest.mark.parametrize("host", ["redis", "10.0.0.1", "redis.example.com", "::", "0.0.0.0"])
 def test_it_accepts_as_host(tmp_path: Path, host: str) -> None:
     assert load(tmp_path, {"host": host}).host == host

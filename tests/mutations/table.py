@@ -6,6 +6,7 @@ from tests.mutations.mutation import Chaos, Mutation
 
 INCIDENT = "app/incident.py"
 RECORD = "app/record.py"
+CHAINS = "app/chains.py"
 DELIVERY = "app/delivery.py"
 SUBSCRIPTION = "app/subscription.py"
 RETRY = "app/retry.py"
@@ -42,6 +43,7 @@ OF_TWO_PAGERS = ("tests/test_two_pagers.py",)
 OF_MODEL = ("tests/test_model.py",)
 OF_RECEIVE = ("tests/test_receive.py",)
 OF_NOTIFY = ("tests/test_notify.py",)
+OF_CHAINS = ("tests/test_chains.py",)
 OF_RACES = ("tests/test_notify_races.py",)
 OF_SUMMARY = ("tests/test_summary.py",)
 OF_LOGIN = ("tests/web/test_login.py",)
@@ -490,10 +492,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "second_pager_never_paged",
         "Of two alert sources that were asked for, the second is never paged.",
         AGENDA,
-        """    for pager, delivery in after.pagers.items():
-        had =""",
-        """    for pager, delivery in list(after.pagers.items())[:1]:
-        had =""",
+        "    for pager in (*after.pagers, LATE):",
+        "    for pager in (*list(after.pagers)[:1], LATE):",
         OF_TWO_PAGERS,
     ),
     Mutation(
@@ -509,25 +509,26 @@ MUTATIONS: tuple[Mutation, ...] = (
         "The second alert source never hears that the problem is over.",
         AGENDA,
         """        step = after.next_step(pager)
-        member""",
+        if pager == LATE""",
         """        first = next(iter(after.pagers))
         step = after.next_step(pager) if after.resolved_at is None or pager == first else None
-        member""",
+        if pager == LATE""",
         OF_TWO_PAGERS,
     ),
     Mutation(
         "one_page_is_enough",
         "What one alert source took counts for the other, too.",
         RECORD,
-        "        return delivery.page_step(",
-        "        return None if self.phase is Phase.PENDING and self.escalated_at else delivery.page_step(",
+        "        step = delivery.page_step(self.phase, self.due_at, self.resolved_at)",
+        "        step = None if self.phase is Phase.PENDING and self.escalated_at else delivery.page_step("
+        "self.phase, self.due_at, self.resolved_at)",
         OF_TWO_PAGERS,
     ),
     Mutation(
         "lost_record_forgets_a_pager",
         "Of a record that Redis lost, only the alert source that a worker asks for first is paged.",
         PAGE,
-        "[*pagers, *due]",
+        "[*pagers, *gateway.store.agenda.pagers_of(incident_id)]",
         "[*pagers]",
         ("tests/test_model.py::test_each_pager_of_a_lost_record_is_paged",),
     ),
@@ -666,7 +667,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "failure_keeps_the_subscription",
         "That nobody could be paged is for those channels alone that want to hear of it.",
         SUBSCRIPTION,
-        """        if event == "failed":
+        """        if event in ("failed", "late"):
             return True
 """,
         "",
@@ -785,5 +786,94 @@ MUTATIONS: tuple[Mutation, ...] = (
         "CLOCK_TRUSTED = 5.0",
         "CLOCK_TRUSTED = 86_400.0",
         OF_CONNECTION,
+    ),
+    # -- what senders send -------------------------------------------------------------------------------
+    Mutation(
+        "repaired_resolves",
+        "A body that was repaired by guessing ends a problem.",
+        "app/web/incidents.py",
+        "alert, effect=Effect.FIRING, labels=",
+        "alert, labels=",
+        ("tests/web/test_repair.py",),
+    ),
+    Mutation(
+        "half_a_body",
+        "A body that breaks off is taken for a whole one.",
+        "app/web/repair.py",
+        "return depth <= 0 and deepest <= MAX_DEPTH",
+        "return deepest <= MAX_DEPTH",
+        ("tests/web/test_repair.py",),
+    ),
+    Mutation(
+        "secrets_are_read",
+        "Secrets get from a body into titles, labels and links.",
+        "app/senders/__init__.py",
+        "alert = _read(shown, headers or {})",
+        "alert = _read(payload, headers or {})",
+        ("tests/senders/test_secret_forms.py",),
+    ),
+    Mutation(
+        "the_host_is_up",
+        "The state of anything in a body is that of the problem.",
+        "app/senders/generic.py",
+        "if one.is_alert or (one.is_only and not named)",
+        "if one.plain",
+        ("tests/senders/test_generic.py",),
+    ),
+    Mutation(
+        "first_of_several",
+        "The key of the first of several alerts is that of all of them.",
+        "app/senders/fields.py",
+        "len(value) == 1) if",
+        "True) if",
+        ("tests/senders/test_generic.py",),
+    ),
+    Mutation(
+        "anybody_names_the_prefix",
+        "Anyone who sends a request says where its links lead to.",
+        "app/web/paths.py",
+        "environ.get(FORWARDED, self._prefix)",
+        'environ.get("HTTP_X_FORWARDED_PREFIX", self._prefix)',
+        ("tests/web/test_paths.py",),
+    ),
+    Mutation(
+        "late_is_for_few",
+        "That a page does not get out is for those channels alone that want to hear of it.",
+        SUBSCRIPTION,
+        'if event in ("failed", "late"):',
+        'if event == "failed":',
+        OF_CHAINS,
+    ),
+    Mutation(
+        "never_late",
+        "Nobody is notified that a page does not get out.",
+        CHAINS,
+        "        return tried and delivery.late_at is None and not self.accepted(target)",
+        "        return False",
+        OF_CHAINS,
+    ),
+    Mutation(
+        "fallback_is_never_tried",
+        "What stands in place of an alert source is not tried.",
+        CHAINS,
+        "        if not self.wants(pager):\n            return None\n        place",
+        "        return None\n        place",
+        OF_CHAINS,
+    ),
+    Mutation(
+        "channel_ends_the_chain",
+        "After a message to a channel the alert source is not tried any more.",
+        CHAINS,
+        'self.pagers[link].accepted == "firing" for link in links if link.name != CHANNEL)',
+        'self.pagers[link].accepted == "firing" for link in links)',
+        OF_CHAINS,
+    ),
+    Mutation(
+        "fallback_pages_too",
+        "The alert source is paged though its fallback has the page.",
+        CHAINS,
+        "        return any(not self.accepted(head) for head in heads)",
+        "        return True",
+        OF_CHAINS,
     ),
 )

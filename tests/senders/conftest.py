@@ -81,6 +81,11 @@ class Service:
             )
         )
 
+    def post(self, body: Answer, **query: str) -> requests.Response:
+        """Post a body of one's own."""
+        address = f"{self.base}/api/incidents"
+        return self._keep(requests.post(address, json=body, params=query, timeout=15))
+
     def ask(self, path: str) -> Answer:
         """What the admin API says."""
         answer = self._keep(requests.get(f"{self.base}{path}", headers=ADMIN, timeout=15))

@@ -47,6 +47,57 @@ def test_there_is_always_a_title_of_at_most_255_characters(body: Body, title: st
     assert read(body).heading == title
 
 
+FOUND = {
+    "title": "Disk full",
+    "severity": "P1",
+    "service": "orders",
+    "url": "https://example.com/7",
+    "started_at": "2026-03-04T08:00:00Z",
+}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("alert", "incident", "event", "data", "detail", "rule", "payload", "result", "check", "monitor"),
+        *("problem", "of_whatever_name", "labels", "annotations", "fields", "output_fields"),
+    ],
+)
+def test_what_is_not_at_the_top_is_looked_for_one_level_down(name: str) -> None:
+    alert = read({"version": 7, name: FOUND})
+    assert (alert.title, alert.severity, alert.service) == ("Disk full", "critical", "orders")
+    assert alert.source_url == "https://example.com/7"
+    assert alert.started_at is not None
+
+
+@pytest.mark.parametrize("name", ["alerts", "events", "attachments", "sections", "items"])
+def test_it_is_looked_for_in_the_first_of_a_list(name: str) -> None:
+    alert = read({name: [FOUND, {"title": "another"}]})
+    assert (alert.title, alert.severity, alert.service) == ("Disk full", "critical", "orders")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("alertname", "check_name", "rule_name", "search_name", "policy_name", "event_name"),
+        *("problem_title", "output"),
+    ],
+)
+def test_it_knows_more_names_of_a_title(name: str) -> None:
+    assert read({"detail": {name: "Disk full"}}).title == read({name: "Disk full"}).title == "Disk full"
+
+
+def test_what_is_at_the_top_wins() -> None:
+    alert = read({"title": "top", "severity": "low", "alert": FOUND, "name": "x"})
+    assert (alert.title, alert.severity, alert.service) == ("top", "low", "orders")
+
+
+def test_the_subject_of_an_envelope_is_a_title_if_the_message_has_none() -> None:
+    envelope = {**dict.fromkeys(("Type", "MessageId", "TopicArn"), "x"), "Subject": "RDS event"}
+    assert read({**envelope, "Message": '{"Event ID": "7"}'}).title == "RDS event"
+    assert read({**envelope, "Message": '{"title": "Disk full"}'}).title == "Disk full"
+
+
 @pytest.mark.parametrize(
     ("body", "service"),
     [
@@ -92,14 +143,41 @@ def test_it_takes_the_first_link_that_is_one() -> None:
     assert alert.source_url == "https://example.com/1"
 
 
-ALL_CLEAR = "resolved resolve ok up closed close recovered recovery cleared normal healthy success inactive"
+RESOLVED = (
+    "resolved resolve ok up closed close recovered recovery clear cleared normal healthy success inactive "
+    "deactivated end ended"
+)
+STATUSES = [
+    *("status", "state", "event_action", "event_type", "message_type", "action", "transition"),
+    "alert_event",
+]
 
 
-@pytest.mark.parametrize("word", ALL_CLEAR.split())
-@pytest.mark.parametrize("name", ["status", "state", "event_action"])
-def test_an_all_clear_resolves(name: str, word: str) -> None:
+@pytest.mark.parametrize("word", RESOLVED.split())
+@pytest.mark.parametrize("name", [*STATUSES, "level", "severity"])
+def test_a_word_for_it_resolves(name: str, word: str) -> None:
     assert read({name: word}).effect is Effect.RESOLVED
     assert read({name: f" {word.upper()} "}).effect is Effect.RESOLVED
+
+
+@pytest.mark.parametrize("word", ["ALERT_STATE_EVENT_END", "incident.resolved", "host_recovery"])
+@pytest.mark.parametrize("name", STATUSES)
+def test_a_word_that_ends_in_one_for_it_resolves(name: str, word: str) -> None:
+    assert read({name: word}).effect is Effect.RESOLVED
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"alert": {"title": "Disk full", "status": "resolved"}},
+        {"severity": "critical", "incident": {"name": "Disk full", "state": "closed"}},
+        {"problem_report": {"title": "Disk full", "state": "ok"}},
+        {"alerts": [{"name": "Disk full", "status": "resolved"}]},
+        {"status": "backup of db-7", "transition": "recovered"},
+    ],
+)
+def test_the_state_is_looked_for_one_level_down(body: Body) -> None:
+    assert read(body).effect is Effect.RESOLVED
 
 
 @pytest.mark.parametrize(
@@ -115,10 +193,48 @@ def test_an_all_clear_resolves(name: str, word: str) -> None:
         {"resolved": True},
         {"status": "firing", "state": "ok"},
         {"message": "resolved"},
-        {"alert": {"status": "resolved"}},
+        {"status": "not_resolved"},
+        {"status": "unresolved"},
+        {"state": "partially_resolved"},
+        {"level": "alert_end"},
+        {"severity": "x_resolved"},
+        {"status": "critical", "level": "ok"},
+        {"title": "Disk full", "host": {"name": "db-7", "state": "up"}},
+        {"title": "Too few", "labels": {"status": "ok"}},
+        {"alerts": [{"status": "resolved"}, {"status": "firing"}]},
     ],
 )
 def test_only_an_explicit_all_clear_resolves(body: Body) -> None:
+    assert read(body).effect is Effect.FIRING
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"event": "test", "title": "Disk full"},
+        {"test": True, "title": "Disk full"},
+        {"type": "url_verification", "challenge": "x"},
+        {"challenge": "x"},
+        {"event_type": "ping"},
+        {"name": "shop", "build": {"phase": "COMPLETED", "status": "SUCCESS"}},
+        {"type": "workflow-completed", "workflow": {"name": "deploy", "status": "success"}},
+        {"commit_status": {"state": "SUCCESSFUL", "name": "lint"}},
+    ],
+)
+def test_a_test_that_says_so_a_handshake_and_a_build_that_succeeded_are_notes(body: Body) -> None:
+    assert read(body).effect is Effect.NOTE
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"name": "shop", "build": {"phase": "COMPLETED", "status": "FAILURE"}},
+        {"type": "ping", "status": "down"},
+        {"type": "ping", "severity": "high"},
+        {"test": "api", "title": "x"},
+    ],
+)
+def test_a_monitor_that_pings_or_tests_is_no_handshake(body: Body) -> None:
     assert read(body).effect is Effect.FIRING
 
 
@@ -128,13 +244,31 @@ def test_an_absent_status_leaves_the_word_to_the_next() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["deduplication_key", "dedup_key", "dedupKey", "incident_key", "alert_uid", "fingerprint", "alias"],
+    [
+        *("deduplication_key", "dedup_key", "dedupKey", "incident_key", "alert_uid", "fingerprint", "alias"),
+        "dedup",
+    ],
 )
 def test_it_knows_the_names_of_keys(name: str) -> None:
     assert (
         read({name: "k", "title": "one"}).identity == read({name: "k", "title": "two"}).identity is not None
     )
     assert read({name: "k"}).identity != read({name: "other"}).identity
+
+
+@pytest.mark.parametrize("name", ["entity_id", "correlation_id", "problem_id", "alert_id"])
+def test_it_knows_the_names_that_are_keys_with_a_state_beside_them(name: str) -> None:
+    firing, over = read({name: "k", "state": "firing"}), read({name: "k", "state": "ok"})
+    assert firing.identity == over.identity is not None
+    assert read({name: "k"}).identity is None
+    assert read({"alert": {name: "k", "state": "ok"}}).identity == over.identity
+
+
+def test_a_key_is_looked_for_one_level_down_but_not_in_one_of_several() -> None:
+    one, other = {"fingerprint": "k", "title": "one"}, {"fingerprint": "l", "title": "two"}
+    assert read({"alerts": [one]}).identity == read(one).identity
+    assert read({"alert": one}).identity == read(one).identity
+    assert read({"alerts": [one, other]}).identity is None
 
 
 @pytest.mark.parametrize("body", [{}, {"id": 4711}, {"title": "t"}, {"uuid": "x"}, {"fingerprint": True}])

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from app.senders import redact
+from app.senders.secrets import HIDDEN
 from tests.senders.samples import ACCEPTED, SAMPLES, elements
 
 SECRET = "hunter2"
@@ -36,14 +37,14 @@ def test_no_secret_is_left_in_a_payload(name: str, value: object, depth: int) ->
     kept = redact.payload(body)
     assert SECRET not in kept
     assert "kept" in kept
-    assert redact.HIDDEN in kept
+    assert HIDDEN in kept
     json.loads(kept)
 
 
 @pytest.mark.parametrize("name", [n for n in ACCEPTED if not SAMPLES[n]["expect"].get("secret_absent")])
 def test_a_body_without_secrets_is_kept_as_it_came(name: str) -> None:
     for element in elements(name):
-        if not {"Token", "routing_key", "ping_url"} & element.keys():
+        if not {"Token", "routing_key", "service_key", "ping_url"} & element.keys():
             assert json.loads(redact.payload(element)) == element
 
 
@@ -52,7 +53,7 @@ def test_a_body_without_secrets_is_kept_as_it_came(name: str) -> None:
     [
         ('{"routing_key": "hunter2", "a": ', '{"routing_key": "<secret>", "a": '),
         ('{"Token":"a \\"hunter2\\"", "b": 1', '{"Token":"<secret>", "b": 1'),
-        ('{"ping_url": "hunter2', '{"ping_url": "<secret>"'),
+        ('{"ping_url": "hunter2', '{"ping_url": "<secret>'),
         ('{"m": "{\\"update_url\\": \\"hunter2\\"}"', '{"m": "{\\"update_url\\": \\"<secret>\\"}"'),
         ("Token=hunter2&Status=Down", "Token=<secret>&Status=Down"),
         ("a=b&api_key=hunter2", "a=b&api_key=<secret>"),
@@ -67,7 +68,7 @@ def test_a_body_without_secrets_is_kept_as_it_came(name: str) -> None:
 def test_what_looks_like_a_secret_is_hidden_in_a_refused_body(body: str, kept: str | None) -> None:
     found = redact.refused(body.encode()).decode()
     assert SECRET not in found
-    assert found == (body.replace(SECRET, redact.HIDDEN) if kept is None else kept)
+    assert found == (body.replace(SECRET, HIDDEN) if kept is None else kept)
 
 
 PART = '--b\r\nContent-Disposition: form-data; name="%s"; x=y\r\nContent-Type: text/plain\r\n\r\n%s\r\n'
@@ -79,7 +80,7 @@ def test_a_secret_is_hidden_in_a_form_in_parts(end: str, line_end: str) -> None:
     form = PART % ("title", "kept") + PART % ("ping_url", "%s") + PART % ("Status", "-- kept") + end
     form = form.replace("\r\n", line_end)
     found = redact.refused((form % f"a{line_end}{SECRET}").encode()).decode()
-    assert found == form % redact.HIDDEN
+    assert found == form % HIDDEN
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
@@ -88,7 +89,7 @@ def test_what_looks_like_a_secret_is_hidden_in_any_encoding(encoding: str, body:
     kept = redact.refused(body.encode(encoding))
     said = kept.decode(json.detect_encoding(kept))
     assert SECRET not in said
-    assert redact.HIDDEN in said
+    assert HIDDEN in said
 
 
 def test_any_bytes_are_kept() -> None:
@@ -96,6 +97,6 @@ def test_any_bytes_are_kept() -> None:
 
 
 def test_words_of_people_stay_as_they_are() -> None:
-    words = "The secret: password=hunter2 is not ours to judge"
+    words = "No secret: permission denied. Token: expired. 900 tokens, password_age=9, bearer authentication"
     assert redact.text(words) == words
     assert json.loads(redact.payload({"description": words})) == {"description": words}

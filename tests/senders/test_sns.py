@@ -46,7 +46,7 @@ def test_an_envelope_is_opened_once_and_not_again_inside() -> None:
         ({"Subject": None, "Message": "[" * 5000}, "[" * 254 + "…"),
         ({"Subject": None, "Message": '{"a":' * 5000}, ('{"a":' * 51)[:254] + "…"),
         ({"Subject": None, "Message": None}, "Incident from sns"),
-        ({"Subject": 5, "Message": {"title": "x"}}, "Incident from sns"),
+        ({"Subject": 5, "Message": {"title": "x"}}, "x"),
     ],
 )
 def test_anything_but_an_object_is_plain_text(changes: Body, title: str) -> None:

@@ -9,7 +9,20 @@ from typing import Any
 import pytest
 
 from app.alert import Effect
-from app.senders import cloudwatch, datadog, fluentbit, read, sentry, table, zabbix
+from app.senders import (
+    azure,
+    chat,
+    cloudwatch,
+    code,
+    datadog,
+    fluentbit,
+    monitoring,
+    read,
+    security,
+    sentry,
+    table,
+    zabbix,
+)
 from app.senders.fields import Webhook
 from app.senders.row import Row, always, by
 from tests.senders.samples import SAMPLES, alert_of
@@ -291,19 +304,122 @@ def test_what_is_half_of_a_known_form_is_completed_by_the_general_rules(
     assert (alert.source, alert.heading) == (source, title)
 
 
-@pytest.mark.parametrize("row", table.ROWS, ids=lambda row: f"{row.source} {row.kind}".strip())
+REPOSITORY = {"repository": {"full_name": "acme/shop"}}
+PROJECT = {
+    "project": {"id": 1, "path_with_namespace": "acme/shop", "web_url": "https://gitlab.example.com/a"}
+}
+MORE: list[tuple[Body, str, str, str]] = [
+    (
+        {
+            "status": "Resolved",
+            "context": {"id": "/x", "name": "cpu", "portalLink": "https://portal.example.com"},
+        },
+        "azure",
+        "resolved",
+        "cpu",
+    ),
+    (
+        {
+            "schemaId": "Microsoft.Insights/activityLogs",
+            "data": {
+                "status": "Activated",
+                "context": {
+                    "activityLog": {
+                        "properties": {"title": "SQL is down", "trackingId": "K7", "stage": "RCA"}
+                    }
+                },
+            },
+        },
+        "azure",
+        "note",
+        "SQL is down",
+    ),
+    (
+        {**REPOSITORY, "check_run": {"id": 1, "name": "lint", "conclusion": "timed_out"}},
+        "github",
+        "firing",
+        "acme/shop: lint: timed_out",
+    ),
+    (
+        {**REPOSITORY, "check_suite": {"id": 1, "conclusion": None, "status": "in_progress"}},
+        "github",
+        "note",
+        "acme/shop",
+    ),
+    (
+        {**REPOSITORY, "workflow_job": {"id": 1, "name": "build", "conclusion": "skipped"}},
+        "github",
+        "note",
+        "acme/shop: build: skipped",
+    ),
+    (
+        {**REPOSITORY, "sha": "731f7e", "context": "ci", "state": "error"},
+        "github",
+        "firing",
+        "acme/shop: ci: error",
+    ),
+    (
+        {
+            **REPOSITORY,
+            "deployment": {"id": 1, "environment": "prod"},
+            "deployment_status": {"state": "success"},
+        },
+        "github",
+        "note",
+        "acme/shop: prod: success",
+    ),
+    ({**REPOSITORY, "ref": "refs/heads/main", "pusher": {}}, "github", "note", "acme/shop: refs/heads/main"),
+    (
+        {"object_kind": "build", "build_status": "failed", "build_name": "lint", "project_name": "acme/shop"},
+        "gitlab",
+        "firing",
+        "acme/shop: lint: failed",
+    ),
+    (
+        {**PROJECT, "object_kind": "deployment", "status": "running", "environment": "prod"},
+        "gitlab",
+        "note",
+        "acme/shop: prod: running",
+    ),
+    (
+        {
+            **PROJECT,
+            "object_kind": "incident",
+            "object_attributes": {"iid": 7, "action": "close", "title": "Shop is down"},
+        },
+        "gitlab",
+        "resolved",
+        "Shop is down",
+    ),
+    ({**PROJECT, "object_kind": "push"}, "gitlab", "note", "acme/shop: push"),
+    ({"content": "RECOVERED: db-7", "username": "monitor"}, "discord", "resolved", "RECOVERED: db-7"),
+]
+
+
+@pytest.mark.parametrize(("body", "source", "effect", "title"), MORE)
+def test_other_forms_of_a_sender_are_read(body: Body, source: str, effect: str, title: str) -> None:
+    alert = read(body)
+    assert (alert.source, alert.effect) == (source, effect)
+    assert alert.heading.startswith(title)
+
+
+ROWS = (*table.ROWS, *azure.ROWS, *monitoring.ROWS, *security.ROWS, *code.ROWS, *chat.ROWS)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.source} {row.kind}".strip())
 def test_each_row_reads_a_sample(row: Row) -> None:
     bodies = [s["body"] for s in SAMPLES.values() if isinstance(s.get("body"), dict)]
     bodies += [
         {"condition_name": "CPU", "current_state": "open", "incident_id": 5},
         {"source": "nagios", "notification_type": "PROBLEM", "host_name": "db-01"},
         {"Token": "x", "Status": "Down", "StatusCode": "500"},
+        *(body for body, *_ in MORE),
     ]
     assert any(row.read(Webhook.of(body, {})) for body in bodies)
 
 
 def test_every_source_is_in_the_documentation_and_nothing_else() -> None:
-    tables = (table.ROWS, cloudwatch.ROWS, sentry.ROWS, datadog.ROWS, (zabbix.ROW, fluentbit.ROW))
+    tables = (ROWS, cloudwatch.ROWS, sentry.ROWS, datadog.ROWS, (zabbix.ROW, fluentbit.ROW))
     sources = {row.source for rows in tables for row in rows} | {"alertmanager", "grafana", "sns", "generic"}
     text = (Path(__file__).parents[2] / "docs" / "senders.md").read_text()
     cells = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]

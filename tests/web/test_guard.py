@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from app.gateway import Gateway
 from app.web import create_app
-from config.schema import IntakeSignatures
+from config.intake import Intake, IntakeSignatures
 from tests.fakes import GATEWAY_SECRET
 from tests.test_sns import (
     CERTIFICATE,
@@ -53,8 +53,9 @@ Service = Callable[..., FlaskClient]
 def service(gateway: Gateway) -> Service:
     """A service with these signatures; `secret`: its intake secret."""
 
-    def make(*, secret: str | None = None, **signatures: Any) -> FlaskClient:
+    def make(*, secret: str | None = None, headers: str = "", **signatures: Any) -> FlaskClient:
         changes = {
+            "intake": Intake.model_validate({"secret_headers": headers}),
             "intake_secret": None if secret is None else SecretStr(secret),
             "intake_signatures": IntakeSignatures.model_validate(signatures),
         }
@@ -279,3 +280,26 @@ def test_a_subscription_that_nobody_signed_is_taken_and_not_confirmed(
 def test_no_other_message_is_confirmed(service: Service, aws: responses.RequestsMock, kind: str) -> None:
     assert post(service(), **sns(signed(confirmation()) | {"Type": kind})) < 300
     assert len(aws.calls) == 0
+
+
+@pytest.mark.parametrize("value", [SECRET, f"Bearer {SECRET}"])
+@pytest.mark.parametrize("name", ["X-Gitlab-Token", "cf-webhook-auth", "X-Versus-Token"])
+def test_the_secret_may_come_in_a_header_that_the_configuration_names(
+    service: Service, name: str, value: str
+) -> None:
+    client = service(secret=SECRET, headers="x-gitlab-token, CF-Webhook-Auth")
+    assert client.post("/api/incidents", data=BODY, headers={name: value}).status_code == 201
+    assert client.post("/api/incidents", data=BODY, headers={name: f"{value}x"}).status_code == 401
+
+
+def test_a_header_that_is_not_named_proves_nothing(service: Service) -> None:
+    client = service(secret=SECRET)
+    assert client.post("/api/incidents", data=BODY, headers={"X-Gitlab-Token": SECRET}).status_code == 401
+
+
+def test_a_wrong_secret_in_such_a_header_is_kept_nowhere(service: Service) -> None:
+    client = service(secret=SECRET, headers="X-Sender")
+    client.post("/api/incidents", data=BODY, headers={"X-Sender": "an-old-word", "X-Other": "seen"})
+    kept = client.get("/api/rejected").text
+    assert "seen" in kept
+    assert "an-old-word" not in kept

@@ -198,3 +198,44 @@ def test_what_is_wrong_is_answered_400_and_creates_nothing(
     assert answer.status_code == 400
     assert answer.get_json()["error"]
     assert gateway.store.notifications.channels() == []
+
+
+@pytest.mark.parametrize(
+    ("value", "asked_for"),
+    [
+        *((word, True) for word in ("1", "t", "T", "TRUE", "true", "True")),
+        *((word, False) for word in ("0", "f", "F", "FALSE", "false", "False")),
+    ],
+)
+def test_booleans_are_those_of_go(value: str, asked_for: bool) -> None:
+    assert options_of(MultiDict({"oncall_enable": value}), CHANNELS).oncall_enable is asked_for
+
+
+@pytest.mark.parametrize("value", ["yes", "on", "tRUE", "", "2", " true", "truth"])
+def test_anything_else_is_no_boolean(value: str) -> None:
+    with pytest.raises(BadParameter, match="true or false"):
+        options_of(MultiDict({"oncall_enable": value}), CHANNELS)
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("oncall_enabled", "oncall_enable"),
+        ("oncall_wait_minute", "oncall_wait_minutes"),
+        ("oncall_wait", "oncall_wait_minutes"),
+        ("ONCALL_ENABLE", "oncall_enable"),
+        ("incidentio_alert_source", "incidentio_other_alert_source"),
+        ("pagerduty_routing_key", "pagerduty_other_routing_key"),
+        ("servicenow_instance", "servicenow_other_instance"),
+        ("awsim_response_plan", "awsim_other_response_plan"),
+        ("awsim_" + "x" * 5_000, "awsim_other_response_plan"),
+    ],
+)
+def test_a_parameter_that_looks_like_ours_and_is_none_is_refused(name: str, nearest: str) -> None:
+    with pytest.raises(BadParameter, match=f"the nearest one is {nearest}"):
+        options_of(MultiDict({name: "x"}), CHANNELS)
+
+
+@pytest.mark.parametrize("name", ["enable", "wait", "utm_source", "on_call", "incident", "pager_duty_x"])
+def test_other_parameters_are_ignored(name: str) -> None:
+    assert options_of(MultiDict({name: "x"}), CHANNELS) == options_of(MultiDict(), CHANNELS)

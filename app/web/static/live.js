@@ -9,6 +9,7 @@ const STALE_MS = 9_000; // without an answer, after which people are told that w
 const LATE_SECONDS = 5; // until a page that is due is called late
 
 const live = document.getElementById("live");
+const root = document.body.dataset.root; // before the paths of the service
 const token = document.body.dataset.csrf;
 let tag = document.body.dataset.tag;
 let ahead = 0; // of the server's clock before ours, ms
@@ -138,7 +139,7 @@ async function act(button) {
   button.disabled = true;
   let words;
   try {
-    const answer = await fetch(`/api${path}`, {
+    const answer = await fetch(`${root}/api${path.slice(root.length)}`, {
       method: "POST",
       headers: { "X-CSRF-Token": token, "Content-Type": "application/json", Accept: "application/json" },
       body: "{}",
@@ -189,7 +190,7 @@ document.addEventListener("keydown", (event) => {
   const current = document.activeElement?.closest("[data-id]") ?? live.querySelector(".one");
   if (event.key === "j" || event.key === "k") move(current, event.key === "j" ? 1 : -1);
   else if (event.key === "/") document.getElementById("q")?.focus();
-  else if (event.key === "h") location.assign("/");
+  else if (event.key === "h") location.assign(`${root}/`);
   else if (event.key === "?") document.getElementById("keys").showModal();
   else if (event.key in BUTTONS) {
     const button = current?.querySelector(`[data-action=${BUTTONS[event.key]}]`);
