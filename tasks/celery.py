@@ -35,6 +35,7 @@ def create_celery(config: Config) -> Celery:
     tell.register(celery, built)
     celery.steps["worker"].add(sweep.step(built))
     broker.hold_messages_in_memory()
+    broker.outlive_refusals()
 
     @worker_ready.connect(weak=False)
     def look_at_redis(**_: Any) -> None:

@@ -27,7 +27,8 @@ ROOMS = {
     "gunicorn": ("app.web",),
     "celery": ("app.wakeup", "tasks"),
     "kombu": ("app.wakeup", "tasks"),
-    "redis": ("app.store",),
+    # The other way to Redis, Celery's, must know its errors.
+    "redis": ("app.store", "tasks.broker"),
     # The drill is a sender: it reaches web as a monitoring tool does.
     "requests": ("app.providers", "app.drill", "local"),
     "urllib3": ("app.providers", "local"),

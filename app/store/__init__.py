@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from app.store import gauges
 from app.store.agenda import LOOK_AGAIN, Agenda, Limit, Look
-from app.store.connection import Connection, Unavailable
+from app.store.connection import Connection, Refused, Unavailable
 from app.store.counters import Sources
 from app.store.gauges import Budget, Gauges
 from app.store.incidents import Draft, Incidents, Stored, Unknown
@@ -29,6 +29,7 @@ __all__ = [
     "Gauges",
     "Look",
     "Page",
+    "Refused",
     "Search",
     "Settings",
     "Store",

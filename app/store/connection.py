@@ -1,4 +1,4 @@
-"""The one connection to Redis: patient for a while, then `Unavailable`; and Redis's clock."""
+"""The one connection to Redis: tries for a while, then `Unavailable`; and Redis's clock."""
 
 from __future__ import annotations
 
@@ -26,12 +26,26 @@ Command = tuple[str | float, ...]
 # The host's clock is trusted for as long as it takes to drift by nothing that matters.
 CLOCK_TRUSTED = 5.0
 
+# Seconds for which a refusal is tried again, at most. A failover is over by then or takes long, and a worker
+# must get to what it can still do.
+REFUSED_FOR = 2.0
+
 T = TypeVar("T")
-TRANSIENT = (redis.ConnectionError, redis.TimeoutError, redis.ReadOnlyError, redis.exceptions.TryAgainError)
 
 
 class Unavailable(Exception):
     """Redis can't be reached, or refuses to work, for longer than we were willing to wait."""
+
+
+class Refused(Unavailable):
+    """Redis answers and refuses, whatever it says: READONLY, NOREPLICAS, OOM, MISCONF, NOPERM, MASTERDOWN.
+
+    What it refuses are writes, mostly: it may still be read.
+    """
+
+    def __init__(self, answer: str) -> None:
+        super().__init__(f"Redis refuses to work: {answer}")
+        self.answer = answer
 
 
 def _client(address: RedisAddress, timeout: float) -> redis.Redis:
@@ -88,8 +102,15 @@ def _reason(error: redis.RedisError) -> str:
     return type(error).__name__
 
 
+def _unavailable(error: redis.RedisError) -> Unavailable:
+    # Those of connections include a refused password, and LOADING.
+    if isinstance(error, redis.ConnectionError | redis.TimeoutError):
+        return Unavailable(f"Redis can't be reached ({_reason(error)}).")
+    return Refused(str(error))
+
+
 class Connection:
-    """Runs commands against Redis, again and again for `patience` seconds while it is away.
+    """Runs commands against Redis, again and again for `patience` seconds while it is away or refuses.
 
     Everything that is run must be safe to run twice: after a time-out nobody knows whether Redis did it.
     `timeout` (seconds) bounds each single try.
@@ -137,18 +158,19 @@ class Connection:
 
     def run(self, ask: Callable[[redis.Redis], T]) -> T:
         """What `ask` makes of the client. Raises `Unavailable`."""
-        deadline = getattr(self._request, "deadline", None) or time.monotonic() + self._patience
+        began = time.monotonic()
+        deadline = getattr(self._request, "deadline", None) or began + self._patience
         pause = 0.0
         while True:
             try:
                 return ask(self._client)
-            except TRANSIENT as error:
+            except redis.RedisError as error:
+                failure = _unavailable(error)
+                until = min(deadline, began + REFUSED_FOR) if isinstance(failure, Refused) else deadline
                 # A try that hangs takes its whole time-out; one more has to fit in.
                 cost = self._timeout if isinstance(error, redis.TimeoutError) else 0.0
-                if time.monotonic() + pause + cost >= deadline:
-                    raise Unavailable(f"Redis can't be reached ({_reason(error)}).") from error
-            except redis.RedisError as error:
-                raise Unavailable(f"Redis refuses to work: {error}") from error
+                if time.monotonic() + pause + cost >= until:
+                    raise failure from error
             time.sleep(pause)
             pause = min(0.2, pause * 2 or 0.01)
 

@@ -17,6 +17,7 @@ LOGIN = "app/web/login.py"
 ROOM = "app/web/room.py"
 PROXIES = "app/web/proxies.py"
 SWEEP = "tasks/sweep.py"
+BROKER = "tasks/broker.py"
 AGENDA = "app/store/agenda.py"
 SCRIPTS = "app/store/scripts.py"
 INCIDENTS = "app/store/incidents.py"
@@ -611,6 +612,31 @@ MUTATIONS: tuple[Mutation, ...] = (
         "_pages = threading.BoundedSemaphore(PAGES)",
         "_pages = threading.Semaphore(10**6)",
         ("tests/web/test_dashboard.py",),
+    ),
+    # -- what Redis says, and what hangs ------------------------------------------------------------------
+    Mutation(
+        "refusal_ends_the_worker",
+        "A Redis that answers and refuses ends the worker.",
+        BROKER,
+        "get_redis_error_classes().connection_errors, RedisError)",
+        "get_redis_error_classes().connection_errors,)",
+        ("tests/tasks/test_broker.py", "tests/stories/test_redis_refuses.py"),
+    ),
+    Mutation(
+        "refusal_is_final",
+        "A refusal of Redis is not tried again.",
+        CONNECTION,
+        "REFUSED_FOR = 2.0",
+        "REFUSED_FOR = 0.0",
+        OF_CONNECTION,
+    ),
+    Mutation(
+        "ready_without_writes",
+        "/readyz is well though Redis takes no writes.",
+        HEALTH,
+        "        gateway.store.server.require_writes()\n",
+        "",
+        ("tests/test_health.py",),
     ),
     # -- time --------------------------------------------------------------------------------------------
     Mutation(
