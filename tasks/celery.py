@@ -7,6 +7,7 @@ import threading
 from typing import Any
 
 from celery import Celery
+from celery.apps import worker
 from celery.signals import setup_logging, worker_ready
 
 from app import gateway, telemetry, wakeup
@@ -55,6 +56,9 @@ def _start() -> Celery:
     @setup_logging.connect(weak=False)
     def use_our_logging(**_: Any) -> None:
         telemetry.configure(config.secrets())
+        # What Celery's signal handlers write to a terminal; a pipe that nobody reads would hold them up.
+        celery_worker: Any = worker
+        celery_worker.safe_say = lambda words, *_: telemetry.log.info("worker_says", words=words)
 
     return create_celery(config)
 

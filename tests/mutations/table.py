@@ -638,6 +638,22 @@ MUTATIONS: tuple[Mutation, ...] = (
         "",
         ("tests/test_health.py",),
     ),
+    Mutation(
+        "log_waits",
+        "A request waits until its log lines are read.",
+        "app/telemetry.py",
+        "            return LogQueue(sys.stderr.fileno(), formatter)\n",
+        "            raise io.UnsupportedOperation\n",
+        ("tests/stories/test_log_unread.py",),
+    ),
+    Mutation(
+        "dropped_lines_are_forgotten",
+        "Nobody learns that log lines were dropped.",
+        "app/log_queue.py",
+        "                self._dropped += 1\n",
+        "",
+        ("tests/test_log_queue.py",),
+    ),
     # -- time --------------------------------------------------------------------------------------------
     Mutation(
         "clock_of_the_host",
