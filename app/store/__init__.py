@@ -43,11 +43,13 @@ class Store:
     """Incidents, agenda, notices, rejected bodies and logins of one Redis, and its clock.
 
     `patience` and `timeout` in seconds: how long a call is tried while Redis is away, and how long one try
-    may take.
+    may take. `connections`: so many at most; small plans of Redis take 20 in all, from every process.
     """
 
-    def __init__(self, url: str, *, patience: float = 10.0, timeout: float = 3.0) -> None:
-        self._connection = Connection(url, patience=patience, timeout=timeout)
+    def __init__(
+        self, url: str, *, patience: float = 10.0, timeout: float = 3.0, connections: int = 7
+    ) -> None:
+        self._connection = Connection(url, patience=patience, timeout=timeout, connections=connections)
         self.agenda = Agenda(self._connection)
         sources = Sources(self._connection)
         self.incidents = Incidents(self._connection, sources)

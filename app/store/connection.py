@@ -113,13 +113,14 @@ class Connection:
     """Runs commands against Redis, again and again for `patience` seconds while it is away or refuses.
 
     Everything that is run must be safe to run twice: after a time-out nobody knows whether Redis did it.
-    `timeout` (seconds) bounds each single try.
+    `timeout` (seconds) bounds each single try. Threads share so many `connections`, and wait for one.
     """
 
-    def __init__(self, url: str, *, patience: float, timeout: float) -> None:
+    def __init__(self, url: str, *, patience: float, timeout: float, connections: int = 7) -> None:
         self._client = _client(redis_address(url), timeout)
         self._patience = patience
         self._timeout = timeout
+        self._free = threading.BoundedSemaphore(connections)
         self._request = threading.local()
         self._clock_offset = float("-inf")
         self._clock_checked = float("-inf")
@@ -163,7 +164,7 @@ class Connection:
         pause = 0.0
         while True:
             try:
-                return ask(self._client)
+                return self._try(ask, deadline)
             except redis.RedisError as error:
                 failure = _unavailable(error)
                 until = min(deadline, began + REFUSED_FOR) if isinstance(failure, Refused) else deadline
@@ -173,6 +174,14 @@ class Connection:
                     raise failure from error
             time.sleep(pause)
             pause = min(0.2, pause * 2 or 0.01)
+
+    def _try(self, ask: Callable[[redis.Redis], T], deadline: float) -> T:
+        if not self._free.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            raise Unavailable("Redis can't be reached (all connections to it are waiting).")
+        try:
+            return ask(self._client)
+        finally:
+            self._free.release()
 
     def now(self) -> datetime:
         """Redis's time, UTC: one clock for every host, whatever a host's own clock says."""

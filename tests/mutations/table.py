@@ -639,6 +639,14 @@ MUTATIONS: tuple[Mutation, ...] = (
         ("tests/test_health.py",),
     ),
     Mutation(
+        "connections_without_limit",
+        "A crowd of requests takes every connection that a small plan of Redis has.",
+        "app/web/__init__.py",
+        "REDIS_CONNECTIONS = 3",
+        "REDIS_CONNECTIONS = 300",
+        ("tests/stories/test_few_connections.py",),
+    ),
+    Mutation(
         "log_waits",
         "A request waits until its log lines are read.",
         "app/telemetry.py",
