@@ -1,11 +1,14 @@
-"""Who is logged in to the dashboard, and how often an address tried to."""
+"""Who is logged in to the dashboard, how often an address tried to, and which signatures were used."""
 
 from __future__ import annotations
+
+import hashlib
 
 from app.store.connection import PREFIX, Connection
 
 SESSION = PREFIX + "session:"
 LOGINS = PREFIX + "logins:"
+USED = PREFIX + "used:"
 
 IDLE_SECONDS = 12 * 3600
 """A login ends when it was not used for so long."""
@@ -23,6 +26,10 @@ if attempts == 1 then
 end
 return attempts
 """
+
+
+def _used(signature: str) -> str:
+    return USED + hashlib.sha256(signature.encode()).hexdigest()
 
 
 class Sessions:
@@ -47,6 +54,14 @@ class Sessions:
     def end(self, session_id: str) -> None:
         """It is no login any more, whoever still has its cookie."""
         self._connection.call("UNLINK", SESSION + session_id)
+
+    def use(self, signature: str, seconds: int) -> bool:
+        """Whether a signature is used for the first time within so many seconds."""
+        return bool(self._connection.call("SET", _used(signature), "1", "NX", "EX", seconds))
+
+    def give_back(self, signature: str) -> None:
+        """It may be used again: nothing came of its request."""
+        self._connection.call("UNLINK", _used(signature))
 
     def may_try(self, address: str) -> bool:
         """Count an attempt to log in; False when this address has had its attempts of this minute."""
