@@ -8,10 +8,11 @@ from typing import Any
 
 from celery import Celery
 from celery.apps import worker
-from celery.signals import setup_logging, worker_ready
+from celery.signals import celeryd_after_setup, setup_logging, worker_ready
 
 from app import gateway, telemetry, wakeup
 from app.checks import warn_of_redis
+from app.telemetry import log
 from config import Config, ConfigError, load_config
 from tasks import broker, deliver, sweep, tell
 
@@ -37,6 +38,13 @@ def create_celery(config: Config) -> Celery:
     celery.steps["worker"].add(sweep.step(built))
     broker.hold_messages_in_memory()
     broker.outlive_refusals()
+
+    @celeryd_after_setup.connect(weak=False)
+    def consume_ours(**_: Any) -> None:
+        ours, queues = celery.conf.task_default_queue, celery.amqp.queues
+        if ours not in queues.consume_from:
+            log.error("wrong_queues", queues=[*queues.consume_from], then=f"consuming {ours} as well")
+            queues.select_add(queues[ours])
 
     @worker_ready.connect(weak=False)
     def look_at_redis(**_: Any) -> None:
