@@ -8,6 +8,8 @@ from app.store.connection import PREFIX, Connection
 
 SESSION = PREFIX + "session:"
 LOGINS = PREFIX + "logins:"
+GUESSES = PREFIX + "guesses:"
+KNOWN = PREFIX + "known:"
 USED = PREFIX + "used:"
 
 IDLE_SECONDS = 12 * 3600
@@ -15,7 +17,9 @@ IDLE_SECONDS = 12 * 3600
 WRITTEN_AFTER = 60
 """Seconds of use that may be missing from what is written down."""
 ATTEMPTS = 10
-"""To log in, from one address within a minute."""
+"""To log in, or wrong guesses of the gateway secret, from one address within a minute."""
+KNOWN_SECONDS = 3600
+"""For which an address that sent the right secret is not refused for the guesses of others behind it."""
 
 # KEYS: the count; ARGV: seconds. Counting and the end of the count are one step: a count without end would
 # shut an address out for ever.
@@ -62,6 +66,19 @@ class Sessions:
     def give_back(self, signature: str) -> None:
         """It may be used again: nothing came of its request."""
         self._connection.call("UNLINK", _used(signature))
+
+    def may_guess(self, address: str) -> tuple[bool, bool]:
+        """Whether this address may send a secret, and whether it sent the right one in the last hour."""
+        guesses, known = self._connection.call("MGET", GUESSES + address, KNOWN + address)
+        return known is not None or int(guesses or 0) < ATTEMPTS, known is not None
+
+    def guessed_wrong(self, address: str) -> None:
+        """Count a wrong secret."""
+        self._attempt([GUESSES + address], [60])
+
+    def guessed_right(self, address: str) -> None:
+        """Programs with the right secret may share this address with somebody who guesses."""
+        self._connection.call("SET", KNOWN + address, "1", "EX", KNOWN_SECONDS)
 
     def may_try(self, address: str) -> bool:
         """Count an attempt to log in; False when this address has had its attempts of this minute."""
