@@ -24,7 +24,7 @@ from app.store.rejected import whole_body
 from app.telemetry import log, redactor
 from app.web.body import MAX_BODY, BadBody, Body, TooLarge, packed, read_body, unpacked
 from app.web.guard import Entrance
-from app.web.options import options_of
+from app.web.options import check_mail, options_of
 
 # What is read and thrown away of a body that is too large, bytes: a sender that is cut off while it still
 # sends never sees the 413.
@@ -95,6 +95,7 @@ class Intake:
 
     def _take(self, sent: Sent, *, admitted: bool) -> Answer:
         options = options_of(sent.args, self._gateway.channels)
+        check_mail(sent.args, self._gateway.config)
         body = read_body(
             sent.raw,
             content_type=sent.headers.get("Content-Type", ""),
