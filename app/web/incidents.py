@@ -139,7 +139,14 @@ def keep_rejected(gateway: Gateway, error: Exception, status: int, sentence: str
     }
     entry = None
     try:
-        entry = gateway.store.rejected.add(body, gateway.clock(), error=sentence, status=status, about=about)
+        entry = gateway.store.rejected.add(
+            body,
+            gateway.clock(),
+            error=sentence,
+            status=status,
+            about=about,
+            most_bytes=gateway.config.retention.rejected_mib * 2**20,
+        )
     except Unavailable:
         about["body"] = body[:2000].decode("utf-8", "replace")
         log.warning("rejected_not_kept", **about)

@@ -61,6 +61,7 @@ class _Collector:
         try:
             with self._gateway.store.patience(PATIENCE):
                 now, gauges = self._gateway.clock().timestamp(), standing(self._gateway)
+                rejected = self._gateway.store.rejected.size()
         except Unavailable as error:
             log.warning("metrics_without_redis", reason=str(error))
             yield GaugeMetricFamily("versus_redis_up", "Whether Redis answers.", 0)
@@ -68,6 +69,12 @@ class _Collector:
         yield GaugeMetricFamily("versus_redis_up", "Whether Redis answers.", 1)
         yield from _counted(gauges, self._gateway.config)
         yield from _standing(gauges, now, self._gateway.config)
+        yield GaugeMetricFamily("versus_rejected_bytes", "Bytes of rejected bodies that are kept.", rejected)
+        yield GaugeMetricFamily(
+            "versus_rejected_bytes_limit",
+            "Above which the oldest of them are removed.",
+            self._gateway.config.retention.rejected_mib * 2**20,
+        )
 
 
 def _counted(gauges: Gauges, config: Config) -> Iterable[Metric]:
