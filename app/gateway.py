@@ -68,13 +68,13 @@ class Gateway:
         return [(budget.name, budget.per_minute) for budget in budgets]
 
 
-def build(config: Config, *, patience: float = 10.0, timeout: float = 3.0) -> Gateway:
+def build(config: Config, *, patience: float = 10.0, timeout: float = 3.0, connections: int = 7) -> Gateway:
     """A gateway to the Redis and the provider of the configuration.
 
-    `patience` and `timeout`: see `Store`; a web process must answer soon, a worker can wait.
+    `patience`, `timeout`, `connections`: see `Store`; a web process must answer soon, a worker can wait.
     """
     url = config.redis.url.get_secret_value()
-    store = Store(url, patience=patience, timeout=timeout)
+    store = Store(url, patience=patience, timeout=timeout, connections=connections)
     return Gateway(
         config=config,
         store=store,

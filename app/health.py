@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from app.gateway import Gateway
-from app.store import Gauges, Unavailable
+from app.store import Gauges, Refused, Unavailable
 
 WORKER_SEEN_WITHIN = timedelta(seconds=30)
 OVERDUE_AFTER = timedelta(seconds=30)
@@ -17,9 +17,17 @@ FAILED_ATTEMPTS = 5
 def readiness(gateway: Gateway) -> dict[str, str]:
     """`ok`, or what is wrong, for each thing that must be well for a page to leave."""
     try:
+        gateway.store.server.require_writes()
         now = gateway.clock()
         workers = gateway.store.agenda.workers(now, WORKER_SEEN_WITHIN)
         oldest = gateway.store.agenda.oldest_due()
+    except Refused as error:
+        unknown = "unknown while Redis refuses"
+        return {
+            "redis": f"Redis does not take writes: {error.answer}",
+            "workers": unknown,
+            "overdue": unknown,
+        }
     except Unavailable as error:
         return {"redis": str(error), "workers": "unknown without Redis", "overdue": "unknown without Redis"}
     seen = int(WORKER_SEEN_WITHIN.total_seconds())

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from typing import TextIO
 from urllib.parse import quote, quote_plus
 
 import structlog
 
+from app.log_queue import LogQueue
+
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger("versus")
 
 # A shorter value would blot out words that only happen to contain it.
 SHORTEST_SECRET = 4
+
+OWN_FIELDS = ("lines", "error", "of")
+"""Of the lines in which `app/log_queue.py` says what became of others."""
 
 
 class Redacted(logging.Formatter):
@@ -51,7 +58,10 @@ def _written(secret: str) -> set[str]:
 
 
 def configure(secrets: Sequence[str], stream: TextIO | None = None) -> None:
-    """Send what this process and its libraries log to standard error, a line each (logfmt, times in UTC)."""
+    """Send what this process and its libraries log to standard error, a line each (logfmt, times in UTC).
+
+    Lines go there through a queue, so that nothing ever waits for it; to a `stream` they go at once.
+    """
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -63,8 +73,15 @@ def configure(secrets: Sequence[str], stream: TextIO | None = None) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
+    _send_to(stream, Redacted(_formatter(shared), secrets))
+    # Celery tells two lines of every knock; what matters of one, `app/deliver.py` tells.
+    for chatty in ("celery.worker.strategy", "celery.app.trace"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def _formatter(shared: Sequence[structlog.typing.Processor]) -> logging.Formatter:
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder(allow=OWN_FIELDS)],
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
@@ -73,11 +90,34 @@ def configure(secrets: Sequence[str], stream: TextIO | None = None) -> None:
             ),
         ],
     )
-    handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(Redacted(formatter, secrets))
+
+
+def _send_to(stream: TextIO | None, formatter: logging.Formatter) -> None:
+    """Make all of this process's log go there, and what Python itself would write to standard error."""
     root = logging.getLogger()
-    root.handlers = [handler]
+    for handler in root.handlers:
+        if isinstance(handler, LogQueue):
+            handler.close()
+    root.handlers = [_handler(stream, formatter)]
     root.setLevel(logging.INFO)
-    # Celery tells two lines of every knock; what matters of one, `app/deliver.py` tells.
-    for chatty in ("celery.worker.strategy", "celery.app.trace"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    if stream is None:
+        logging.captureWarnings(capture=True)
+        threading.excepthook = _log_end_of_thread
+
+
+def _handler(stream: TextIO | None, formatter: logging.Formatter) -> logging.Handler:
+    try:
+        if stream is None:
+            return LogQueue(sys.stderr.fileno(), formatter)
+    except io.UnsupportedOperation:
+        # Somebody has put a text in its place.
+        stream = sys.stderr
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(formatter)
+    return handler
+
+
+def _log_end_of_thread(args: threading.ExceptHookArgs) -> None:
+    if args.exc_type is not SystemExit:
+        name = args.thread.name if args.thread else None
+        log.error("thread_ended", thread=name, exc_info=args.exc_value)

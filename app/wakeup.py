@@ -62,6 +62,9 @@ def broker_settings(redis_url: str, *, timeout: float = 3.0) -> dict[str, object
         "task_serializer": "json",
         "accept_content": ["json"],
         "broker_url": _broker_url(address),
+        # Small plans of Redis take 20 connections in all, from every process.
+        "broker_pool_limit": 1,
+        "broker_pool_acquire_timeout": timeout,
         # Not left to the URL: without options of its own, kombu takes any certificate.
         "broker_use_ssl": dict(address.tls) if address.tls else None,
         "broker_transport_options": options,
@@ -110,7 +113,8 @@ def _kept_client(channel: Any, asynchronous: bool = False) -> Any:
     if asynchronous:
         return channel._make_client(asynchronous=True)
     if "_kept" not in vars(channel):
-        channel._kept = channel._make_client()
+        # From the pool in which the channel has its first connection already.
+        channel._kept = channel._make_client(asynchronous=True)
     return channel._kept
 
 

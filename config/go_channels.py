@@ -131,6 +131,10 @@ class Email(GoBlock):
     password: Annotated[SecretStr | None, Setting(_TEXT, "SMTP_PASSWORD")] = None
     to: Annotated[str | None, Setting("mail addresses, separated by commas", "EMAIL_TO")] = None
     subject: Annotated[str | None, Setting("a text of one line", "EMAIL_SUBJECT")] = None
+    allowed_to: Annotated[
+        str | None, Setting("mail addresses and domains, separated by commas", "EMAIL_ALLOWED_TO")
+    ] = None
+    """To whom a webhook may ask for mail where there is no intake secret, besides `to`."""
 
     def urls(self) -> Iterator[tuple[str, str, str]]:
         user = self.username or ""
@@ -145,6 +149,14 @@ class Email(GoBlock):
         query = f"from={quote(sender, safe='')}&to={quote(self.to or '', safe=',')}"
         query += f"&smtp={self.smtp_host}&mode={mode}" if secure else ""
         yield "email", f"mailto{'s' * secure}://{login}{self.smtp_host}:{self.smtp_port}?{query}", "smtp_host"
+
+    def allows(self, address: str) -> bool:
+        """Whether anybody may ask for mail to this address."""
+        named = {
+            one.strip().lower().removeprefix("@")
+            for one in f"{self.to or ''},{self.allowed_to or ''}".split(",")
+        }
+        return bool(named & {address.lower(), address.lower().rpartition("@")[2]})
 
     @property
     def subject_of_mails(self) -> str | None:

@@ -145,7 +145,7 @@ class OnCall(Block):
 
 
 class Retention(Block):
-    """How long resolved incidents are kept."""
+    """How long resolved incidents are kept, and how much of rejected bodies."""
 
     days: Annotated[
         float, Field(ge=0.05, le=3650, allow_inf_nan=False), Setting("a number of days from 0.05 to 3650")
@@ -154,6 +154,8 @@ class Retention(Block):
         int, Field(ge=1000, le=10_000_000), Setting("a whole number from 1000 to 10000000")
     ] = 100_000
     """The newest so many of them; those that are not resolved do not count."""
+    rejected_mib: Annotated[int, Field(ge=1, le=1024), Setting("a whole number from 1 to 1024")] = 32
+    """Of rejected bodies, the newest of them."""
 
 
 class Config(Block):

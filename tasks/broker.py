@@ -1,4 +1,4 @@
-"""Mends to kombu: a message costs little, and no restart or long absence of Redis costs us the worker."""
+"""Workarounds for kombu: a message costs little, and nothing that Redis does or says ends the worker."""
 
 from __future__ import annotations
 
@@ -7,10 +7,15 @@ from typing import Any
 import kombu
 from celery.app.amqp import AMQP
 from kombu.transport import redis, virtual
+from redis import RedisError
 
 # Seconds between two tries of the consumer to connect grow by the first to the second; kombu's to 30.
 RECONNECT_STEP = 1.0
-RECONNECT_AT_MOST = 5.0
+RECONNECT_AT_MOST = 2.0
+
+# A key that is written to learn whether Redis takes writes, and the seconds that it stays.
+PROBE = "takes-writes"
+PROBE_STAYS = 10
 
 
 class QoS(virtual.QoS):
@@ -37,11 +42,32 @@ class Connection(kombu.Connection):
         }
         return super().ensure_connection(*args, **{**pauses, **kwargs})
 
+    def _establish_connection(self) -> Any:
+        """A connection to a Redis that takes writes: with any other the consumer would fail at once, and
+        would connect again without a pause."""
+        made: Any = super()._establish_connection()
+        try:
+            made._avail_channels[-1].client.set(PROBE, 1, ex=PROBE_STAYS)
+        except RedisError:
+            self.transport.close_connection(made)
+            raise
+        return made
+
 
 class Broker(AMQP):
     """Celery's way to the broker, with our connection."""
 
     Connection = Connection
+
+
+def outlive_refusals() -> None:
+    """Let every error of Redis count as a lost connection; the transport for Sentinel inherits it.
+
+    For kombu, what Redis answers (READONLY, NOREPLICAS, MISCONF, NOPERM) is an error of the channel, and
+    those end a Celery worker. A lost connection is only made again.
+    """
+    transport: Any = redis.Transport
+    transport.connection_errors = (*redis.get_redis_error_classes().connection_errors, RedisError)
 
 
 def hold_messages_in_memory() -> None:

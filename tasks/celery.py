@@ -7,10 +7,12 @@ import threading
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging, worker_ready
+from celery.apps import worker
+from celery.signals import celeryd_after_setup, setup_logging, worker_ready
 
 from app import gateway, telemetry, wakeup
 from app.checks import certificate_trouble, warn_of_redis
+from app.telemetry import log
 from config import Config, ConfigError, load_config
 from tasks import broker, deliver, sweep
 
@@ -34,6 +36,14 @@ def create_celery(config: Config) -> Celery:
     deliver.register(celery, built)
     celery.steps["worker"].add(sweep.step(built))
     broker.hold_messages_in_memory()
+    broker.outlive_refusals()
+
+    @celeryd_after_setup.connect(weak=False)
+    def consume_ours(**_: Any) -> None:
+        ours, queues = celery.conf.task_default_queue, celery.amqp.queues
+        if ours not in queues.consume_from:
+            log.error("wrong_queues", queues=[*queues.consume_from], then=f"consuming {ours} as well")
+            queues.select_add(queues[ours])
 
     @worker_ready.connect(weak=False)
     def look_at_redis(**_: Any) -> None:
@@ -59,6 +69,9 @@ def _start() -> Celery:
         telemetry.configure(config.secrets())
         for warning in config.warnings:
             telemetry.log.warning("configuration", warning=warning)
+        # What Celery's signal handlers write to a terminal; a pipe that nobody reads would hold them up.
+        celery_worker: Any = worker
+        celery_worker.safe_say = lambda words, *_: telemetry.log.info("worker_says", words=words)
 
     return create_celery(config)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import redis
@@ -20,6 +20,7 @@ from app.store import Store
 from app.store.agenda import HEARTBEAT
 from tasks.sweep import send_heartbeat
 from tests.fakes import PAGER, Clock, RecordingProvider
+from tests.stories.stack import wait_until
 
 
 def seen(gateway: Gateway) -> None:
@@ -91,6 +92,24 @@ def test_a_problem_that_is_over_is_not_overdue(
     # Now the resolve event is to be sent, since this moment.
     resolve(gateway, received.incident.id, "me")
     assert readiness(gateway)["overdue"] == "ok"
+
+
+def test_it_says_that_redis_takes_no_writes_and_asks_every_two_seconds_at_most(
+    gateway: Gateway, redis_url: str
+) -> None:
+    seen(gateway)
+    admin: Any = redis.Redis.from_url(redis_url)
+    assert set(readiness(gateway).values()) == {"ok"}
+    admin.config_resetstat()
+    assert set(readiness(gateway).values()) == {"ok"}
+    assert "cmdstat_set" not in admin.info("commandstats")
+    admin.config_set("min-replicas-to-write", "1")
+    try:
+        checks = wait_until(lambda: (now := readiness(gateway))["redis"] != "ok" and now, "told", 5)
+    finally:
+        admin.config_set("min-replicas-to-write", "0")
+    assert checks["redis"].startswith("Redis does not take writes: ")
+    assert set(readiness(gateway).values()) == {"ok"}
 
 
 def test_the_heartbeat_is_one_callers_turn(gateway: Gateway, redis_url: str) -> None:

@@ -26,10 +26,14 @@ def config(tmp_path: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> s
 def refused(store: Store, clock: Clock) -> list[str]:
     """The IDs of two rejected bodies, the second one twice."""
     about = {"remote_address": "10.0.0.7", "headers": {}, "query": {}}
-    first = store.rejected.add(b"first", clock(), error="It is broken.", status=400, about=about)
+    first = store.rejected.add(
+        b"first", clock(), error="It is broken.", status=400, about=about, most_bytes=10**9
+    )
     for _ in range(2):
         now = clock.wind(minutes=1)
-        second = store.rejected.add(b"\x1b[31m\nred", now, error="No secret.", status=401, about=about)
+        second = store.rejected.add(
+            b"\x1b[31m\nred", now, error="No secret.", status=401, about=about, most_bytes=10**9
+        )
     return [first, second]
 
 

@@ -29,6 +29,33 @@ def test_it_cuts_but_does_not_mangle(text: str, limit: int, expected: str) -> No
     assert lines(text, limit) == expected
 
 
+INVISIBLE = (
+    "\u00ad\u034f\u061c\u115f\u1160\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2061\u2064"
+    "\u2066\u2067\u2068\u2069\u206a\u206f\u2800\u3164\ufe00\ufeff\uffa0\ufff9\ufffb\U000e0001\U000e0041\U000e0100"
+)
+
+
+@pytest.mark.parametrize("character", INVISIBLE, ids=lambda one: f"U+{ord(one):04X}")
+def test_what_can_not_be_seen_is_removed(character: str) -> None:
+    assert one_line(f"dis{character}k full", 40) == "disk full"
+    assert lines(f"{character}disk\nfull{character}", 40) == "disk\nfull"
+    assert one_line(character, 40) == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u26a0\ufe0f full",
+        "\U0001f468\u200d\U0001f469\u200d\U0001f467",
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+        "1\ufe0f\u20e3",
+    ],
+)
+def test_what_emoji_and_scripts_need_stays(text: str) -> None:
+    assert one_line(text, 40) == text
+    assert lines(text, 40) == text
+
+
 def test_one_line_is_one_line() -> None:
     assert one_line(" a\n\n b\t c ", 20) == "a b c"
 

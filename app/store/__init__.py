@@ -9,7 +9,14 @@ from datetime import datetime, timedelta
 from app.delivery import Destination
 from app.store import gauges
 from app.store.agenda import LOOK_AGAIN, Agenda, Limit, Look
-from app.store.connection import Connection, LoginRefused, NotVerified, Unavailable, first_contact
+from app.store.connection import (
+    Connection,
+    LoginRefused,
+    NotVerified,
+    Refused,
+    Unavailable,
+    first_contact,
+)
 from app.store.counters import Sources
 from app.store.gauges import Budget, Gauges
 from app.store.incidents import Incidents, Stored, UnitOfWork, Unknown
@@ -31,6 +38,7 @@ __all__ = [
     "Look",
     "NotVerified",
     "Page",
+    "Refused",
     "Search",
     "Settings",
     "Store",
@@ -46,11 +54,13 @@ class Store:
     """Incidents, agenda, notifications, rejected bodies and logins of one Redis, and its clock.
 
     `patience` and `timeout` in seconds: how long a call is tried while Redis is away, and how long one try
-    may take.
+    may take. `connections`: so many at most; small plans of Redis take 20 in all, from every process.
     """
 
-    def __init__(self, url: str, *, patience: float = 10.0, timeout: float = 3.0) -> None:
-        self._connection = Connection(url, patience=patience, timeout=timeout)
+    def __init__(
+        self, url: str, *, patience: float = 10.0, timeout: float = 3.0, connections: int = 7
+    ) -> None:
+        self._connection = Connection(url, patience=patience, timeout=timeout, connections=connections)
         self.agenda = Agenda(self._connection)
         sources = Sources(self._connection)
         self.incidents = Incidents(self._connection, sources)

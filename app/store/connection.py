@@ -1,4 +1,4 @@
-"""The one connection to Redis: patient for a while, then `Unavailable`; and Redis's clock."""
+"""The one connection to Redis: tries for a while, then `Unavailable`; and Redis's clock."""
 
 from __future__ import annotations
 
@@ -26,8 +26,11 @@ Command = tuple[str | float, ...]
 # The host's clock is trusted for as long as it takes to drift by nothing that matters.
 CLOCK_TRUSTED = 5.0
 
+# Seconds for which a refusal is tried again, at most. A failover is over by then or takes long, and a worker
+# must get to what it can still do.
+REFUSED_FOR = 2.0
+
 T = TypeVar("T")
-TRANSIENT = (redis.ConnectionError, redis.TimeoutError, redis.ReadOnlyError, redis.exceptions.TryAgainError)
 
 
 class Unavailable(Exception):
@@ -40,6 +43,17 @@ class NotVerified(Unavailable):
 
 class LoginRefused(Unavailable):
     """Redis refuses the user or the password; another password may be right again later."""
+
+
+class Refused(Unavailable):
+    """Redis answers and refuses, whatever it says: READONLY, NOREPLICAS, OOM, MISCONF, NOPERM, MASTERDOWN.
+
+    What it refuses are writes, mostly: it may still be read.
+    """
+
+    def __init__(self, answer: str) -> None:
+        super().__init__(f"Redis refuses to work: {answer}")
+        self.answer = answer
 
 
 def _client(address: RedisAddress, timeout: float) -> redis.Redis:
@@ -130,17 +144,25 @@ def _failure(address: RedisAddress, timeout: float) -> Unavailable | None:
     return None
 
 
+def _unavailable(error: redis.RedisError) -> Unavailable:
+    # Those of connections include a refused password, and LOADING.
+    if isinstance(error, redis.ConnectionError | redis.TimeoutError):
+        return _unreachable(error)
+    return Refused(str(error))
+
+
 class Connection:
-    """Runs commands against Redis, again and again for `patience` seconds while it is away.
+    """Runs commands against Redis, again and again for `patience` seconds while it is away or refuses.
 
     Everything that is run must be safe to run twice: after a time-out nobody knows whether Redis did it.
-    `timeout` (seconds) bounds each single try.
+    `timeout` (seconds) bounds each single try. Threads share so many `connections`, and wait for one.
     """
 
-    def __init__(self, url: str, *, patience: float, timeout: float) -> None:
+    def __init__(self, url: str, *, patience: float, timeout: float, connections: int = 7) -> None:
         self._client = _client(redis_address(url), timeout)
         self._patience = patience
         self._timeout = timeout
+        self._free = threading.BoundedSemaphore(connections)
         self._request = threading.local()
         self._clock_offset = float("-inf")
         self._clock_checked = float("-inf")
@@ -179,20 +201,29 @@ class Connection:
 
     def run(self, ask: Callable[[redis.Redis], T]) -> T:
         """What `ask` makes of the client. Raises `Unavailable`."""
-        deadline = getattr(self._request, "deadline", None) or time.monotonic() + self._patience
+        began = time.monotonic()
+        deadline = getattr(self._request, "deadline", None) or began + self._patience
         pause = 0.0
         while True:
             try:
-                return ask(self._client)
-            except TRANSIENT as error:
+                return self._try(ask, deadline)
+            except redis.RedisError as error:
+                failure = _unavailable(error)
+                until = min(deadline, began + REFUSED_FOR) if isinstance(failure, Refused) else deadline
                 # A try that hangs takes its whole time-out; one more has to fit in.
                 cost = self._timeout if isinstance(error, redis.TimeoutError) else 0.0
-                if time.monotonic() + pause + cost >= deadline:
-                    raise _unreachable(error) from error
-            except redis.RedisError as error:
-                raise Unavailable(f"Redis refuses to work: {error}") from error
+                if time.monotonic() + pause + cost >= until:
+                    raise failure from error
             time.sleep(pause)
             pause = min(0.2, pause * 2 or 0.01)
+
+    def _try(self, ask: Callable[[redis.Redis], T], deadline: float) -> T:
+        if not self._free.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            raise Unavailable("Redis can't be reached (all connections to it are waiting).")
+        try:
+            return ask(self._client)
+        finally:
+            self._free.release()
 
     def now(self) -> datetime:
         """Redis's time, UTC: one clock for every host, whatever a host's own clock says."""

@@ -26,7 +26,7 @@ from app.store.counters import COUNTS, LAST_PAGE, Counters, counted
 from app.store.notifications import CHANNELS, HELD
 from app.store.notifications import QUEUE as NOTIFICATIONS
 from app.store.record import BY_STATE, VERSION
-from app.store.rejected import REJECTED
+from app.store.rejected import BYTES, REJECTED
 
 FETCHED = 1_000
 
@@ -63,6 +63,7 @@ class Gauges:
     last_heartbeat: float | None
     """When the provider last accepted the heartbeat, Unix time."""
     rejected: int
+    rejected_bytes: int
     notifications: Mapping[Destination, int]
     """Incidents that each channel has yet to be notified of."""
     budgets: Mapping[Destination, Budget]
@@ -91,15 +92,16 @@ def read(
         ("ZRANGE", REFUSED, 0, 0, "WITHSCORES"),
         ("ZCOUNT", WORKERS, (now - seen).timestamp(), "+inf"),
         ("ZCARD", REJECTED),
+        ("GET", BYTES),
         ("SMEMBERS", CHANNELS),
         ("GET", LAST_HEARTBEAT),
     ]
     of_states: list[Command] = [("ZCARD", BY_STATE + state) for state in State]
     of_pagers = [command for pager, (window, _) in pagers for command in _of_pager(pager, window, now)]
     answers = iter(connection.calls([*general, *of_states, *of_pagers]))
-    version, counts, last, pending, late_now, failing, due, refused, workers, rejected, channels, beat = (
-        islice(answers, len(general))
-    )
+    stored = islice(answers, len(general))
+    version, counts, last, pending, late_now, failing, due, refused, workers, *rest = stored
+    rejected, size, channels, beat = rest
     states = {state: int(next(answers)) for state in State}
     firsts = [float(first[1]) for first in (due, refused) if first]
     return Gauges(
@@ -112,6 +114,7 @@ def read(
         workers=int(workers),
         last_heartbeat=None if beat is None else float(beat),
         rejected=int(rejected),
+        rejected_bytes=int(size or 0),
         notifications=_waiting(connection, sorted(channels)),
         budgets={pager: _budget(now, limit, *islice(answers, 3)) for pager, (_, limit) in pagers},
     )

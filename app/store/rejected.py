@@ -15,6 +15,7 @@ from app.timeline import rfc3339
 REJECTED = PREFIX + "rejected"
 ENTRIES = REJECTED + ":entries"
 COUNTS = REJECTED + ":counts"
+BYTES = REJECTED + ":bytes"
 
 KEPT = 1000
 BODY_KEPT = 65_536
@@ -24,25 +25,37 @@ ROOM = 2 * BODY_KEPT
 PREVIEW = 2_000
 """Characters shown of a body that is kept as base64."""
 
-# KEYS: times, entries, counts; ARGV: ID, time, entry, how many are kept.
+# KEYS: times, entries, counts, bytes; ARGV: ID, time, entry, how many are kept, how many bytes of them.
 REJECT_SCRIPT = """
-redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
-redis.call('HSETNX', KEYS[2], ARGV[1], ARGV[3])
-redis.call('HINCRBY', KEYS[3], ARGV[1], 1)
-local excess = redis.call('ZRANGE', KEYS[1], 0, -1 - ARGV[4])
-for _, id in ipairs(excess) do
-  redis.call('ZREM', KEYS[1], id)
-  redis.call('HDEL', KEYS[2], id)
-  redis.call('HDEL', KEYS[3], id)
+local times, entries, counts, bytes = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+redis.call('ZADD', times, ARGV[2], ARGV[1])
+if redis.call('HSETNX', entries, ARGV[1], ARGV[3]) == 1 then
+  redis.call('INCRBY', bytes, #ARGV[3])
+end
+redis.call('HINCRBY', counts, ARGV[1], 1)
+local kept, used = redis.call('ZCARD', times), tonumber(redis.call('GET', bytes) or 0)
+while kept > 1 and (kept > tonumber(ARGV[4]) or used > tonumber(ARGV[5])) do
+  local oldest = redis.call('ZRANGE', times, 0, 0)[1]
+  used = redis.call('DECRBY', bytes, redis.call('HSTRLEN', entries, oldest))
+  redis.call('ZREM', times, oldest)
+  redis.call('HDEL', entries, oldest)
+  redis.call('HDEL', counts, oldest)
+  kept = kept - 1
 end
 """
 
-# KEYS: times, entries, counts; ARGV: ID.
+# KEYS: times, entries, counts, bytes; ARGV: ID.
 FORGET_SCRIPT = """
+redis.call('DECRBY', KEYS[4], redis.call('HSTRLEN', KEYS[2], ARGV[1]))
 redis.call('ZREM', KEYS[1], ARGV[1])
 redis.call('HDEL', KEYS[2], ARGV[1])
 redis.call('HDEL', KEYS[3], ARGV[1])
+if redis.call('ZCARD', KEYS[1]) == 0 then
+  redis.call('DEL', KEYS[4])
+end
 """
+
+KEYS = (REJECTED, ENTRIES, COUNTS, BYTES)
 
 
 class NotKept(Exception):
@@ -57,10 +70,20 @@ class Rejected:
         self._reject = connection.script(REJECT_SCRIPT)
         self._forget = connection.script(FORGET_SCRIPT)
 
-    def add(self, body: bytes, now: datetime, *, error: str, status: int, about: Mapping[str, Any]) -> str:
+    def add(
+        self,
+        body: bytes,
+        now: datetime,
+        *,
+        error: str,
+        status: int,
+        about: Mapping[str, Any],
+        most_bytes: int,
+    ) -> str:
         """Keep a body (its first 64 KiB) and why it was refused; returns the entry's ID.
 
-        `about`: headers and query, free of secrets. Raises `Unavailable`.
+        `about`: headers and query, free of secrets; `most_bytes`: of all entries, or the oldest go. Raises
+        `Unavailable`.
         """
         entry_id = hashlib.sha256(body + error.encode()).hexdigest()[:32]
         entry = {
@@ -73,7 +96,7 @@ class Rejected:
             **_kept(body),
             **about,
         }
-        self._reject([REJECTED, ENTRIES, COUNTS], [entry_id, now.timestamp(), json.dumps(entry), KEPT])
+        self._reject(KEYS, [entry_id, now.timestamp(), json.dumps(entry), KEPT, most_bytes])
         return entry_id
 
     def need(self, entry_id: str) -> dict[str, Any]:
@@ -88,7 +111,7 @@ class Rejected:
 
     def forget(self, entry_id: str) -> None:
         """Remove an entry, if it is still there. Raises `Unavailable`."""
-        self._forget([REJECTED, ENTRIES, COUNTS], [entry_id])
+        self._forget(KEYS, [entry_id])
 
     def newest(self, limit: int) -> list[dict[str, Any]]:
         """The entries, the one refused last first, each with `count` and `last_at`. Raises `Unavailable`."""

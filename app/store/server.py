@@ -1,4 +1,4 @@
-"""What the Redis server tells of itself: how fast it answers, its version and settings."""
+"""What the Redis server tells of itself: whether it takes writes, how fast it answers, its settings."""
 
 from __future__ import annotations
 
@@ -9,9 +9,15 @@ from typing import Any
 
 import redis
 
-from app.store.connection import Connection
+from app.store.connection import PREFIX, Connection
 
 PINGS = 5
+
+PROBE = PREFIX + "takes-writes"
+PROBE_STAYS = 10
+"""Seconds; it is there only because it was written."""
+WRITES_TRUSTED = 2.0
+"""Seconds from a write that worked until the next question is worth one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +32,17 @@ class Settings:
 
 
 class Server:
-    """Questions about the server itself; no key is touched."""
+    """Questions about the server itself; only one of them touches a key."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._took_a_write = float("-inf")
+
+    def require_writes(self) -> None:
+        """Returns if Redis took a write within the last seconds. Raises `Unavailable`."""
+        if time.monotonic() - self._took_a_write > WRITES_TRUSTED:
+            self._connection.call("SET", PROBE, "1", "EX", PROBE_STAYS)
+            self._took_a_write = time.monotonic()
 
     def round_trip(self) -> float:
         """Seconds from a question to its answer, the median of a few. Raises `Unavailable`."""

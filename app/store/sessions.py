@@ -1,7 +1,8 @@
-"""Who is logged in to the dashboard, how often an address tried to, and the key of links without a secret."""
+"""Logins to the dashboard, guesses of secrets, used signatures, and the key of links without a secret."""
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import time
 
@@ -12,6 +13,9 @@ from app.telemetry import log
 SESSION = PREFIX + "session:"
 LOGINS = PREFIX + "logins:"
 LINK_KEY = PREFIX + "link_key"
+GUESSES = PREFIX + "guesses:"
+KNOWN = PREFIX + "known:"
+USED = PREFIX + "used:"
 
 IDLE_SECONDS = 12 * 3600
 """A login ends when it was not used for so long."""
@@ -20,7 +24,13 @@ LINK_KEY_SECONDS = 10.0
 WRITTEN_AFTER = 60
 """Seconds of use that may be missing from what is written down."""
 ATTEMPTS = 10
-"""To log in, from one address within a minute."""
+"""To log in, or wrong guesses of the gateway secret, from one address within a minute."""
+KNOWN_SECONDS = 3600
+"""For which an address that sent the right secret is not refused for the guesses of others behind it."""
+
+
+def _used(signature: str) -> str:
+    return USED + hashlib.sha256(signature.encode()).hexdigest()
 
 
 class Sessions:
@@ -58,6 +68,27 @@ class Sessions:
             if made:
                 log.warning("link_key_made", warning="only Redis has the key of links: set gateway_secret")
         return self._link_key
+
+    def use(self, signature: str, seconds: int) -> bool:
+        """Whether a signature is used for the first time within so many seconds."""
+        return bool(self._connection.call("SET", _used(signature), "1", "NX", "EX", seconds))
+
+    def give_back(self, signature: str) -> None:
+        """It may be used again: nothing came of its request."""
+        self._connection.call("UNLINK", _used(signature))
+
+    def may_guess(self, address: str) -> tuple[bool, bool]:
+        """Whether this address may send a secret, and whether it sent the right one in the last hour."""
+        guesses, known = self._connection.call("MGET", GUESSES + address, KNOWN + address)
+        return known is not None or int(guesses or 0) < ATTEMPTS, known is not None
+
+    def guessed_wrong(self, address: str) -> None:
+        """Count a wrong secret."""
+        self._attempt([GUESSES + address], [60])
+
+    def guessed_right(self, address: str) -> None:
+        """Programs with the right secret may share this address with somebody who guesses."""
+        self._connection.call("SET", KNOWN + address, "1", "EX", KNOWN_SECONDS)
 
     def may_try(self, address: str) -> bool:
         """Count an attempt to log in; False when this address has had its attempts of this minute."""

@@ -48,6 +48,8 @@ RETRY_AFTER_SECONDS = 5
 
 # One try may take less than half of what a request may wait for Redis, so that there is a second one.
 REDIS_TIMEOUT = 0.9
+# Enough for all its threads, since each keeps one for less than a millisecond.
+REDIS_CONNECTIONS = 3
 
 STATUS: dict[type[Exception], int] = {
     BadBody: 400,
@@ -99,7 +101,9 @@ def create_app(gateway: Gateway | None = None) -> Flask:
     if gateway is None:
         config = load_config()
         telemetry.configure(config.secrets())
-        gateway = gateways.build(config, patience=PATIENCE, timeout=REDIS_TIMEOUT)
+        gateway = gateways.build(
+            config, patience=PATIENCE, timeout=REDIS_TIMEOUT, connections=REDIS_CONNECTIONS
+        )
     app = Flask(__name__)
     # A person who reads an answer wants the ID first, not `acknowledged_at`.
     app.json.sort_keys = False  # type: ignore[attr-defined]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import ipaddress
 import re
 import time
 from collections.abc import Iterable, Iterator
@@ -11,10 +12,12 @@ from dataclasses import dataclass
 
 from flask import Request, request
 from pydantic import SecretStr
+from werkzeug.exceptions import TooManyRequests
 
 from app.gateway import Gateway
 from app.senders.sns import is_message
 from app.sns import Sns
+from app.store.sessions import ATTEMPTS
 from app.telemetry import log
 from app.web import session
 from app.web.body import Body
@@ -112,18 +115,45 @@ class Entrance:
 def check_admin(gateway: Gateway, secret: SecretStr) -> str | None:
     """Raises `Unauthorized` unless the request carries the gateway secret, or comes from the dashboard.
 
-    Returns who is logged in to the dashboard; None for a program that knows the secret.
+    Returns who is logged in to the dashboard; None for a program that knows the secret. An address may guess
+    wrong a few times a minute. Raises `TooManyRequests` and `Unavailable` too.
     """
     offered = request.headers.get("X-Gateway-Secret")
     if offered is None and (name := session.person(gateway)) is not None:
         if request.method not in ("GET", "HEAD"):
             session.check_csrf()
         return name
-    if not is_secret(offered, secret):
-        if offered is not None:
-            log.warning("gateway_secret_wrong", address=request.remote_addr)
+    if offered is None or not _is_right_guess(gateway, offered, secret):
         raise Unauthorized("This needs the gateway secret: send it in the header X-Gateway-Secret.")
     return None
+
+
+def _is_right_guess(gateway: Gateway, offered: str, secret: SecretStr) -> bool:
+    sessions, address = gateway.store.sessions, client_address()
+    may, known = sessions.may_guess(address)
+    if not may:
+        log.warning("gateway_secret_throttled", address=request.remote_addr)
+        raise TooManyRequests(
+            f"{ATTEMPTS} wrong gateway secrets came from your address within a minute: wait a minute."
+        )
+    right = is_secret(offered, secret)
+    if not right:
+        log.warning("gateway_secret_wrong", address=request.remote_addr)
+        sessions.guessed_wrong(address)
+    elif not known:
+        sessions.guessed_right(address)
+    return right
+
+
+def client_address() -> str:
+    """Whom attempts are counted for; of IPv6 the network, since a host may have all of its addresses."""
+    try:
+        address = ipaddress.ip_address(request.remote_addr or "")
+    except ValueError:
+        return "unknown"
+    if address.version == 6 and address.ipv4_mapped is None:
+        return str(ipaddress.ip_network((address, 64), strict=False))
+    return str(address)
 
 
 def is_secret(offered: str | None, secret: SecretStr) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -26,7 +26,8 @@ from app.store.rejected import whole_body
 from app.telemetry import log, redactor
 from app.web.body import MAX_BODY, TOO_LARGE, BadBody, Body, TooLarge, packed, read_body, unpacked
 from app.web.guard import Entrance
-from app.web.options import options_of
+from app.web.options import check_mail, options_of
+from app.web.room import LARGE, alone
 
 # What is read and thrown away of a body that is too large, bytes: a sender that is cut off while it still
 # sends never sees the 413.
@@ -62,6 +63,12 @@ class Sent:
     headers: Headers
     args: MultiDict[str, str]
 
+    @property
+    def size(self) -> int:
+        """Bytes; what is packed may be larger than it looks."""
+        packed_up = self.headers.get("Content-Encoding", "identity") not in ("", "identity")
+        return LARGE if packed_up else len(self.raw)
+
 
 class Truncated(Exception):
     """Only the beginning of a rejected body was kept."""
@@ -78,9 +85,13 @@ class Intake:
     def receive(self) -> Answer:
         """The request that is under way."""
         g.raw_body = b""
+        g.alone = ExitStack()
         raw = _read()
         proven = self._entrance.proven(request, raw)
-        return self._take(Sent(raw, request.headers, request.args), admitted=proven)
+        sent = Sent(raw, request.headers, request.args)
+        # Until the answer is made, which is large as well.
+        g.alone.enter_context(alone(sent.size))
+        return self._take(sent, admitted=proven)
 
     def replay(self, entry_id: str) -> Answer:
         """A rejected webhook, as if somebody who may had sent it now; it is forgotten once it was taken.
@@ -92,7 +103,9 @@ class Intake:
         raw = whole_body(entry)
         if raw is None:
             raise Truncated("Only the first 64 KiB of this body were kept: let its sender send it again.")
-        answer = self._take(Sent(raw, Headers(entry["headers"]), MultiDict(entry["query"])), admitted=True)
+        sent = Sent(raw, Headers(entry["headers"]), MultiDict(entry["query"]))
+        with alone(sent.size):
+            answer = self._take(sent, admitted=True)
         # It is stored, and that is what matters: an entry that stays can be seen.
         with suppress(Unavailable):
             rejected.forget(entry_id)
@@ -100,6 +113,7 @@ class Intake:
 
     def _take(self, sent: Sent, *, admitted: bool) -> Answer:
         options = options_of(sent.args, self._gateway.channels)
+        check_mail(sent.args, self._gateway.config)
         body = read_body(
             sent.raw,
             content_type=sent.headers.get("Content-Type", ""),
@@ -123,6 +137,12 @@ def blueprint(intake: Intake, sns_path: str | None) -> Blueprint:
     )
     if sns_path:
         blueprint.add_url_rule(sns_path, "post_sns", view_func=intake.receive, methods=["POST"])
+
+    @blueprint.teardown_request
+    def leave(_: BaseException | None) -> None:
+        if (held := g.pop("alone", None)) is not None:
+            held.close()
+
     return blueprint
 
 
@@ -147,7 +167,14 @@ def keep_rejected(gateway: Gateway, error: Exception, status: int, sentence: str
     }
     entry = None
     try:
-        entry = gateway.store.rejected.add(body, gateway.clock(), error=sentence, status=status, about=about)
+        entry = gateway.store.rejected.add(
+            body,
+            gateway.clock(),
+            error=sentence,
+            status=status,
+            about=about,
+            most_bytes=gateway.config.retention.rejected_mib * 2**20,
+        )
     except Unavailable:
         about["body"] = body[:2000].decode("utf-8", "replace")
         log.warning("rejected_not_kept", **about)

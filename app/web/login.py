@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 from flask import Blueprint, Response, redirect, request
 from pydantic import SecretStr
 from werkzeug.exceptions import TooManyRequests
@@ -14,7 +12,7 @@ from app.store.sessions import ATTEMPTS
 from app.telemetry import log
 from app.text import one_line
 from app.web import session
-from app.web.guard import is_secret
+from app.web.guard import client_address, is_secret
 from app.web.pages import page
 from app.web.room import in_room
 
@@ -33,7 +31,7 @@ def blueprint(gateway: Gateway, secret: SecretStr) -> Blueprint:
     @login.post("/login")
     def log_in() -> Response | Redirect:
         session.check_csrf()
-        if not gateway.store.sessions.may_try(_address()):
+        if not gateway.store.sessions.may_try(client_address()):
             log.warning("login_throttled", address=request.remote_addr)
             raise TooManyRequests(
                 f"More than {ATTEMPTS} attempts within a minute came from your address: wait a minute."
@@ -78,14 +76,3 @@ def _form(status: int, *, problem: str | None) -> Response:
         next=local(request.values.get("next", ""), home()),
         csrf=session.csrf_token(),
     )
-
-
-def _address() -> str:
-    """Whom attempts are counted for; of IPv6 the network, since a host may have all of its addresses."""
-    try:
-        address = ipaddress.ip_address(request.remote_addr or "")
-    except ValueError:
-        return "unknown"
-    if address.version == 6 and address.ipv4_mapped is None:
-        return str(ipaddress.ip_network((address, 64), strict=False))
-    return str(address)

@@ -90,6 +90,7 @@ def table(gauges: Gauges, now: float, config: Config) -> list[Row]:
     beats = config.oncall.incident_io.heartbeat_config_id is not None
     beat = _since(gauges.last_heartbeat if beats else None, now)
     late, page = {(): 0.0, **_since(gauges.oldest_due, now)}, _since(counters.last_page, now)
+    most_rejected = config.retention.rejected_mib * 2**20
     source, by_alert_source, by_channel = ("source",), ("alert_source",), ("channel",)
     return [
         ("versus_incidents_created_total", "New incidents.", source, counters.created),
@@ -110,6 +111,8 @@ def table(gauges: Gauges, now: float, config: Config) -> list[Row]:
         ("versus_channel_deliveries_total", "Attempts to notify.", ("channel", "outcome"), notified),
         ("versus_channel_notices_waiting", "Incidents it has yet to be notified of.", by_channel, waiting),
         ("versus_rejected_bodies", "Rejected bodies that are kept.", (), gauges.rejected),
+        ("versus_rejected_bytes", "Bytes of them.", (), gauges.rejected_bytes),
+        ("versus_rejected_bytes_limit", "Above which the oldest go.", (), most_rejected),
     ]
 
 

@@ -13,6 +13,7 @@ from app.delivery import Destination
 from app.receive import Options
 from app.text import one_line
 from app.web.query import BadParameter, single
+from config import Config
 
 LONGEST_WAIT_MINUTES = 10_080
 NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?|\.[0-9]{1,9}")
@@ -60,6 +61,18 @@ def _check_names(args: MultiDict[str, str]) -> None:
         if name not in OURS and name.lower().startswith(PREFIXES):
             [nearest] = get_close_matches(name[:100].lower(), OURS, n=1, cutoff=0)
             raise BadParameter(f"There is no parameter {name[:40]!r}: the nearest one is {nearest}.")
+
+
+def check_mail(args: MultiDict[str, str], config: Config) -> None:
+    """Without an intake secret, mail goes only to whom the configuration allows. Raises `BadParameter`."""
+    if config.intake_secret is not None:
+        return
+    for address in (single(args, "email_to") or "").split(","):
+        if address and not config.alert.email.allows(address):
+            raise BadParameter(
+                f"The parameter email_to names {address[:80]!r}, which is not allowed without an intake "
+                "secret: set intake_secret, or name the address or its domain in alert.email.allowed_to."
+            )
 
 
 def _targets(args: MultiDict[str, str], channels: Channels) -> tuple[Destination, ...] | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 from flask import Blueprint, g, request
 
@@ -17,11 +18,46 @@ PATIENCE = 1.0
 """Seconds that a page waits for Redis."""
 
 
+LARGE = 65_536
+"""Bytes of a body from which on it is taken alone: one of 5,000 incidents needs some 60 MiB meanwhile."""
+LARGE_WAITING = 8
+"""Large bodies that may wait for that, of a process."""
+LARGE_SECONDS = 20.0
+"""For which one waits."""
+
+
 class NoRoom(Exception):
-    """As many pages as may be are being made at this moment."""
+    """As many pages or large webhooks as may be are being made at this moment."""
 
 
 places = threading.BoundedSemaphore(PAGES)
+_large = threading.Lock()
+_large_waiting = threading.BoundedSemaphore(LARGE_WAITING)
+
+
+@contextmanager
+def alone(size: int) -> Iterator[None]:
+    """Let one large body of this process be taken at a time. Raises `NoRoom`."""
+    if size < LARGE:
+        yield
+        return
+    _wait_for_large()
+    try:
+        yield
+    finally:
+        _large.release()
+
+
+def _wait_for_large() -> None:
+    if _large_waiting.acquire(blocking=False):
+        try:
+            if _large.acquire(timeout=LARGE_SECONDS):
+                return
+        finally:
+            _large_waiting.release()
+    raise NoRoom(
+        "Too many large webhooks came at once: send it again in a moment, or fewer alerts at a time."
+    )
 
 
 def in_room(blueprint: Blueprint, gateway: Gateway) -> None:

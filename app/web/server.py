@@ -5,11 +5,13 @@ A wrong configuration ends the process with 2 here, before anything is served.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import logging
 import os
 import sys
 import threading
+from contextlib import suppress
 
 from gunicorn import glogging
 from gunicorn.config import Config as GunicornConfig
@@ -62,8 +64,15 @@ timeout = 60
 graceful_timeout = 30
 
 
+# glibc's M_ARENA_MAX and M_MMAP_THRESHOLD: without them each of many threads keeps what it once needed.
+MALLOC = ((-8, 2), (-3, 262_144))
+
+
 def post_worker_init(worker: Worker) -> None:
     """Say so when Redis is away at the start; one of the web processes does, for all of them."""
+    with suppress(AttributeError, OSError):
+        for setting in MALLOC:
+            ctypes.CDLL(None).mallopt(*setting)
     # What was loaded stays: to look through all of it for garbage would make requests wait for some 50 ms.
     gc.collect()
     gc.freeze()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -16,7 +17,7 @@ from app.channels.slack import ACKNOWLEDGE
 from app.delivery import InvalidTransition
 from app.gateway import Gateway
 from app.providers.http import Http
-from app.store import Unknown
+from app.store import Unavailable, Unknown
 from app.telemetry import log
 from app.text import one_line
 from app.web.guard import Unauthorized
@@ -25,6 +26,8 @@ LARGEST = 256 * 1024
 LONGEST_NAME = 80
 # Slack waits three seconds for us, so we wait less for Slack.
 ANSWER_SECONDS = 2.0
+# Longer than a signature is good for, on either side of its time.
+USED_SECONDS = 660
 SLACK_HOOKS = "https://hooks.slack.com/"
 
 
@@ -47,7 +50,7 @@ def blueprint(gateway: Gateway, signing_secret: SecretStr) -> Blueprint:
                 "This is not signed as Slack signs: with our signing secret, no more than five minutes ago."
             )
         click = _click(body)
-        problem = _acknowledge(gateway, click)
+        problem = _acknowledge_once(gateway, click, request.headers["X-Slack-Signature"])
         if problem and (url := str(click.get("response_url"))).startswith(hooks):
             # What worked is told by the message itself, which a worker changes.
             answer = {"response_type": "ephemeral", "replace_original": False, "text": problem}
@@ -76,8 +79,21 @@ def _click(body: bytes) -> dict[str, Any]:
     return click if isinstance(click, dict) else {}
 
 
+def _acknowledge_once(gateway: Gateway, click: dict[str, Any], signature: str) -> str | None:
+    """What went wrong, in words for the person who clicked. The same request again changes nothing."""
+    sessions = gateway.store.sessions
+    if not sessions.use(signature, USED_SECONDS):
+        log.warning("slack_click_repeated")
+        return None
+    try:
+        return _acknowledge(gateway, click)
+    except Unavailable:
+        with suppress(Unavailable):
+            sessions.give_back(signature)
+        raise
+
+
 def _acknowledge(gateway: Gateway, click: dict[str, Any]) -> str | None:
-    """What went wrong, in words for the person who clicked."""
     done = click.get("actions")
     wanted = [one for one in done if isinstance(one, dict)] if isinstance(done, list) else []
     ours = [one for one in wanted if one.get("action_id") == ACKNOWLEDGE]

@@ -1,7 +1,9 @@
-"""Clients that do not get to the end of their request: threads are few, and gunicorn would wait for ever."""
+"""Clients that keep what is scarce: threads, by requests that do not end, and files, by idle connections."""
 
 from __future__ import annotations
 
+import errno
+import resource
 import socket
 import threading
 import time
@@ -21,6 +23,11 @@ READ_WITHIN_SECONDS = 20
 Longer than any answer takes, so that a client that did send all of it can go on with its connection.
 """
 LOOK_EVERY = 1.0
+NO_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+FILES_EACH = 2
+"""For each thread, besides its client's connection: one to Redis, one to a provider."""
+PAUSE_SECONDS = 0.2
+"""Without new connections, while there is no file for them."""
 
 
 def limit_silence(_: Worker, request: Request) -> None:
@@ -30,17 +37,50 @@ def limit_silence(_: Worker, request: Request) -> None:
 
 
 class Threads(ThreadWorker):
-    """Gunicorn's worker with threads, which lets go of whoever has not sent a request in time."""
+    """Gunicorn's worker with threads, which lets go of clients that have not sent a request in time.
+
+    Where files run out, gunicorn's own ends. This one closes the connection that has been idle for longest,
+    or takes no new ones for a moment, and keeps enough connections back for its threads.
+    """
 
     def init_process(self) -> None:
         """Before the first connection."""
         self._since: dict[TConn, float] = {}
+        self._accepts_from = 0.0
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        most = max(files // 2, files - FILES_EACH * self.cfg.threads)
+        self.worker_connections = min(self.worker_connections, most)
         threading.Thread(target=self._let_go, name="let-go", daemon=True).start()
         super().init_process()
+
+    def accept(self, listener: Any) -> None:
+        """Take a new connection, if there is a file for it."""
+        try:
+            super().accept(listener)
+        except OSError as error:
+            if error.errno not in NO_FILES:
+                raise
+            self._make_room()
+
+    def set_accept_enabled(self, enabled: bool | None) -> None:
+        """Gunicorn calls it before it waits for anything."""
+        super().set_accept_enabled(bool(enabled) and time.monotonic() >= self._accepts_from)
+
+    def _make_room(self) -> None:
+        # Those that have sent nothing yet, then those that wait for their next request.
+        if idle := self.pending_conns or self.keepalived_conns:
+            idle[0].timeout = 0.0
+            self.murder_pending()
+            self.murder_keepalived()
+        else:
+            self._accepts_from = time.monotonic() + PAUSE_SECONDS
+            self.set_accept_enabled(False)
 
     def enqueue_req(self, conn: TConn) -> None:
         """Those who wait for a thread count as well, or they would have their time one after another."""
         self._since[conn] = time.monotonic()
+        if self.nr_conns >= self.worker_connections:
+            self._make_room()
         super().enqueue_req(conn)
 
     def handle(self, conn: TConn) -> Any:

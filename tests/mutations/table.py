@@ -23,6 +23,7 @@ LOGIN = "app/web/login.py"
 ROOM = "app/web/room.py"
 PROXIES = "app/web/proxies.py"
 SWEEP = "tasks/sweep.py"
+BROKER = "tasks/broker.py"
 AGENDA = "app/store/agenda.py"
 SLOTS = "tasks/slots.py"
 TAKE = "app/store/lua/take.lua"
@@ -753,6 +754,55 @@ MUTATIONS: tuple[Mutation, ...] = (
         "places = threading.BoundedSemaphore(PAGES)",
         "places = threading.Semaphore(10**6)",
         ("tests/web/test_dashboard.py",),
+    ),
+    # -- what Redis says, and what hangs ------------------------------------------------------------------
+    Mutation(
+        "refusal_ends_the_worker",
+        "A Redis that answers and refuses ends the worker.",
+        BROKER,
+        "get_redis_error_classes().connection_errors, RedisError)",
+        "get_redis_error_classes().connection_errors,)",
+        ("tests/tasks/test_broker.py", "tests/stories/test_redis_refuses.py"),
+    ),
+    Mutation(
+        "refusal_is_final",
+        "A refusal of Redis is not tried again.",
+        CONNECTION,
+        "REFUSED_FOR = 2.0",
+        "REFUSED_FOR = 0.0",
+        OF_CONNECTION,
+    ),
+    Mutation(
+        "ready_without_writes",
+        "/readyz is well though Redis takes no writes.",
+        HEALTH,
+        "        gateway.store.server.require_writes()\n",
+        "",
+        ("tests/test_health.py",),
+    ),
+    Mutation(
+        "connections_without_limit",
+        "A crowd of requests takes every connection that a small plan of Redis has.",
+        "app/web/__init__.py",
+        "REDIS_CONNECTIONS = 3",
+        "REDIS_CONNECTIONS = 300",
+        ("tests/stories/test_few_connections.py",),
+    ),
+    Mutation(
+        "log_waits",
+        "A request waits until its log lines are read.",
+        "app/telemetry.py",
+        "            return LogQueue(sys.stderr.fileno(), formatter)\n",
+        "            raise io.UnsupportedOperation\n",
+        ("tests/stories/test_log_unread.py",),
+    ),
+    Mutation(
+        "dropped_lines_are_forgotten",
+        "Nobody learns that log lines were dropped.",
+        "app/log_queue.py",
+        "                self._dropped += 1\n",
+        "",
+        ("tests/test_log_queue.py",),
     ),
     # -- time --------------------------------------------------------------------------------------------
     Mutation(

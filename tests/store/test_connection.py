@@ -7,11 +7,12 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 
-from app.store import Store, Unavailable
+from app.store import Refused, Store, Unavailable
 from app.store.connection import Connection
 from local.embedded import EmbeddedRedis, free_port
 from tests.relay import Relay
@@ -99,18 +100,33 @@ def test_a_missing_right_is_named(redis_url: str, user: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "usual"), [("maxmemory", "1", "0"), ("min-replicas-to-write", "1", "0")]
 )
-def test_a_server_that_may_not_write_is_no_use_at_once(
+def test_a_server_that_may_not_write_is_tried_for_two_seconds_at_most(
     name: str, value: str, usual: str, redis_url: str
 ) -> None:
     admin = redis.Redis.from_url(redis_url)
     client = connection(redis_url, patience=30)
     admin.config_set(name, value)
+    began = time.monotonic()
     try:
-        with pytest.raises(Unavailable, match="refuses to work"):
+        with pytest.raises(Refused, match="refuses to work"):
             client.call("SET", "versus:x", "1")
     finally:
         admin.config_set(name, usual)
+    assert 1.5 < time.monotonic() - began < 3
     client.call("SET", "versus:x", "1")
+
+
+def test_it_waits_for_the_first_write_that_works(redis_url: str) -> None:
+    admin: Any = redis.Redis.from_url(redis_url, decode_responses=True)
+    client = connection(redis_url, patience=10)
+    admin.config_resetstat()
+    admin.config_set("min-replicas-to-write", "1")
+    with ThreadPoolExecutor() as pool:
+        answer = pool.submit(client.call, "SET", "versus:x", "1")
+        while "errorstat_NOREPLICAS" not in admin.info("errorstats"):
+            assert not answer.done()
+        admin.config_set("min-replicas-to-write", "0")
+        assert answer.result(2) is True
 
 
 def test_the_database_of_the_url_is_used(redis_url: str) -> None:

@@ -126,6 +126,45 @@ def test_messages_are_published_again_soon_after_a_failure(silent: Relay) -> Non
         time.sleep(0.05)  # poll
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "usual"), [("maxmemory", "1", "0"), ("min-replicas-to-write", "1", "0")]
+)
+def test_a_broker_that_refuses_costs_a_message_and_no_error(
+    name: str, value: str, usual: str, redis_url: str
+) -> None:
+    admin: Any = redis.Redis.from_url(redis_url)
+    known, new = Wakeup(redis_url), Wakeup(redis_url)
+    assert known.enqueue("id-1", 0)
+    admin.config_set(name, value)
+    try:
+        assert not known.enqueue("id-2", 0)
+        assert not new.enqueue("id-3", 0)
+    finally:
+        admin.config_set(name, usual)
+
+
+def test_the_consumer_connects_to_a_redis_that_takes_writes(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker.outlive_refusals()
+    admin: Any = redis.Redis.from_url(redis_url)
+    said: list[str] = []
+
+    def heal(error: Exception, pause: float) -> None:
+        said.append(str(error))
+        if len(said) == 2:
+            admin.config_set("min-replicas-to-write", "0")
+
+    admin.config_set("min-replicas-to-write", "1")
+    monkeypatch.setattr(functional, "sleep", lambda _: None)
+    with connection(redis_url) as made:
+        before = len(admin.client_list())
+        assert made.ensure_connection(heal, 5).connected
+        assert ["Not enough good replicas" in one for one in said] == [True, True]
+        # What a refused try opened is closed again.
+        assert len(admin.client_list()) - before <= 1
+
+
 def test_the_consumer_is_back_soon_however_long_redis_was_away(monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
     monkeypatch.setattr(functional, "sleep", slept.append)
@@ -133,7 +172,7 @@ def test_the_consumer_is_back_soon_however_long_redis_was_away(monkeypatch: pyte
     made = connection(f"redis://127.0.0.1:{free_port()}/0")
     with pytest.raises(OperationalError):
         made.ensure_connection(lambda _, pause: pauses.append(pause), 8)
-    assert pauses == [1.0, 2.0, 3.0, 4.0, 5.0, 5.0, 5.0, 5.0]
+    assert pauses == [1.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0]
     assert sum(slept) == sum(pauses)
 
 

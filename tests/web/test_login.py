@@ -303,3 +303,36 @@ def test_a_wrong_gateway_secret_is_logged_with_its_address(
     client.get("/api/incidents", headers={"X-Gateway-Secret": "a guess"})
     assert re.search("event=gateway_secret_wrong.*127.0.0.1", logged())
     assert "a guess" not in logged()
+
+
+def ask_with(client: FlaskClient, secret: str, address: str = "192.0.2.1") -> int:
+    """The status of a program's request with this secret."""
+    answer = client.get(
+        "/api/incidents",
+        headers={"X-Gateway-Secret": secret},
+        environ_overrides={"REMOTE_ADDR": address},
+    )
+    return answer.status_code
+
+
+def test_the_gateway_secret_can_be_guessed_ten_times_a_minute_from_one_address(
+    client: FlaskClient, logged: Callable[[], str]
+) -> None:
+    assert [ask_with(client, f"guess {n}") for n in range(12)] == [401] * ATTEMPTS + [429] * 2
+    # Or the throttle would only be another word for wrong.
+    assert ask_with(client, GATEWAY_SECRET) == 429
+    assert ask_with(client, GATEWAY_SECRET, "192.0.2.2") == 200
+    assert "gateway_secret_throttled" in logged()
+
+
+def test_guesses_behind_one_proxy_shut_out_no_program_that_knows_the_secret(
+    client: FlaskClient,
+) -> None:
+    assert [ask_with(client, GATEWAY_SECRET) for _ in range(2 * ATTEMPTS)] == [200] * 2 * ATTEMPTS
+    assert [ask_with(client, f"guess {n}") for n in range(12)] == [401] * 12
+    assert ask_with(client, GATEWAY_SECRET) == 200
+
+
+def test_the_addresses_of_one_ipv6_network_guess_together(client: FlaskClient) -> None:
+    answers = [ask_with(client, "a guess", f"2001:db8::{n:x}") for n in range(1, 13)]
+    assert answers == [401] * ATTEMPTS + [429] * 2

@@ -20,6 +20,7 @@ from app.web import create_app
 from app.web.options import options_of
 from app.web.query import BadParameter
 from config import ChannelSettings
+from config.go_channels import Email
 from tests.fakes import RecordingChannel
 
 URLS = {
@@ -166,10 +167,46 @@ def test_no_address_reaches_another_channel(address: str, parameter: str) -> Non
 # -- over HTTP ------------------------------------------------------------------------------------------
 
 
+def with_mail(gateway: Gateway, intake_secret: SecretStr | None = None, **mail: str) -> FlaskClient:
+    """A service with these channels, and these settings of mail."""
+    alert = gateway.config.alert.model_copy(update={"email": Email(**mail)})
+    config = gateway.config.model_copy(update={"alert": alert, "intake_secret": intake_secret})
+    return create_app(replace(gateway, config=config, channels=CHANNELS)).test_client()
+
+
 @pytest.fixture
 def channelled(gateway: Gateway) -> FlaskClient:
-    """A service with these channels."""
-    return create_app(replace(gateway, channels=CHANNELS)).test_client()
+    return with_mail(gateway, allowed_to="example.com")
+
+
+@pytest.mark.parametrize(
+    ("address", "allowed"),
+    [
+        ("night@example.com", True),
+        ("Night@Example.com", True),
+        ("ops@example.org", True),
+        ("anyone@example.net", True),
+        ("night@example.com,anyone@example.net", True),
+        ("other@example.org", False),
+        ("night@sub.example.net", False),
+        ("night@badexample.net", False),
+        ("night@example.com,victim@elsewhere.example", False),
+    ],
+)
+def test_without_an_intake_secret_mail_goes_only_where_it_is_allowed(
+    address: str, allowed: bool, gateway: Gateway
+) -> None:
+    open_to_all = with_mail(gateway, to="night@example.com", allowed_to="ops@example.org, @example.net")
+    query = {"email_to": address, "oncall_enable": "false"}
+    answer = open_to_all.post("/api/incidents", query_string=query, json={"title": "x"})
+    assert answer.status_code == (201 if allowed else 400)
+    assert allowed or "alert.email.allowed_to" in answer.get_json()["error"]
+
+
+def test_with_an_intake_secret_mail_goes_where_its_sender_says(gateway: Gateway) -> None:
+    guarded = with_mail(gateway, SecretStr("an intake secret"))
+    query = {"email_to": "victim@elsewhere.example", "token": "an intake secret"}
+    assert guarded.post("/api/incidents", query_string=query, json={"title": "x"}).status_code == 201
 
 
 def test_the_incident_keeps_what_was_asked_for(channelled: FlaskClient, gateway: Gateway) -> None:

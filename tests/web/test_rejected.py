@@ -16,7 +16,7 @@ from flask.testing import FlaskClient
 from pydantic import SecretStr
 
 from app.gateway import Gateway
-from app.store.rejected import BODY_KEPT, KEPT, whole_body
+from app.store.rejected import BODY_KEPT, BYTES, COUNTS, ENTRIES, KEPT, whole_body
 from app.web import create_app
 from app.web.body import MAX_BODY
 from config.schema import Alternate
@@ -53,6 +53,34 @@ def test_a_refused_body_is_kept_with_the_reason(admin: FlaskClient) -> None:
     assert entry["query"] == {"oncall_enable": "true"}
     assert entry["headers"]["Content-Type"] == "text/x"
     assert len(entry["id"]) == 32
+
+
+def test_the_oldest_bodies_go_when_all_of_them_are_too_large(
+    gateway: Gateway, clock: Clock, redis_url: str
+) -> None:
+    kept, server = gateway.store.rejected, redis.Redis.from_url(redis_url)
+    for n in range(40):
+        body = b"%02d" % n + b"x" * 50_000
+        kept.add(body, clock.wind(seconds=1), error="x", status=400, about={}, most_bytes=1_000_000)
+    entries = kept.newest(KEPT)
+    assert [entry["body"][:2] for entry in entries] == [f"{n:02}" for n in range(39, 39 - len(entries), -1)]
+    assert 18 <= len(entries) < 20
+    assert int(server.get(BYTES) or 0) == sum(map(len, server.hvals(ENTRIES))) <= 1_000_000
+    assert server.hlen(COUNTS) == len(entries)
+    kept.add(body, clock.wind(seconds=1), error="x", status=400, about={}, most_bytes=1_000_000)
+    assert int(server.get(BYTES) or 0) == sum(map(len, server.hvals(ENTRIES)))
+    for entry in entries:
+        kept.forget(entry["id"])
+        kept.forget(entry["id"])
+    assert int(server.get(BYTES) or 0) == 0
+
+
+def test_one_body_is_kept_however_little_room_there_is(gateway: Gateway, clock: Clock) -> None:
+    for n in range(3):
+        gateway.store.rejected.add(
+            b"%d" % n, clock.wind(seconds=1), error="x", status=400, about={}, most_bytes=1
+        )
+    assert [entry["body"] for entry in gateway.store.rejected.newest(KEPT)] == ["2"]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +132,9 @@ def test_the_one_refused_last_is_first(admin: FlaskClient, clock: Clock) -> None
 
 def test_the_newest_thousand_are_kept(admin: FlaskClient, gateway: Gateway, clock: Clock) -> None:
     for n in range(KEPT):
-        gateway.store.rejected.add(b"%d" % n, clock.wind(seconds=1), error="x", status=400, about={})
+        gateway.store.rejected.add(
+            b"%d" % n, clock.wind(seconds=1), error="x", status=400, about={}, most_bytes=10**9
+        )
     clock.wind(seconds=1)
     admin.post("/api/incidents", data=b"the newest")
     assert KEPT == 1000
@@ -116,7 +146,9 @@ def test_a_forgotten_entry_leaves_nothing_behind(
     admin: FlaskClient, gateway: Gateway, clock: Clock, redis_url: str
 ) -> None:
     for n in range(KEPT + 5):
-        gateway.store.rejected.add(b"%d" % n, clock.wind(seconds=1), error="x", status=400, about={})
+        gateway.store.rejected.add(
+            b"%d" % n, clock.wind(seconds=1), error="x", status=400, about={}, most_bytes=10**9
+        )
     client = redis.Redis.from_url(redis_url)
     sizes = [client.zcard("versus:rejected")]
     sizes += [client.hlen(f"versus:rejected:{what}") for what in ("entries", "counts")]

@@ -20,6 +20,7 @@ from app.gateway import Gateway
 from app.incident import Incident
 from app.receive import Message, Options, receive
 from app.state import State
+from app.store import Unavailable
 from app.web import create_app
 from config.go_channels import Slack
 from tests.channels.standin import StandIn
@@ -55,6 +56,7 @@ def click(
     *,
     action: str = "acknowledge",
     age: float = 0,
+    at: float | None = None,
     secret: str = SIGNING_SECRET,
     response_url: str = "",
 ) -> int:
@@ -66,7 +68,7 @@ def click(
         "response_url": response_url,
     }
     body = urlencode({"payload": json.dumps(payload)})
-    stamp = str(int(time.time() - age))
+    stamp = str(int((at or time.time()) - age))
     signature = hmac.new(secret.encode(), f"v0:{stamp}:{body}".encode(), hashlib.sha256).hexdigest()
     answer = client.post(
         "/api/slack/interactions",
@@ -88,6 +90,34 @@ def test_a_click_acknowledges_in_the_name_of_who_clicked(
     assert (now.state, now.acknowledged_by) == (State.ACKNOWLEDGED, "dana in Slack")
     assert [entry.event for entry in now.timeline].count("acknowledged") == 1
     assert hooks.got == []
+
+
+def test_the_same_click_again_acknowledges_once(
+    client: FlaskClient, incident: Incident, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acknowledged: list[str] = []
+    monkeypatch.setattr(actions, "acknowledge", lambda _, incident_id, by: acknowledged.append(incident_id))
+    now = time.time()
+    assert click(client, incident.id, at=now) == 200
+    assert click(client, incident.id, at=now) == 200
+    assert acknowledged == [incident.id]
+    # Another click of the same person is another request.
+    assert click(client, incident.id, at=now + 1) == 200
+    assert acknowledged == [incident.id] * 2
+
+
+def test_a_click_of_which_nothing_came_may_come_again(
+    client: FlaskClient, gateway: Gateway, incident: Incident, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise Unavailable("Redis can't be reached.")
+
+    now = time.time()
+    with monkeypatch.context() as away:
+        away.setattr(actions, "acknowledge", fail)
+        assert click(client, incident.id, at=now) == 503
+    assert click(client, incident.id, at=now) == 200
+    assert gateway.store.incidents.need(incident.id).state is State.ACKNOWLEDGED
 
 
 @pytest.mark.parametrize(("age", "secret"), [(0, "wrong"), (301, SIGNING_SECRET), (-400, SIGNING_SECRET)])
