@@ -22,7 +22,7 @@ from app.incident import Incident
 from app.notify import notify
 from app.page import deliver
 from app.retry import RetryPolicy
-from app.store import Store
+from app.store import Store, UnitOfWork
 from app.store.record import CHANNEL, INCIDENT
 from app.subscription import CHANGE_EVENTS
 from tasks.sweep import Sweep
@@ -72,9 +72,17 @@ def fail(gateway: Gateway, incident: Incident) -> None:
     deliver(gateway, incident.id)
 
 
+def late(gateway: Gateway, incident: Incident) -> None:
+    def work(unit: UnitOfWork) -> None:
+        unit.save(unit.require(incident.id).became_late(gateway.clock()))
+
+    gateway.update(work, ids=[incident.id])
+
+
 HAPPENS: dict[str, Callable[[Gateway, Incident], None]] = {
     "severity_raised": repeat,
     "acknowledged": acknowledge,
+    "late": late,
     "escalated": page,
     "failed": fail,
     "resolved": resolve,
