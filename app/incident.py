@@ -188,7 +188,7 @@ class Incident(Record):
     def delivered(
         self, pager: Destination, token: str, now: datetime, detail: str, event: Event = "firing"
     ) -> Incident:
-        """The pager took the event. True whoever holds the claim by now."""
+        """The pager took the event. True whichever worker holds the claim by now."""
         delivery = self.pagers.get(pager, Delivery())
         in_time = delivery.holds(token)
         if event == "resolved":

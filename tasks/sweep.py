@@ -158,7 +158,7 @@ def send_heartbeat(gateway: Gateway) -> None:
 
 
 def forget_old(gateway: Gateway) -> None:
-    """Remove resolved incidents that are older, or more, than shall be kept; for some seconds at a time."""
+    """Remove resolved incidents that are older, or more, than are kept; for some seconds at a time."""
     kept = gateway.config.retention
     keep, until = timedelta(days=kept.days), time.monotonic() + FORGETS_SECONDS
     try:

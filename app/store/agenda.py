@@ -253,7 +253,7 @@ class Agenda:
     def oldest_due(self) -> datetime | None:
         """When the event that waits longest was due, in the past when something is overdue.
 
-        One that was refused is due since it was owed first, whenever its next attempt comes.
+        One that was refused is due since it was first needed, whenever its next attempt comes.
         """
         firsts = self._connection.calls([("ZRANGE", key, 0, 0, "WITHSCORES") for key in (DUE, REFUSED)])
         scores = [float(first[1]) for first in firsts if first]

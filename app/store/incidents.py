@@ -141,7 +141,7 @@ class UnitOfWork:
             row = self._rows[incident_id]
             yield INCIDENT + incident_id, CHANNEL + channel, row.get(CHANNEL + channel, "")
             if incident_id not in self.saved:
-                # What it is to be told next depends on the incident; pages never wait for this.
+                # What it is notified of next depends on the incident; pages never wait for this.
                 yield INCIDENT + incident_id, "v", row["v"]
         for incident in self.saved.values():
             yield INCIDENT + incident.id, "v", self._rows.get(incident.id, {}).get("v", "")

@@ -37,7 +37,7 @@ WAKEUPS = PREFIX + "wakeups"
 SUMMARY = "summary"
 """Stands in an incident's place for many of them."""
 
-# More incidents than this within a minute are a storm: the rest is told in one message a minute.
+# More incidents than this within a minute are a storm: the rest is in one message a minute.
 MOST_SINGLES = 20
 MINUTE = 60
 # The first summary of a storm comes soon, since people have minutes to acknowledge.
