@@ -5,19 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import unquote, urlsplit
 
 from jinja2 import TemplateSyntaxError
 from jinja2.sandbox import SandboxedEnvironment
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StringConstraints
 
 from config.block import Block
 from config.go_channels import Email, GoBlock, Lark, MsTeams, Slack, Telegram, Viber, as_apprise_knows_it
-from config.values import Setting, Wrong
+from config.values import SEPARATED, Setting, Wrong, matching
 
-SEVERITIES = ("critical", "high", "medium", "low", "info")
-EVENTS = ("created", "acknowledged", "escalated", "failed", "resolved")
+Severity = Literal["critical", "high", "medium", "low", "info"]
+Event = Literal["created", "acknowledged", "escalated", "failed", "resolved"]
+EVENTS: tuple[Event, ...] = get_args(Event)
 SERVICES = {"slack": "slack", "tgram": "telegram", "mailto": "email", "mailtos": "email"}
 """Services that a request may give another address, by the scheme of their URLs."""
 
@@ -79,12 +80,6 @@ class ChannelSettings:
 # -- the list ---------------------------------------------------------------------------------------------
 
 
-def _name(text: str) -> str:
-    if not NAME.fullmatch(text.lower()):
-        raise Wrong
-    return text.lower()
-
-
 def _url(secret: SecretStr) -> SecretStr:
     if ChannelSettings("", secret).slack_bot:
         return secret
@@ -102,21 +97,6 @@ def _url(secret: SecretStr) -> SecretStr:
     return SecretStr(url)
 
 
-def _events(value: Any) -> Any:
-    # One text, so that a single variable can hold them all.
-    if isinstance(value, str):
-        value = tuple(one.strip() for one in value.split(",") if one.strip())
-    if not set(value) <= set(EVENTS):
-        raise Wrong
-    return value
-
-
-def _severity(text: str) -> str:
-    if text.lower() not in SEVERITIES:
-        raise Wrong
-    return text.lower()
-
-
 def _template(text: str) -> str:
     try:
         SandboxedEnvironment().from_string(text)
@@ -125,6 +105,8 @@ def _template(text: str) -> str:
     return text
 
 
+Name = Annotated[str, StringConstraints(to_lower=True), matching(NAME.pattern)]
+Template = Annotated[str, AfterValidator(_template)]
 Url = Annotated[SecretStr, AfterValidator(_url)]
 _URL = Setting("a URL of Apprise such as ntfy://ntfy.example.com/ops, see docs/channels.md")
 
@@ -132,18 +114,15 @@ _URL = Setting("a URL of Apprise such as ntfy://ntfy.example.com/ops, see docs/c
 class Listed(Block):
     """A channel of the list `alert.channels`."""
 
-    name: Annotated[str | None, AfterValidator(lambda text: text and _name(text)), Setting(_NAME)] = None
+    name: Annotated[Name | None, Setting(_NAME)] = None
     url: Annotated[Url | None, _URL] = None
-    events: Annotated[
-        tuple[str, ...], BeforeValidator(_events), Setting(f"a list of some of {', '.join(EVENTS)}")
-    ] = EVENTS
-    template: Annotated[
-        str | None, AfterValidator(lambda text: text and _template(text)), Setting("a Jinja template")
-    ] = None
+    events: Annotated[tuple[Event, ...], SEPARATED, Setting(f"a list of some of {', '.join(EVENTS)}")] = (
+        EVENTS
+    )
+    template: Annotated[Template | None, Setting("a Jinja template")] = None
     min_severity: Annotated[
-        str | None,
-        AfterValidator(lambda text: text and _severity(text)),
-        Setting(f"one of {', '.join(SEVERITIES)}"),
+        Annotated[Severity, BeforeValidator(str.lower)] | None,
+        Setting(f"one of {', '.join(get_args(Severity))}"),
     ] = None
     default: Annotated[bool, Setting(_SWITCH)] = True
 

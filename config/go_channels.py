@@ -10,7 +10,7 @@ from urllib.parse import quote
 from pydantic import Field, SecretStr
 
 from config.block import Block
-from config.values import ProviderAddress, Setting
+from config.values import Port, ProviderAddress, Setting
 
 SMTP_TLS_PORT = 465
 
@@ -126,7 +126,7 @@ class Email(GoBlock):
 
     enable: Annotated[bool, Setting(_SWITCH, "EMAIL_ENABLE", variable_wins=True)] = False
     smtp_host: Annotated[str | None, Setting("a host name", "SMTP_HOST")] = None
-    smtp_port: Annotated[int, Field(ge=1, le=65535), Setting("a port", "SMTP_PORT")] = 587
+    smtp_port: Annotated[Port, Setting("a port", "SMTP_PORT")] = 587
     username: Annotated[str | None, Setting(_TEXT, "SMTP_USERNAME")] = None
     password: Annotated[SecretStr | None, Setting(_TEXT, "SMTP_PASSWORD")] = None
     to: Annotated[str | None, Setting("mail addresses, separated by commas", "EMAIL_TO")] = None

@@ -257,6 +257,9 @@ class _Loading:
 
     def _note_mistake(self, mistake: ErrorDetails, values: dict[str, Any]) -> None:
         key = tuple(str(part) for part in mistake["loc"])
+        while rule_path(key) not in SETTINGS:
+            # One entry of a list.
+            key = key[:-1]
         reason = mistake.get("ctx", {}).get("error")
         detail = str(reason) if isinstance(reason, Wrong) else ""
         self._problem(key, _must_be(key) + (f" ({detail})" if detail else ""))

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_val
 
 from config.block import Block
 from config.redis_address import NotAnAddress, encrypted, with_tls
-from config.values import CaFile, Host, RedisUrl, Setting, Wrong, passwords_in, redis_url
+from config.values import CaFile, Host, Port, RedisUrl, Setting, Wrong, passwords_in, redis_url
 
 _SWITCH = "true or false"
 
@@ -37,7 +37,7 @@ class Redis(Block):
     """Where the incidents are."""
 
     host: Annotated[Host | None, Setting("a host name or an IP address, without scheme and port")] = None
-    port: Annotated[int, Field(ge=1, le=65535), Setting("a whole number from 1 to 65535")] = 6379
+    port: Annotated[Port, Setting("a whole number from 1 to 65535")] = 6379
     username: Annotated[str | None, Setting("a text")] = None
     password: Annotated[SecretStr | None, Setting("a text")] = None
     db: Annotated[int, Field(ge=0), Setting("a whole number, 0 or more")] = 0

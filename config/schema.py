@@ -24,6 +24,7 @@ from config.values import (
     Name,
     Networks,
     PassPhrase,
+    Port,
     ProviderAddress,
     Setting,
     TitleTemplate,
@@ -163,11 +164,7 @@ class Config(Block):
 
     name: Annotated[Name, Setting("a text of one line")] = "versus"
     host: Annotated[Host, Setting("an IP address or a host name, without scheme and port")] = "0.0.0.0"  # noqa: S104
-    port: Annotated[
-        int,
-        Field(ge=1, le=65535),
-        Setting("a whole number from 1 to 65535", "PORT", variable_wins=True),
-    ] = 3000
+    port: Annotated[Port, Setting("a whole number from 1 to 65535", "PORT", variable_wins=True)] = 3000
     public_host: Annotated[
         WebAddress | None,
         Setting("an http or https address such as https://versus.example.com", "PUBLIC_HOST"),

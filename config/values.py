@@ -11,15 +11,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Annotated, Any
+from typing import Annotated, TypeVar
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, UndefinedError
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import SandboxedEnvironment
-from pydantic import AfterValidator, BeforeValidator, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StringConstraints
 
 from config.redis_address import TLS_FILES, NotAnAddress, redis_address
+
+Text = TypeVar("Text", str, SecretStr)
 
 
 class Wrong(ValueError):
@@ -41,28 +43,16 @@ class Setting:
 # -- text ---------------------------------------------------------------------------------------------
 
 
-def _config_id(text: str) -> str:
-    # It becomes one segment of a URL's path.
-    if not re.fullmatch(r"[!-~]+", text) or re.search(r"[/\\?#%]", text) or text in (".", ".."):
-        raise Wrong
-    return text
+def matching(pattern: str) -> AfterValidator:
+    """A check that the whole text, which may be a secret, has this form."""
 
+    def check(value: Text) -> Text:
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if not re.fullmatch(pattern, text):
+            raise Wrong
+        return value
 
-def _header_value(text: str) -> str:
-    if not re.fullmatch(r"[!-~]([ -~]*[!-~])?", text):
-        raise Wrong
-    return text
-
-
-def _token(secret: SecretStr) -> SecretStr:
-    if not re.fullmatch(r"[!-~]+", secret.get_secret_value()):
-        raise Wrong
-    return secret
-
-
-def _pass_phrase(secret: SecretStr) -> SecretStr:
-    _header_value(secret.get_secret_value())
-    return secret
+    return AfterValidator(check)
 
 
 def _printable(text: str) -> str:
@@ -71,49 +61,30 @@ def _printable(text: str) -> str:
     return text
 
 
-def _sns_topics(text: Any) -> Any:
-    # One text, so that a single variable can hold them all.
-    topics = tuple(one.strip() for one in text.split(",") if one.strip()) if isinstance(text, str) else text
-    if not all(
-        re.fullmatch(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w-]{1,256}(\.fifo)?", one) for one in topics
-    ):
-        raise Wrong
-    return topics or None
+def _separated(value: object) -> object:
+    return [one.strip() for one in value.split(",") if one.strip()] if isinstance(value, str) else value
 
 
-def _networks(text: Any) -> Any:
-    # One text, so that a single variable can hold them all.
-    named = [one.strip() for one in text.split(",") if one.strip()] if isinstance(text, str) else text
-    try:
-        return tuple(ipaddress.ip_network(one) for one in named)
-    except (TypeError, ValueError) as error:
-        raise Wrong from error
-
-
-def _header_names(text: Any) -> Any:
-    names = [one.strip() for one in text.split(",") if one.strip()] if isinstance(text, str) else text
-    if not isinstance(names, list | tuple):
-        raise Wrong
-    if not all(isinstance(one, str) and re.fullmatch(r"[A-Za-z0-9_-]{1,100}", one) for one in names):
-        raise Wrong
-    return tuple(names)
-
+SEPARATED = BeforeValidator(_separated)
+"""Several, separated by commas: one text, so that a single variable can hold them all."""
 
 Name = Annotated[str, AfterValidator(_printable)]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-Networks = Annotated[tuple[Network, ...], BeforeValidator(_networks)]
-Words = Annotated[
-    tuple[str, ...],
-    BeforeValidator(lambda text: tuple(one.strip().lower() for one in text.split(",") if one.strip())),
+Networks = Annotated[tuple[Network, ...], SEPARATED]
+Words = Annotated[tuple[Annotated[str, StringConstraints(to_lower=True)], ...], SEPARATED]
+HeaderNames = Annotated[tuple[Annotated[str, matching("[A-Za-z0-9_-]{1,100}")], ...], SEPARATED]
+SnsTopics = Annotated[
+    tuple[Annotated[str, matching(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w-]{1,256}(\.fifo)?")], ...],
+    SEPARATED,
+    AfterValidator(lambda topics: topics or None),
 ]
-"""Several, separated by commas."""
-HeaderNames = Annotated[tuple[str, ...], BeforeValidator(_header_names)]
-SnsTopics = Annotated[tuple[str, ...], BeforeValidator(_sns_topics)]
-ConfigId = Annotated[str, AfterValidator(_config_id)]
-ApiKey = Annotated[SecretStr, AfterValidator(_token)]
+# It becomes one segment of a URL's path.
+ConfigId = Annotated[str, matching(r"(?!\.\.?$)((?![/\\?#%])[!-~])+")]
+ApiKey = Annotated[SecretStr, matching("[!-~]+")]
 """Goes into a header: visible ASCII without spaces."""
-PassPhrase = Annotated[SecretStr, AfterValidator(_pass_phrase)]
+PassPhrase = Annotated[SecretStr, matching("[!-~]([ -~]*[!-~])?")]
 """Comes in a header: ASCII, no space at either end."""
+Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 # -- addresses ----------------------------------------------------------------------------------------
