@@ -323,9 +323,9 @@ def test_each_page_is_counted(gateway: Gateway, provider: RecordingProvider, bot
     deliver(gateway, both, [PAGER])
     deliver(gateway, both, [INFRA])
     counters = gateway.store.gauges(gateway.clock(), LEASE, LEASE, {}).counters
-    assert counters.pages == {("delivered", "default"): 1, ("failed", "infra"): 1}
-    assert counters.attempts == {("default",): 1, ("infra",): 1}
-    current = {labels: count for labels, count in counters.current.items() if count}
+    assert counters.counts["pages"] == {("delivered", "default"): 1, ("failed", "infra"): 1}
+    assert counters.counts["attempts"] == {("default",): 1, ("infra",): 1}
+    current = {labels: count for labels, count in counters.counts["current"].items() if count}
     assert current == {("generic", "failed"): 1}
 
 

@@ -6,9 +6,10 @@ every number under `<name>|<label>|…`.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from app.delivery import Delivery, Destination
 from app.incident import Incident
@@ -23,31 +24,24 @@ MOST_SOURCES = 100
 OTHER = "other"
 
 # Bounds of the histogram of lateness, seconds.
-BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
+BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, inf)
+
+
+Counts = Mapping[str, Mapping[tuple[str, ...], int]]
 
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """Every number, by its labels in the order of the name."""
+    """Every number that is counted."""
 
-    received: Mapping[tuple[str, ...], int]
-    """Webhooks that made or repeated an incident, by source."""
-    created: Mapping[tuple[str, ...], int]
-    """Incidents, by source."""
-    current: Mapping[tuple[str, ...], int]
-    """Incidents that are stored now, by source and state."""
-    pages: Mapping[tuple[str, ...], int]
-    """Pages, by outcome (`delivered`, `failed`, `gave_up`) and alert source."""
-    attempts: Mapping[tuple[str, ...], int]
-    """Attempts to page, by alert source."""
-    retries: Mapping[tuple[str, ...], int]
-    """Failed attempts, by reason and alert source."""
-    late: Mapping[float, int]
-    """Pages that were late by no more than so many seconds; `inf` counts all."""
+    counts: Counts
+    """By name, then by labels: `received` (webhooks that made or repeated an incident) and `created` by
+    source; `current` (incidents that are stored now) by source and state; `pages` by outcome (`delivered`,
+    `failed`, `gave_up`) and alert source; `attempts` by alert source; `retries` (failed attempts) by reason
+    and alert source; `told` (attempts to notify) by channel and outcome (`told`, `failed`); `late` (pages
+    that were late by no more than so many seconds) by bound."""
     late_sum: float
-    """Seconds by which all of them were late together."""
-    notified: Mapping[tuple[str, ...], int]
-    """Attempts to notify, by channel and outcome (`told`, `failed`)."""
+    """Seconds by which all pages were late together."""
     last_page: float | None
     """When the last page was delivered, Unix time."""
 
@@ -94,7 +88,7 @@ def _happened(before: Incident | None, after: Incident, source: str) -> Iterator
         for alert_source, _, delivery in _paged(before, after):
             yield "pages", ("delivered", alert_source)
             late = _lateness(after, delivery)
-            yield from (("late", (str(bound),)) for bound in (*BUCKETS, "inf") if late <= float(bound))
+            yield from (("late", (str(bound),)) for bound in BUCKETS if late <= bound)
 
 
 def _attempted(alert_source: str, had: Delivery, has: Delivery) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -133,27 +127,12 @@ def _lateness(incident: Incident, delivery: Delivery) -> float:
 
 def counted(flat: Mapping[str, str], last_page: str | None) -> Counters:
     """All that is counted, from what Redis has of it."""
-    named: dict[str, Counter[tuple[str, ...]]] = {}
+    counts: defaultdict[str, dict[tuple[str, ...], int]] = defaultdict(dict)
     for field, value in flat.items():
         name, *labels = field.split("|")
         if name != "late_sum":
-            named.setdefault(name, Counter())[tuple(labels)] = int(value)
-
-    def of(name: str) -> Mapping[tuple[str, ...], int]:
-        return named.get(name, {})
-
-    return Counters(
-        received=of("received"),
-        created=of("created"),
-        current=of("current"),
-        pages=of("pages"),
-        attempts=of("attempts"),
-        retries=of("retries"),
-        late={float(labels[0]): count for labels, count in of("late").items()},
-        late_sum=float(flat.get("late_sum", 0)),
-        notified=of("told"),
-        last_page=None if last_page is None else float(last_page),
-    )
+            counts[name][tuple(labels)] = int(value)
+    return Counters(counts, float(flat.get("late_sum", 0)), None if last_page is None else float(last_page))
 
 
 class Sources:

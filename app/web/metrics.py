@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import product
@@ -74,11 +73,11 @@ class _Collector(Collector):
 
 def table(gauges: Gauges, now: float, config: Config) -> list[Row]:
     """Every metric but the lateness of pages, the version, and whether Redis answers."""
-    counters, alert_sources = gauges.counters, config.oncall.incident_io.alert_sources
+    counts, alert_sources = gauges.counters.counts, config.oncall.incident_io.alert_sources
     # Prometheus sees no growth in a series that begins with 1, so what an alert looks at begins with 0.
-    pages = _from_zero(counters.pages, PAGES, alert_sources)
-    failed = _from_zero(counters.retries, REASONS, alert_sources)
-    notified = _from_zero(counters.notified, [one.name for one in config.channels], NOTIFICATIONS)
+    pages = _from_zero(counts["pages"], PAGES, alert_sources)
+    failed = _from_zero(counts["retries"], REASONS, alert_sources)
+    notified = _from_zero(counts["told"], [one.name for one in config.channels], NOTIFICATIONS)
     waiting: Counter[tuple[str, ...]] = Counter()
     for destination, count in gauges.notifications.items():
         waiting[destination.name,] += count
@@ -89,15 +88,15 @@ def table(gauges: Gauges, now: float, config: Config) -> list[Row]:
     # What was accepted before the heartbeat was switched off would seem older and older.
     beats = config.oncall.incident_io.heartbeat_config_id is not None
     beat = _since(gauges.last_heartbeat if beats else None, now)
-    late, page = {(): 0.0, **_since(gauges.oldest_due, now)}, _since(counters.last_page, now)
+    late, page = {(): 0.0, **_since(gauges.oldest_due, now)}, _since(gauges.counters.last_page, now)
     most_rejected = config.retention.rejected_mib * 2**20
     source, by_alert_source, by_channel = ("source",), ("alert_source",), ("channel",)
     return [
-        ("versus_incidents_created_total", "New incidents.", source, counters.created),
-        ("versus_alerts_received_total", "Alerts about incidents.", source, counters.received),
-        ("versus_incidents", "Incidents that are stored.", ("source", "state"), counters.current),
+        ("versus_incidents_created_total", "New incidents.", source, counts["created"]),
+        ("versus_alerts_received_total", "Alerts about incidents.", source, counts["received"]),
+        ("versus_incidents", "Incidents that are stored.", ("source", "state"), counts["current"]),
         ("versus_pages_total", "Pages, by how they ended.", ("outcome", "alert_source"), pages),
-        ("versus_page_attempts_total", "Attempts to page.", by_alert_source, counters.attempts),
+        ("versus_page_attempts_total", "Attempts to page.", by_alert_source, counts["attempts"]),
         ("versus_attempts_failed_total", "Failed attempts at a pager.", ("reason", "alert_source"), failed),
         ("versus_pending", "Pages and resolve events that are scheduled.", (), gauges.pending),
         ("versus_overdue", "Of these, late or refused for over 30 s.", (), gauges.overdue),
@@ -133,13 +132,10 @@ def _family(name: str, help_: str, labels: tuple[str, ...], values: Labelled | f
 
 
 def _lateness(gauges: Gauges) -> Metric:
-    counts = gauges.counters.late
+    late = gauges.counters.counts["late"]
     return HistogramMetricFamily(
         "versus_page_lateness_seconds",
         "How late pages were accepted, after they were due.",
-        buckets=[
-            *((str(bound), float(counts.get(bound, 0))) for bound in BUCKETS),
-            ("+Inf", float(counts.get(math.inf, 0))),
-        ],
+        buckets=[(str(bound).replace("inf", "+Inf"), float(late.get((str(bound),), 0))) for bound in BUCKETS],
         sum_value=gauges.counters.late_sum,
     )

@@ -46,9 +46,9 @@ def test_incidents_are_counted_by_source_and_state(store: Store) -> None:
     put(store, first.repeated(again, NOW, due_at=NOW, pager=INFRA, asked=False))
     put(store, first.resolved("somebody", NOW))
     counters = counters_of(store)
-    assert counters.created == {("grafana",): 2, ("a/b",): 1}
-    assert counters.received[("grafana",)] == 3
-    current = {labels: count for labels, count in counters.current.items() if count}
+    assert counters.counts["created"] == {("grafana",): 2, ("a/b",): 1}
+    assert counters.counts["received"][("grafana",)] == 3
+    current = {labels: count for labels, count in counters.counts["current"].items() if count}
     assert current == {
         ("grafana", "pending"): 1,
         ("grafana", "resolved"): 1,
@@ -62,10 +62,10 @@ def test_a_page_is_counted_once_with_how_late_it_was(store: Store) -> None:
     delivered = put(store, put(store, claimed(incident, at)).delivered(INFRA, "t", at, "202"))
     put(store, delivered.acknowledged("somebody", at))
     counters = counters_of(store)
-    assert counters.pages == {("delivered", "infra"): 1}
-    assert counters.attempts == {("infra",): 1}
+    assert counters.counts["pages"] == {("delivered", "infra"): 1}
+    assert counters.counts["attempts"] == {("infra",): 1}
     assert (counters.late_sum, counters.last_page) == (2.0, at.timestamp())
-    assert counters.late == {bound: 1 for bound in (*BUCKETS, float("inf")) if bound >= 2}
+    assert counters.counts["late"] == {(str(bound),): 1 for bound in BUCKETS if bound >= 2}
 
 
 def test_failed_attempts_are_counted_by_reason_and_a_failure_once(store: Store) -> None:
@@ -74,16 +74,16 @@ def test_failed_attempts_are_counted_by_reason_and_a_failure_once(store: Store) 
         at = NOW + timedelta(minutes=minute)
         incident = put(store, refused(put(store, claimed(incident, at)), at))
     counters = counters_of(store)
-    assert counters.retries == {("unauthorized", "infra"): 3}
-    assert counters.pages == {("failed", "infra"): 1}
+    assert counters.counts["retries"] == {("unauthorized", "infra"): 3}
+    assert counters.counts["pages"] == {("failed", "infra"): 1}
 
 
 def test_who_gives_up_says_so_and_the_last_attempt_counts_too(store: Store) -> None:
     incident = put(store, claimed(opened(store, "a")))
     put(store, refused(incident, NOW, again=False))
     counters = counters_of(store)
-    assert counters.pages == {("gave_up", "infra"): 1}
-    assert counters.retries == {("unauthorized", "infra"): 1}
+    assert counters.counts["pages"] == {("gave_up", "infra"): 1}
+    assert counters.counts["retries"] == {("unauthorized", "infra"): 1}
 
 
 def test_a_failed_attempt_counts_though_somebody_was_faster(store: Store) -> None:
@@ -92,8 +92,8 @@ def test_a_failed_attempt_counts_though_somebody_was_faster(store: Store) -> Non
     resolved = put(store, claimed(opened(store, "b"))).resolved("somebody", NOW)
     put(store, refused(put(store, resolved), NOW))
     counters = counters_of(store)
-    assert counters.retries == {("unauthorized", "infra"): 2}
-    assert counters.pages == {}
+    assert counters.counts["retries"] == {("unauthorized", "infra"): 2}
+    assert counters.counts["pages"] == {}
 
 
 def test_a_page_after_a_failed_attempt_counts_the_attempt_once(store: Store) -> None:
@@ -101,19 +101,19 @@ def test_a_page_after_a_failed_attempt_counts_the_attempt_once(store: Store) -> 
     at = NOW + LEASE
     put(store, put(store, claimed(incident, at)).delivered(INFRA, "t", at, "202"))
     counters = counters_of(store)
-    assert counters.retries == {("unauthorized", "infra"): 1}
-    assert counters.pages[("delivered", "infra")] == 1
+    assert counters.counts["retries"] == {("unauthorized", "infra"): 1}
+    assert counters.counts["pages"][("delivered", "infra")] == 1
 
 
 def test_nothing_counted_is_nothing(store: Store) -> None:
     counters = counters_of(store)
-    assert (counters.created, counters.late, counters.last_page) == ({}, {}, None)
+    assert (counters.counts, counters.last_page) == ({}, None)
 
 
 def test_strangers_can_not_make_any_number_of_sources(store: Store) -> None:
     for n in range(MOST_SOURCES + 20):
         opened(store, str(n), source=f"source {n}")
-    created = counters_of(store).created
+    created = counters_of(store).counts["created"]
     assert len(created) == MOST_SOURCES + 1
     assert created[("other",)] == 20
 
@@ -121,7 +121,7 @@ def test_strangers_can_not_make_any_number_of_sources(store: Store) -> None:
 def test_a_source_that_another_process_met_first_is_known(store: Store, redis_url: str) -> None:
     incident = opened(store, "a")
     put(Store(redis_url), incident.resolved("somebody", NOW))
-    current = {labels: count for labels, count in counters_of(store).current.items() if count}
+    current = {labels: count for labels, count in counters_of(store).counts["current"].items() if count}
     assert current == {("grafana", "resolved"): 1}
 
 
@@ -133,7 +133,7 @@ def test_all_processes_count_a_source_under_one_name(store: Store, redis_url: st
     late = opened(store, "late", source="late")
     opened(another, "later", source="late")
     put(another, late.resolved("ops", NOW))
-    current = {labels: count for labels, count in counters_of(store).current.items() if count}
+    current = {labels: count for labels, count in counters_of(store).counts["current"].items() if count}
     assert {labels: current[labels] for labels in current if labels[0] in ("late", "other")} == {
         ("other", "pending"): 1,
         ("other", "resolved"): 1,

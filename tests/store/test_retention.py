@@ -97,7 +97,9 @@ def test_what_ended_long_ago_goes_with_every_trace(store: Store, redis_url: str)
     with pytest.raises(Unknown):
         store.incidents.need("old-1")
     current = {
-        labels: count for labels, count in store.gauges(NOW, DAYS, DAYS, {}).counters.current.items() if count
+        labels: count
+        for labels, count in store.gauges(NOW, DAYS, DAYS, {}).counters.counts["current"].items()
+        if count
     }
     assert current == {("grafana", "resolved"): 1}
 
