@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from app import telemetry
 from app.gateway import Gateway
 from app.providers import incident_io_check
 from app.providers.incident_io_check import Level
 from app.store import LoginRefused, NotVerified, Settings, Store, Unavailable, first_contact
 from app.telemetry import log
+from config import Config, ConfigError, load_config
 
 OLDEST_REDIS = (6, 2)
 CLOCKS_APART = timedelta(seconds=2)
@@ -57,6 +60,28 @@ def check(gateway: Gateway) -> Iterator[Finding]:
 
 
 # -- at the start of a process ----------------------------------------------------------------------------
+
+
+def config_to_serve() -> Config:
+    """The configuration of a process that serves; a wrong one ends it with 2, after what is wrong with it.
+
+    So does a Redis whose certificate is not accepted.
+    """
+    try:
+        config = load_config()
+        if trouble := certificate_trouble(config.redis.url.get_secret_value()):
+            raise ConfigError(trouble)
+    except ConfigError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        sys.exit(2)
+    return config
+
+
+def begin_log(config: Config) -> None:
+    """Send the log to standard error, with the warnings of the configuration first."""
+    telemetry.configure(config.secrets())
+    for warning in config.warnings:
+        log.warning("configuration", warning=warning)
 
 
 def certificate_trouble(redis_url: str) -> str | None:
@@ -128,11 +153,15 @@ def _round_trip(gateway: Gateway) -> Finding:
 
 def redis_settings(settings: Settings) -> list[Finding]:
     """One finding for each setting."""
+    on = {True: "yes", False: "no", None: None}[settings.appendonly]
+    forgets = "a restart of Redis forgets every incident that waits"
+    costs = "a crash of its machine may cost the last half minute"
+    throws = "a Redis that is full throws incidents away"
     return [
         _version(settings.version),
-        _appendonly(settings.appendonly),
-        _appendfsync(settings.appendfsync),
-        _policy(settings.maxmemory_policy),
+        _setting("appendonly", on, ("yes",), "error", forgets),
+        _setting("appendfsync", settings.appendfsync, ("everysec", "always"), "warning", costs),
+        _setting("maxmemory-policy", settings.maxmemory_policy, ("noeviction",), "error", throws),
     ]
 
 
@@ -145,31 +174,12 @@ def _version(version: str | None) -> Finding:
     return Finding("error", "redis version", f"is {version}: it must be {oldest} or newer.")
 
 
-def _appendonly(on: bool | None) -> Finding:
-    if on is None:
-        return _unknown("appendonly", "it must be yes")
-    if on:
-        return Finding("ok", "appendonly", "yes.")
-    lost = "a restart of Redis forgets every incident that waits"
-    return Finding("error", "appendonly", f"is no, so {lost}: set appendonly yes.")
-
-
-def _policy(policy: str | None) -> Finding:
-    if policy is None:
-        return _unknown("maxmemory-policy", "it must be noeviction")
-    if policy == "noeviction":
-        return Finding("ok", "maxmemory-policy", "noeviction.")
-    lost = "a Redis that is full throws incidents away"
-    return Finding("error", "maxmemory-policy", f"is {policy}, so {lost}: set maxmemory-policy noeviction.")
-
-
-def _appendfsync(how_often: str | None) -> Finding:
-    if how_often is None:
-        return _unknown("appendfsync", "it must be everysec or always")
-    if how_often in ("everysec", "always"):
-        return Finding("ok", "appendfsync", f"{how_often}.")
-    lost = "a crash of its machine may cost the last half minute"
-    return Finding("warning", "appendfsync", f"is {how_often}, so {lost}: set appendfsync everysec.")
+def _setting(about: str, value: str | None, right: tuple[str, ...], level: Level, lost: str) -> Finding:
+    if value is None:
+        return _unknown(about, f"it must be {' or '.join(right)}")
+    if value in right:
+        return Finding("ok", about, f"{value}.")
+    return Finding(level, about, f"is {value}, so {lost}: set {about} {right[0]}.")
 
 
 def _unknown(about: str, right: str) -> Finding:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from typing import Any
 
@@ -10,10 +9,10 @@ from celery import Celery
 from celery.apps import worker
 from celery.signals import celeryd_after_setup, setup_logging, worker_ready
 
-from app import gateway, telemetry, wakeup
-from app.checks import certificate_trouble, warn_of_redis
+from app import gateway, wakeup
+from app.checks import begin_log, config_to_serve, warn_of_redis
 from app.telemetry import log
-from config import Config, ConfigError, load_config
+from config import Config
 from tasks import broker, deliver, sweep
 
 
@@ -54,24 +53,14 @@ def create_celery(config: Config) -> Celery:
 
 
 def _start() -> Celery:
-    try:
-        config = load_config()
-    except ConfigError as error:
-        print(error, file=sys.stderr)  # noqa: T201
-        sys.exit(2)
-
-    if trouble := certificate_trouble(config.redis.url.get_secret_value()):
-        print(trouble, file=sys.stderr)  # noqa: T201
-        sys.exit(2)
+    config = config_to_serve()
 
     @setup_logging.connect(weak=False)
     def use_our_logging(**_: Any) -> None:
-        telemetry.configure(config.secrets())
-        for warning in config.warnings:
-            telemetry.log.warning("configuration", warning=warning)
+        begin_log(config)
         # What Celery's signal handlers write to a terminal; a pipe that nobody reads would hold them up.
         celery_worker: Any = worker
-        celery_worker.safe_say = lambda words, *_: telemetry.log.info("worker_says", words=words)
+        celery_worker.safe_say = lambda words, *_: log.info("worker_says", words=words)
 
     return create_celery(config)
 

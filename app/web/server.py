@@ -9,7 +9,6 @@ import ctypes
 import gc
 import logging
 import os
-import sys
 import threading
 from contextlib import suppress
 
@@ -17,26 +16,13 @@ from gunicorn import glogging
 from gunicorn.config import Config as GunicornConfig
 from gunicorn.workers.base import Worker
 
-from app import telemetry
-from app.checks import certificate_trouble, tell_until_redis_answers
+from app.checks import begin_log, config_to_serve, tell_until_redis_answers
 from app.store import Store
 from app.web import stalled
 from app.web.room import PAGES
-from config import ConfigError, load_config
 
-try:
-    _config = load_config()
-except ConfigError as error:
-    print(error, file=sys.stderr)  # noqa: T201
-    sys.exit(2)
-
-if _trouble := certificate_trouble(_config.redis.url.get_secret_value()):
-    print(_trouble, file=sys.stderr)  # noqa: T201
-    sys.exit(2)
-
-telemetry.configure(_config.secrets())
-for _warning in _config.warnings:
-    telemetry.log.warning("configuration", warning=_warning)
+_config = config_to_serve()
+begin_log(_config)
 
 
 class Logger(glogging.Logger):
