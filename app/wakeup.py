@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import quote
 
 from celery import Celery
 from kombu.exceptions import OperationalError
@@ -61,7 +60,7 @@ def broker_settings(redis_url: str, *, timeout: float = 3.0) -> dict[str, object
         "task_ignore_result": True,
         "task_serializer": "json",
         "accept_content": ["json"],
-        "broker_url": _broker_url(address),
+        "broker_url": address.url,
         # Small plans of Redis take 20 connections in all, from every process.
         "broker_pool_limit": 1,
         "broker_pool_acquire_timeout": timeout,
@@ -84,18 +83,6 @@ def _sentinel_options(address: RedisAddress, timeout: float) -> dict[str, object
         **_socket_options(timeout),
         **tls,
     }
-
-
-def _broker_url(address: RedisAddress) -> str:
-    scheme = "sentinel" if address.master_name is not None else "rediss" if address.tls else "redis"
-    credentials = quote(address.username or "", safe="")
-    if address.password is not None:
-        credentials += ":" + quote(address.password.get_secret_value(), safe="")
-    at = "@" if credentials else ""
-    return ";".join(
-        f"{scheme}://{credentials}{at}{f'[{host}]' if ':' in host else host}:{port}/{address.db}"
-        for host, port in address.nodes
-    )
 
 
 def keep_clients() -> None:

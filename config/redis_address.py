@@ -41,6 +41,19 @@ class RedisAddress:
     tls: Mapping[str, str | bool] | None = field(default=None, repr=False)
     """Options by redis-py's names, `ssl_cert_reqs` always among them; None: no TLS."""
 
+    @property
+    def url(self) -> str:
+        """As Celery writes it, with credentials and without options."""
+        scheme = "sentinel" if self.master_name is not None else "rediss" if self.tls else "redis"
+        credentials = quote(self.username or "", safe="")
+        if self.password:
+            credentials += ":" + quote(self.password.get_secret_value(), safe="")
+        at = "@" if credentials else ""
+        return ";".join(
+            f"{scheme}://{credentials}{at}{f'[{host}]' if ':' in host else host}:{port}/{self.db}"
+            for host, port in self.nodes
+        )
+
 
 def redis_address(url: str) -> RedisAddress:
     """Read `redis://`, `rediss://` or `sentinel://` with one host, or several sentinels.
@@ -176,3 +189,15 @@ def _true(text: str, name: str) -> bool:
     if text.lower() not in ("true", "false"):
         raise NotAnAddress(f"{name} is true or false")
     return text.lower() == "true"
+
+
+def passwords_in(url: str) -> Iterator[str]:
+    """Every password in a Redis URL as written and as meant, and the URL itself if there is one."""
+    given = [
+        part.rpartition("@")[0].rpartition("://")[2].partition(":")[2]
+        for part in url.partition("?")[0].split(";")
+        if "@" in part
+    ]
+    given += [value for name, value in parse_qsl(url.partition("?")[2]) if name.endswith("password")]
+    for password in filter(None, given):
+        yield from (url, password, unquote(password), quote(unquote(password), safe=""))

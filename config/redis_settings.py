@@ -7,24 +7,20 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 
 from config.block import Block
-from config.redis_address import NotAnAddress, encrypted, with_tls
-from config.values import CaFile, Host, Port, RedisUrl, Setting, Wrong, passwords_in, redis_url
+from config.redis_address import NotAnAddress, RedisAddress, encrypted, passwords_in, with_tls
+from config.values import CaFile, Host, Port, RedisUrl, Setting, Wrong
 
 _SWITCH = "true or false"
 
 
 def _url_of_parts(parts: dict[str, Any]) -> SecretStr:
-    password = parts["password"]
-    url = redis_url(
-        parts["host"],
-        parts["port"],
-        parts["username"],
-        password.get_secret_value() if password else None,
-        parts["db"],
-    )
+    address = RedisAddress(nodes=(("localhost", 6379),))
+    if parts["host"] is not None:
+        nodes = ((parts["host"], parts["port"]),)
+        address = RedisAddress(nodes, parts["db"], parts["username"], parts["password"])
     # Who says how the certificate is to be checked wants TLS.
     wanted = parts["tls"] is None and (parts["ca_cert"] or parts["insecure_skip_verify"])
-    return SecretStr(with_tls(url.get_secret_value(), tls=True)) if wanted else url
+    return SecretStr(with_tls(address.url, tls=True) if wanted else address.url)
 
 
 def _one_server(cluster: bool) -> bool:

@@ -6,13 +6,12 @@ import ipaddress
 import os
 import re
 import ssl
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, TypeVar
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import urlsplit
 
 from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, UndefinedError
 from jinja2.exceptions import SecurityError
@@ -155,29 +154,6 @@ def _ca_file(path: str) -> str:
 
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
 CaFile = Annotated[str, AfterValidator(_ca_file)]
-
-
-def redis_url(host: str | None, port: int, username: str | None, password: str | None, db: int) -> SecretStr:
-    """The URL of a Redis given by its parts; credentials are percent-encoded."""
-    if host is None:
-        return SecretStr("redis://localhost:6379/0")
-    credentials = quote(username or "", safe="")
-    if password:
-        credentials += ":" + quote(password, safe="")
-    host = f"[{host}]" if ":" in host else host
-    return SecretStr(f"redis://{credentials}{'@' if credentials else ''}{host}:{port}/{db}")
-
-
-def passwords_in(url: str) -> Iterator[str]:
-    """Every password in a Redis URL as written and as meant, and the URL itself if there is one."""
-    given = [
-        part.rpartition("@")[0].rpartition("://")[2].partition(":")[2]
-        for part in url.partition("?")[0].split(";")
-        if "@" in part
-    ]
-    given += [value for name, value in parse_qsl(url.partition("?")[2]) if name.endswith("password")]
-    for password in filter(None, given):
-        yield from (url, password, unquote(password), quote(unquote(password), safe=""))
 
 
 # -- the title of an event ----------------------------------------------------------------------------

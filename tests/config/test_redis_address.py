@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from config.redis_address import NotAnAddress, RedisAddress, redis_address, with_tls
-from config.values import redis_url
 
 SENTINELS = (("one", 26379), ("two", 5000))
 VERIFIED: dict[str, str | bool] = {"ssl_cert_reqs": "required", "ssl_check_hostname": True}
@@ -98,7 +97,7 @@ def test_it_says_what_is_wrong(url: str, why: str) -> None:
 
 @given(st.text(st.characters(codec="utf-8"), min_size=1), st.text(st.characters(codec="utf-8"), min_size=1))
 def test_credentials_given_apart_arrive_as_they_are(username: str, password: str) -> None:
-    address = redis_address(redis_url("redis", 6379, username, password, 2).get_secret_value())
+    address = redis_address(RedisAddress((("redis", 6379),), 2, username, SecretStr(password)).url)
     assert address == RedisAddress((("redis", 6379),), 2, username, SecretStr(password))
 
 

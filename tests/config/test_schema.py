@@ -19,8 +19,9 @@ from app.incident import Incident
 from app.shown import IncidentBrief
 from config import AlertSource, Config, ConfigError, UnknownAlertSource, load_config
 from config.block import Block
+from config.redis_address import RedisAddress, passwords_in
 from config.schema import NAMED, SETTINGS, inner_block
-from config.values import SAMPLE_INCIDENT, passwords_in, redis_url
+from config.values import SAMPLE_INCIDENT
 
 ROOT = Path(__file__).parents[2]
 
@@ -232,7 +233,7 @@ def test_redis_is_at(
 
 @given(st.text(st.characters(codec="utf-8"), min_size=1), st.text(st.characters(codec="utf-8"), min_size=1))
 def test_redis_gets_the_credentials_as_they_are(username: str, password: str) -> None:
-    url = redis_url("redis", 6379, username, password, 0).get_secret_value()
+    url = RedisAddress((("redis", 6379),), 0, username, SecretStr(password)).url
     parsed = Redis.from_url(url).connection_pool.connection_kwargs
     assert (parsed["username"], parsed["password"]) == (username, password)
     assert password in list(passwords_in(url))
