@@ -1,12 +1,15 @@
-"""The configuration file as nested mappings of text, before anything is known of their meaning."""
+"""The configuration file as nested mappings of text, and the `${VAR}` and `${VAR:-default}` in it."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from config.values import Wrong
 
 
 class ConfigError(Exception):
@@ -106,3 +109,34 @@ def _reason(error: yaml.MarkedYAMLError) -> str:
 def _masked(quoted: re.Match[str]) -> str:
     # One character, and the name of a token (`<block end>`), give nothing away.
     return quoted[0] if len(quoted[2]) == 1 or quoted[2].startswith("<") else "…"
+
+
+# `$${` is a literal `${`; a `${` that begins no reference is a mistake.
+_REFERENCE = re.compile(
+    r"\$(?P<literal>\$\{)|\$\{(?P<name>[A-Za-z_]\w*)(:-(?P<default>((?!\$\{)[^}])*))?\}|(?P<wrong>\$\{)",
+    re.ASCII,
+)
+
+
+def expand(text: str, environ: Mapping[str, str]) -> str:
+    """The text with each `${VAR}` and `${VAR:-default}` replaced, once; an unset variable is empty.
+
+    Raises `Wrong` for a `${` that begins neither.
+    """
+
+    def replaced(match: re.Match[str]) -> str:
+        if match["wrong"]:
+            raise Wrong(
+                "has a ${ that begins neither ${VAR} nor ${VAR:-default}: "
+                "mend it, or write $${ for a literal ${"
+            )
+        if match["literal"]:
+            return match["literal"]
+        return environ.get(match["name"], "") or match["default"] or ""
+
+    return _REFERENCE.sub(replaced, text)
+
+
+def variables(text: str) -> list[str]:
+    """The names of those that it refers to."""
+    return [match["name"] for match in _REFERENCE.finditer(text) if match["name"]]

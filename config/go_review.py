@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from config.document import read_document
+from config.document import read_document, variables
 from config.go_edition import Advice, Key, go_variables, gone
 from config.loader import OWN_VARIABLES
-from config.references import variables
 from config.schema import ALTERNATES, SETTINGS, TEXTS, rule_path
 
 # Go expands these too.

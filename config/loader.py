@@ -14,10 +14,9 @@ from pydantic_core import ErrorDetails
 
 from config.block import Block
 from config.channels import NAME, Listed
-from config.document import ConfigError, read_document
+from config.document import ConfigError, expand, read_document, variables
 from config.go_edition import go_variables, gone
 from config.nearest import nearest
-from config.references import expand, variables
 from config.schema import (
     ALTERNATES,
     CHANNELS,

@@ -14,8 +14,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from config.block import Block
 from config.channels import Alert, ChannelSettings, Listed
-from config.intake import PHRASE, Intake, IntakeSignatures
-from config.queue import Queue
+from config.intake import PHRASE, Intake, IntakeSignatures, Queue
 from config.redis_settings import Redis
 from config.values import (
     ApiKey,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from config import Config, ConfigError, load_config
-from config.references import expand
+from config.document import expand
 from config.values import Wrong
 
 GO_EDITION = Path(__file__).parent / "go_edition.yaml"

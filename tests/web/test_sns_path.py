@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from app.gateway import Gateway
 from app.web import create_app
 from config import load_config
-from config.queue import OWN_PATHS
+from config.intake import OWN_PATHS
 from tests.fakes import environment
 from tests.test_sns import CERTIFICATE, OTHER, TOPIC, certificate, notification, signed
 
