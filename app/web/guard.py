@@ -158,12 +158,7 @@ def client_address() -> str:
 
 def is_secret(offered: str | None, secret: SecretStr) -> bool:
     """Whether that is the secret, in constant time."""
-    if offered is None:
-        return False
-    # As bytes: text beyond ASCII can't be compared in constant time.
-    return hmac.compare_digest(
-        offered.encode("utf-8", "surrogateescape"), secret.get_secret_value().encode("utf-8")
-    )
+    return offered is not None and session.same(offered, secret.get_secret_value())
 
 
 def _offered(request: Request, headers: Iterable[str]) -> Iterator[str | None]:
@@ -182,7 +177,7 @@ def _offered(request: Request, headers: Iterable[str]) -> Iterator[str | None]:
 
 def _is_hmac(offered: str, secret: SecretStr, signed: bytes) -> bool:
     right = hmac.new(secret.get_secret_value().encode(), signed, hashlib.sha256).hexdigest()
-    return hmac.compare_digest(offered.strip().lower().encode("utf-8", "surrogateescape"), right.encode())
+    return session.same(offered.strip().lower(), right)
 
 
 def _is_recent(stamp: str | None) -> bool:

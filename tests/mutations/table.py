@@ -679,8 +679,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "no_csrf_token",
         "Another site's page can act in the name of who is logged in.",
         SESSION,
-        "        not held\n        or not hmac",
-        "        False\n        and not hmac",
+        "not held or not same",
+        "False and not same",
         OF_SECURITY,
     ),
     Mutation(
