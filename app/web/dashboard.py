@@ -66,19 +66,7 @@ def blueprint(gateway: Gateway, intake: Intake) -> Blueprint:
 
     @dashboard.get("/incidents/<incident_id>")
     def show_incident(incident_id: str) -> Response:
-        def parts(_: Standing) -> dict[str, Any]:
-            incident = with_notifications(gateway, gateway.store.incidents.need(incident_id))
-            payload = gateway.store.incidents.payload(incident_id)
-            return {
-                "incident": incident,
-                "payload": None if payload is None else _readable(payload),
-                "verdict": explain.verdict(incident, gateway.clock()),
-                "next_step": explain.next_step(incident, gateway.clock()),
-                "late": explain.lateness(incident),
-                "happened": explain.happened,
-            }
-
-        return live.answer("incident.html", parts)
+        return live.answer("incident.html", lambda _: _about(gateway, incident_id))
 
     @dashboard.post("/incidents/<incident_id>/<any(ack, resolve, escalate):action>")
     def act(incident_id: str, action: str) -> Redirect:
@@ -112,6 +100,20 @@ def closed() -> Blueprint:
         return page("message.html", 200, heading="Versus Incident is running", sentence=words)
 
     return dashboard
+
+
+def _about(gateway: Gateway, incident_id: str) -> dict[str, Any]:
+    """What the page of an incident shows."""
+    incident = with_notifications(gateway, gateway.store.incidents.need(incident_id))
+    payload = gateway.store.incidents.payload(incident_id)
+    return {
+        "incident": incident,
+        "payload": None if payload is None else _readable(payload),
+        "verdict": explain.verdict(incident, gateway.clock()),
+        "next_step": explain.next_step(incident, gateway.clock()),
+        "late": explain.lateness(incident),
+        "happened": explain.happened,
+    }
 
 
 def _readable(payload: Any) -> str:
