@@ -40,8 +40,9 @@ OURS = (
 )
 """The parameters that begin so: any other is a mistake, and what it asks for would be lost."""
 
-TRUE, FALSE = (("1", "t", "T", "TRUE", "true", "True"), ("0", "f", "F", "FALSE", "false", "False"))
-"""Booleans as Go reads them."""
+BOOLEANS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True)
+BOOLEANS |= dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False)
+"""As Go reads them."""
 
 
 def options_of(args: MultiDict[str, str], channels: Channels) -> Options:
@@ -52,7 +53,7 @@ def options_of(args: MultiDict[str, str], channels: Channels) -> Options:
         wait_minutes=_minutes(args, "oncall_wait_minutes"),
         alert_source=single(args, "incidentio_other_alert_source"),
         channels=_targets(args, channels),
-        mail_subject=_subject(args),
+        mail_subject=one_line(single(args, "email_subject") or "", LINE_LIMIT) or None,
     )
 
 
@@ -104,17 +105,13 @@ def _replace(wanted: list[Destination], target: Destination, name: str | None = 
         wanted.append(target)
 
 
-def _subject(args: MultiDict[str, str]) -> str | None:
-    return one_line(single(args, "email_subject") or "", LINE_LIMIT) or None
-
-
 def _boolean(args: MultiDict[str, str], name: str) -> bool | None:
     value = single(args, name)
     if value is None:
         return None
-    if value not in (*TRUE, *FALSE):
+    if value not in BOOLEANS:
         raise BadParameter(f"The parameter {name} is {value[:40]!r}: it must be true or false (or 1 or 0).")
-    return value in TRUE
+    return BOOLEANS[value]
 
 
 def _minutes(args: MultiDict[str, str], name: str) -> float | None:
