@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
-from app.channels import Channels
-from app.channels.make import make
+from app.channels import Channels, make
 from app.delivery import Destination
 from app.links import Links
 from app.providers import Provider, provider_for

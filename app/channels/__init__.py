@@ -8,9 +8,9 @@ from app.alert import SEVERITIES
 from app.channels.channel import Channel, Message, Summary
 from app.delivery import Destination
 from app.subscription import Subscription
-from config import ChannelSettings
+from config import ChannelSettings, Config
 
-__all__ = ["Channel", "Channels", "Message", "Summary", "UnknownChannel"]
+__all__ = ["Channel", "Channels", "Message", "Summary", "UnknownChannel", "make"]
 
 
 class UnknownChannel(ValueError):
@@ -70,3 +70,24 @@ class Channels:
     def default(self) -> tuple[Destination, ...]:
         """The channels that are notified when a request names none."""
         return tuple(Destination(name) for name, settings in self._settings.items() if settings.default)
+
+
+def make(config: Config) -> Channels:
+    """Every channel, ready to send; nothing is connected yet."""
+    return Channels(config.channels, {one.name: _made(one, config) for one in config.channels})
+
+
+def _made(settings: ChannelSettings, config: Config) -> Channel:
+    if settings.slack_bot is not None:
+        from app.channels.slack import SlackChannel
+
+        token, channel = settings.slack_bot
+        slack = config.alert.slack
+        interactive = slack.signing_secret is not None
+        return SlackChannel(
+            token, channel, slack.base_url, interactive=interactive, button=slack.message_properties
+        )
+    # Not at the top: it costs a third of a second, so without channels it is left out.
+    from app.channels.apprise import AppriseChannel
+
+    return AppriseChannel(settings)

@@ -78,12 +78,8 @@ def _environment(form: Form) -> SandboxedEnvironment:
     return environment
 
 
-ENVIRONMENTS: dict[Form, SandboxedEnvironment] = {
-    "text": _environment("text"),
-    "markdown": _environment("markdown"),
-    "html": _environment("html"),
-}
 SUFFIX: dict[Form, str] = {"text": "txt", "markdown": "md", "html": "html"}
+ENVIRONMENTS = {form: _environment(form) for form in SUFFIX}
 
 
 def headline(message: Message) -> str:
