@@ -30,24 +30,7 @@ from tests.notifying import (
     resolve,
     settings,
     timeline,
-    with_two_channels,
 )
-
-
-@pytest.fixture
-def ops() -> RecordingChannel:
-    return RecordingChannel()
-
-
-@pytest.fixture
-def mail() -> RecordingChannel:
-    return RecordingChannel()
-
-
-@pytest.fixture
-def gateway(gateway: Gateway, ops: RecordingChannel, mail: RecordingChannel) -> Gateway:
-    return with_two_channels(gateway, ops, mail)
-
 
 # -- who is notified of what ------------------------------------------------------------------------------
 

@@ -29,26 +29,10 @@ from tests.notifying import (
     due,
     notify_all,
     timeline,
-    with_two_channels,
 )
 
 MOST = 20
 """Incidents a minute of which a channel is notified one by one."""
-
-
-@pytest.fixture
-def ops() -> RecordingChannel:
-    return RecordingChannel()
-
-
-@pytest.fixture
-def mail() -> RecordingChannel:
-    return RecordingChannel()
-
-
-@pytest.fixture
-def gateway(gateway: Gateway, ops: RecordingChannel, mail: RecordingChannel) -> Gateway:
-    return with_two_channels(gateway, ops, mail)
 
 
 # -- how many, and when -----------------------------------------------------------------------------------

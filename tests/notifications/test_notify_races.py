@@ -6,7 +6,7 @@ import dataclasses
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
@@ -23,6 +23,7 @@ from app.notify import notify
 from app.page import deliver
 from app.retry import RetryPolicy
 from app.store import Store, UnitOfWork
+from app.store.commit import Check
 from app.store.record import CHANNEL, INCIDENT
 from app.subscription import CHANGE_EVENTS
 from tasks.sweep import Sweep
@@ -39,25 +40,8 @@ from tests.notifying import (
     page,
     resolve,
     settings,
-    with_two_channels,
 )
 from tests.stories.stack import wait_until
-
-
-@pytest.fixture
-def ops() -> RecordingChannel:
-    return RecordingChannel()
-
-
-@pytest.fixture
-def mail() -> RecordingChannel:
-    return RecordingChannel()
-
-
-@pytest.fixture
-def gateway(gateway: Gateway, ops: RecordingChannel, mail: RecordingChannel) -> Gateway:
-    return with_two_channels(gateway, ops, mail)
-
 
 # -- a change that comes while a message is in flight -----------------------------------------------------
 
@@ -169,46 +153,45 @@ def test_a_channels_commits_leave_the_incidents_version_and_document_as_they_wer
     assert seen == [[before["v"], before["doc"]]] * 2
 
 
-@pytest.mark.parametrize("happens", [page, acknowledge, resolve])
+@pytest.mark.parametrize(("happens", "writes"), [(page, 2), (acknowledge, 1), (resolve, 1)])
 def test_no_page_and_no_acknowledgement_has_to_be_written_twice_because_of_a_channel(
     gateway: Gateway,
     clock: Clock,
     happens: Callable[[Gateway, Incident], None],
+    writes: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     incident = create(gateway)
     clock.wind(minutes=4)
-    incidents = gateway.store.incidents
-    commit, answers = incidents._commit, []
+    checks, tries = UnitOfWork.checks, []
 
-    def after_a_channel(*args: Any) -> bool:
-        monkeypatch.setattr(incidents, "_commit", commit)
-        notify_all(gateway)
-        monkeypatch.setattr(incidents, "_commit", after_a_channel)
-        answers.append(commit(*args))
-        return answers[-1]
+    def after_a_channel(unit: UnitOfWork) -> Iterable[Check]:
+        with monkeypatch.context() as patch:
+            patch.setattr(UnitOfWork, "checks", checks)
+            notify_all(gateway)
+        tries.append(unit)
+        return checks(unit)
 
-    monkeypatch.setattr(incidents, "_commit", after_a_channel)
+    monkeypatch.setattr(UnitOfWork, "checks", after_a_channel)
     happens(gateway, incident)
-    assert answers
-    assert all(answers)
+    assert len(tries) == writes
 
 
 def test_two_channels_of_one_incident_do_not_wait_for_each_other(
     gateway: Gateway, ops: RecordingChannel, mail: RecordingChannel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     incident = create(gateway, channels=("ops", "mail"))
-    incidents = gateway.store.incidents
-    commit, answers = incidents._commit, []
+    checks, tries = UnitOfWork.checks, []
 
-    def counted(*args: Any) -> bool:
-        answers.append(commit(*args))
-        return answers[-1]
+    def counted(unit: UnitOfWork) -> Iterable[Check]:
+        tries.append(unit)
+        return checks(unit)
 
-    monkeypatch.setattr(incidents, "_commit", counted)
+    monkeypatch.setattr(UnitOfWork, "checks", counted)
     ops.meanwhile = lambda: notify(gateway, Destination("mail"), incident.id)
     notify(gateway, OPS, incident.id)
-    assert answers == [True] * 4
+    # Each channel's claim and outcome, none of them a second time.
+    assert len(tries) == 4
     assert (len(ops.messages), len(mail.messages)) == (1, 1)
 
 
