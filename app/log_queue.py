@@ -36,8 +36,10 @@ class LogQueue(logging.Handler):
     def _begin(self) -> None:
         # Each with the number of lines that are lost with it.
         self._lines: deque[tuple[bytes, int]] = deque()
-        self._waiting = 0
-        self._dropped = 0
+        self.waiting = 0
+        """Bytes that are to be written."""
+        self.dropped = 0
+        """Lines that were, and are not reported yet."""
         self._flows = True
         self._writing = False
         self._ended = False
@@ -48,8 +50,8 @@ class LogQueue(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Queue a line, or count it as dropped; never waits."""
         with self._changed:
-            if self._waiting >= MOST_BYTES:
-                self._dropped += 1
+            if self.waiting >= MOST_BYTES:
+                self.dropped += 1
                 return
         try:
             line = self.format(record)
@@ -81,12 +83,12 @@ class LogQueue(logging.Handler):
     def _append(self, line: str, stands_for: int) -> None:
         data = f"{line}\n".encode(errors="backslashreplace")
         self._lines.append((data, stands_for))
-        self._waiting += len(data)
+        self.waiting += len(data)
 
     def _report_dropped(self) -> None:
-        if self._dropped:
-            self._append(self._own(logging.WARNING, "log_lines_dropped", lines=self._dropped), self._dropped)
-            self._dropped = 0
+        if self.dropped:
+            self._append(self._own(logging.WARNING, "log_lines_dropped", lines=self.dropped), self.dropped)
+            self.dropped = 0
 
     def _start(self) -> None:
         if self._writer is None and not self._ended:
@@ -103,7 +105,7 @@ class LogQueue(logging.Handler):
         while not self._lines:
             self._writing = False
             self._changed.notify_all()
-            if self._dropped and self._flows:
+            if self.dropped and self._flows:
                 self._report_dropped()
             elif self._ended:
                 break
@@ -113,7 +115,7 @@ class LogQueue(logging.Handler):
         while self._lines and (not data or len(data) + len(self._lines[0][0]) <= TOGETHER):
             line, stands_for = self._lines.popleft()
             data, stand_for = data + line, stand_for + stands_for
-        self._waiting -= len(data)
+        self.waiting -= len(data)
         self._writing = bool(data)
         return data, stand_for
 
@@ -131,7 +133,7 @@ class LogQueue(logging.Handler):
             except OSError:
                 # Its reader is gone, or the disk is full.
                 with self._changed:
-                    self._dropped += stand_for
+                    self.dropped += stand_for
                     self._flows = False
                 time.sleep(PAUSE)
 

@@ -45,7 +45,7 @@ def main() -> int:
         return code
     with ExitStack() as stack:
         try:
-            environ |= _redis(config, stack)
+            environ |= redis_for(config, stack)
         except RuntimeError as error:
             print(error, file=sys.stderr)
             return 1
@@ -62,7 +62,7 @@ def _run(environ: dict[str, str]) -> int:
     return code
 
 
-def _redis(config: Config, stack: ExitStack) -> dict[str, str]:
+def redis_for(config: Config, stack: ExitStack) -> dict[str, str]:
     """Where Redis is, in variables; if none is configured, one is started, and stops with the stack."""
     if config.redis.configured:
         return {}

@@ -47,13 +47,20 @@ BUSY = 50
 
 
 class Sweep:
-    """Finds what is due and has no worker: pages that no message led to, and all notifications."""
+    """Finds what is due and has no worker: pages that no message led to, and all notifications.
 
-    def __init__(self, gateway: Gateway) -> None:
+    `pages` and `notifications`: where it delivers them; without, in threads of its own.
+    """
+
+    def __init__(
+        self, gateway: Gateway, *, pages: Slots | None = None, notifications: Slots | None = None
+    ) -> None:
         self._gateway = gateway
         self._name = f"{socket.gethostname()}:{os.getpid()}"
-        self._pages = Slots("pages", each=PAGE_SLOTS, most=MOST_PAGE_SLOTS)
-        self._notifications = Slots("notifications", each=CHANNEL_SLOTS, most=MOST_CHANNEL_SLOTS)
+        self._pages = pages or Slots("pages", each=PAGE_SLOTS, most=MOST_PAGE_SLOTS)
+        self._notifications = notifications or Slots(
+            "notifications", each=CHANNEL_SLOTS, most=MOST_CHANNEL_SLOTS
+        )
         self._background = ThreadPoolExecutor(2, thread_name_prefix="background")
         self._next_tick = float("-inf")
         self._taken = sys.maxsize

@@ -76,7 +76,7 @@ def test_every_line_gets_out_in_its_order(pipe: Pipe) -> None:
     expected = [f"{number} {'y' * (number % 5000)}." for number in range(2000)]
     for line in expected:
         pipe.log(line)
-    wait_until(lambda: pipe.queue._waiting == 0, "all is written")
+    wait_until(lambda: pipe.queue.waiting == 0, "all is written")
     assert counted(end()) == (expected, 0)
 
 
@@ -86,9 +86,9 @@ def test_nobody_waits_for_a_pipe_that_nobody_reads_and_what_is_dropped_is_counte
     for number in range(logged):
         pipe.log(f"{number} {LINE}")
     assert time.monotonic() - began < 10
-    assert pipe.queue._waiting < MOST_BYTES + 2 * len(LINE)
+    assert pipe.queue.waiting < MOST_BYTES + 2 * len(LINE)
     end = pipe.read_in_the_background()
-    wait_until(lambda: pipe.queue._waiting == pipe.queue._dropped == 0, "all that is left is written")
+    wait_until(lambda: pipe.queue.waiting == pipe.queue.dropped == 0, "all that is left is written")
     lines, dropped = counted(end())
     assert lines == [f"{number} {LINE}" for number in range(len(lines))]
     assert dropped == logged - len(lines) > logged / 2
@@ -98,7 +98,7 @@ def test_lines_after_the_dropped_ones_come_after_their_number(pipe: Pipe) -> Non
     for _ in range(2 * MOST_BYTES // len(LINE)):
         pipe.log(LINE)
     end = pipe.read_in_the_background()
-    wait_until(lambda: pipe.queue._waiting == pipe.queue._dropped == 0, "all that is left is written")
+    wait_until(lambda: pipe.queue.waiting == pipe.queue.dropped == 0, "all that is left is written")
     pipe.log("the next")
     lines = end()
     assert lines[-1].strip() == "the next"
@@ -117,7 +117,7 @@ def test_a_reader_that_is_gone_costs_the_lines_alone(pipe: Pipe) -> None:
     pipe.reader.close()
     pipe.log("to nobody")
     pipe.log("to nobody")
-    wait_until(lambda: pipe.queue._dropped == 2, "it is counted")
+    wait_until(lambda: pipe.queue.dropped == 2, "it is counted")
     began = time.monotonic()
     pipe.log("to nobody")
     assert time.monotonic() - began < PAUSE / 2
@@ -128,7 +128,7 @@ def test_a_pipe_that_does_not_block_is_waited_for(pipe: Pipe) -> None:
     for number in range(200):
         pipe.log(f"{number} {LINE}")
     end = pipe.read_in_the_background()
-    wait_until(lambda: pipe.queue._waiting == 0, "all is written")
+    wait_until(lambda: pipe.queue.waiting == 0, "all is written")
     assert counted(end()) == ([f"{number} {LINE}" for number in range(200)], 0)
 
 

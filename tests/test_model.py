@@ -221,8 +221,8 @@ class RecordingWakeup(Wakeup):
 class InlineSlots(Slots):
     """Works at once, in the thread of the sweep, so that a failure can be found again."""
 
-    def __init__(self, works: Callable[[functools.partial[None]], None]) -> None:
-        super().__init__("notifications", each=3, most=20)
+    def __init__(self, works: Callable[[functools.partial[None]], None], *, each: int) -> None:
+        super().__init__("inline", each=each, most=20)
         self._works = works
 
     def run(self, destination: Hashable, work: Callable[[], None], then: Callable[[], object]) -> None:
@@ -230,24 +230,6 @@ class InlineSlots(Slots):
         self._works(work)
         self.release(destination)
         then()
-
-
-class InlineSweep(Sweep):
-    """Delivers with its own hands at once."""
-
-    def __init__(
-        self,
-        gateway: Gateway,
-        deliver: Callable[[str, Sequence[Destination]], None],
-        notifies: Callable[[functools.partial[None]], None],
-    ) -> None:
-        super().__init__(gateway)
-        self._deliver = deliver
-        self._notifications = InlineSlots(notifies)
-
-    def _deliver_here(self, pager: Destination, incident_id: str) -> bool:
-        self._deliver(incident_id, [pager])
-        return True
 
 
 class ModelChannel:
@@ -334,7 +316,11 @@ class World(RuleBasedStateMachine):
         links = Links(config.link_key or b"of a test", config.public_base)
         channels = Channels(CHANNELS.values(), {name: ModelChannel(self, name) for name in CHANNELS})
         self.gateway = Gateway(config, Store(url), self.wakeup, self, channels, links, self.clock)
-        self.sweep = InlineSweep(self.gateway, self._work, self._notifies)
+        self.sweep = Sweep(
+            self.gateway,
+            pages=InlineSlots(lambda work: self._work(*work.args[1:]), each=20),
+            notifications=InlineSlots(self._notifies, each=3),
+        )
         self.fates: dict[str, Fate] = {}
         self.identities: dict[str, str] = {}
         self.plans: list[Attempt] = []

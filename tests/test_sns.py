@@ -262,7 +262,9 @@ def test_so_many_certificates_are_kept_and_no_more(aws: responses.RequestsMock) 
     for n in range(2 * CERTIFICATES_KEPT + 1):
         aws.get(f"{HOST}{n}.pem", body=certificate())
         assert sns.proves(signed(notification(SigningCertURL=f"{HOST}{n}.pem")))
-    assert len(sns._certificates) <= CERTIFICATES_KEPT
+    fetched = len(aws.calls)
+    assert sns.proves(signed(notification(SigningCertURL=f"{HOST}0.pem")))
+    assert len(aws.calls) == fetched + 1
 
 
 # -- subscriptions ----------------------------------------------------------------------------------------

@@ -45,7 +45,7 @@ def test_beside_another_redis_it_says_which_one_it_uses(
     config: Config, other: EmbeddedRedis, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with ExitStack() as stack:
-        url = run._redis(config, stack)["REDIS_URL"]
+        url = run.redis_for(config, stack)["REDIS_URL"]
         out = capsys.readouterr().out
         assert url != other.url
         assert f"using an embedded one at {url}, data in ./data" in out
@@ -59,9 +59,9 @@ def test_a_second_one_does_not_write_to_the_files_of_the_first(
     config: Config, other: EmbeddedRedis, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with ExitStack() as first:
-        url = run._redis(config, first)
+        url = run.redis_for(config, first)
         with ExitStack() as second:
-            assert run._redis(config, second) == url
+            assert run.redis_for(config, second) == url
         assert "of another `make run` here" in capsys.readouterr().out
         # The end of the second did not take it away.
         assert cli.main(["list"]) == 0
@@ -70,7 +70,7 @@ def test_a_second_one_does_not_write_to_the_files_of_the_first(
 def test_a_configured_redis_is_the_one(config: Config, other: EmbeddedRedis) -> None:
     configured = load_config(environ={**COMPLETE, "REDIS_URL": other.url})
     with ExitStack() as stack:
-        assert run._redis(configured, stack) == {}
+        assert run.redis_for(configured, stack) == {}
 
 
 def test_before_make_run_every_command_says_what_is_missing(

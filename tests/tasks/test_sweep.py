@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import io
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import redis
@@ -24,6 +26,7 @@ from app.store import Search, Unavailable
 from app.store.agenda import GRACE, HEARTBEAT
 from app.store.retention import BATCH as AT_ONCE
 from app.wakeup import MOST_AT_ONCE, Wakeup
+from tasks.slots import Slots
 from tasks.sweep import BATCH, BUSY, PAGE_SLOTS, Periodic, Sweep, forget_old
 from tests.fakes import PAGER, Clock, RecordingProvider
 
@@ -59,16 +62,19 @@ def quiet(gateway: Gateway, wakeup: RecordingWakeup) -> Gateway:
     return dataclasses.replace(gateway, wakeup=wakeup)
 
 
-class NoSlots(Sweep):
+class NoSlots(Slots):
     """Leaves all the work to messages."""
 
-    def _deliver_here(self, pager: Destination, incident_id: str) -> bool:
+    def __init__(self) -> None:
+        super().__init__("none", each=1, most=1)
+
+    def acquire(self, destination: Hashable) -> bool:
         return False
 
 
 @pytest.fixture
 def sweep(quiet: Gateway) -> Sweep:
-    return NoSlots(quiet)
+    return Sweep(quiet, pages=NoSlots())
 
 
 @pytest.fixture
@@ -180,7 +186,7 @@ def test_more_than_a_batch_is_enqueued_in_one_tick(
 def test_two_workers_share_what_is_late(quiet: Gateway, wakeup: RecordingWakeup, clock: Clock) -> None:
     ids = received(quiet, 0, alike=MOST_AT_ONCE + 1)
     clock.wind(seconds=2)
-    for sweep in (NoSlots(quiet), NoSlots(quiet)):
+    for sweep in (Sweep(quiet, pages=NoSlots()), Sweep(quiet, pages=NoSlots())):
         sweep.tick()
     assert sorted(wakeup.enqueued()) == sorted(ids)
 
@@ -308,16 +314,31 @@ def _until(condition: Callable[[], bool], what: str = "in time") -> None:
     pytest.fail(f"not within 5 s: {what}")
 
 
+class InThisThread(ThreadPoolExecutor):
+    """Does what it is given at once."""
+
+    def submit(self, work: Callable[..., Any], /, *args: Any, **options: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        done.set_result(work(*args, **options))
+        return done
+
+
 def test_a_tick_sends_the_heartbeat_while_all_is_well(
-    quiet: Gateway, sweep: Sweep, clock: Clock, provider: RecordingProvider, redis_url: str
+    quiet: Gateway,
+    clock: Clock,
+    provider: RecordingProvider,
+    redis_url: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # What is done in the background is done when the tick is over.
+    monkeypatch.setattr("tasks.sweep.ThreadPoolExecutor", InThisThread)
+    sweep = Sweep(quiet, pages=NoSlots())
     sweep.tick()
-    _until(lambda: standing(quiet).last_heartbeat == clock().timestamp(), "a heartbeat")
+    assert standing(quiet).last_heartbeat == clock().timestamp()
     received(quiet, 0)
     clock.wind(seconds=31)
     redis.Redis.from_url(redis_url).delete(HEARTBEAT)
     sweep.tick()
-    sweep._background.shutdown()
     assert provider.pings == 1
 
 
@@ -411,12 +432,16 @@ class SharedKey(RecordingProvider):
         return [Budget(f"source:{alert_source}", 60), Budget("key", 60)]
 
 
-class AtOnce(Sweep):
-    """Delivers in its own thread, whatever is handed out."""
+class AtOnce(Slots):
+    """Delivers in the thread of the sweep, whatever is handed out."""
 
-    def _deliver_here(self, pager: Destination, incident_id: str) -> bool:
-        deliver(self._gateway, incident_id, [pager])
-        return True
+    def __init__(self) -> None:
+        super().__init__("at once", each=1, most=1)
+
+    def run(self, destination: Hashable, work: Callable[[], None], then: Callable[[], object]) -> None:
+        work()
+        self.release(destination)
+        then()
 
 
 def test_in_a_crowd_of_one_alert_source_the_most_urgent_of_another_leaves_first(
@@ -424,7 +449,7 @@ def test_in_a_crowd_of_one_alert_source_the_most_urgent_of_another_leaves_first(
 ) -> None:
     provider = SharedKey()
     gateway = dataclasses.replace(quiet, provider=provider)
-    sweep = AtOnce(gateway)
+    sweep = Sweep(gateway, pages=AtOnce())
     received(gateway, 0, alike=300, severity="info")
     for _ in range(30):
         clock.wind(seconds=1)

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.web import room
 from app.web.room import LARGE, LARGE_WAITING, NoRoom, alone
 from tests.stories.stack import wait_until
 
@@ -25,14 +24,15 @@ def test_large_ones_are_taken_one_after_the_other_and_small_ones_meanwhile() -> 
             with lock:
                 under_way[0] -= 1
 
-    with ThreadPoolExecutor(LARGE_WAITING) as pool:
+    with ThreadPoolExecutor(LARGE_WAITING + 1) as pool:
         with alone(LARGE):
-            waiting = [pool.submit(take, number) for number in range(LARGE_WAITING)]
+            sent = [pool.submit(take, number) for number in range(LARGE_WAITING + 1)]
             with alone(LARGE - 1):
                 assert taken == []
-            wait_until(lambda: room._large_waiting._value == 0, "as many wait as may")
-            with pytest.raises(NoRoom, match="send it again in a moment"), alone(LARGE):
-                pass
-        assert all(one.result(10) is None for one in waiting)
+            wait_until(lambda: any(one.done() for one in sent), "one of them finds no place to wait")
+            [refused] = [one for one in sent if one.done()]
+            with pytest.raises(NoRoom, match="send it again in a moment"):
+                refused.result()
+        assert all(one.result(10) is None for one in sent if one is not refused)
     assert len(taken) == LARGE_WAITING
     assert most == [1]
