@@ -20,6 +20,9 @@ from tests.fakes import GATEWAY_SECRET
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("app", "config", "tasks", "local")
 LONGEST_FILE = 350
+LONGEST_FUNCTION = 50
+MOST_FUNCTIONS = 20
+"""Lines, of which nine in ten have no more."""
 
 # Who may import each library; everybody else goes through them.
 ROOMS = {
@@ -151,6 +154,17 @@ def test_a_library_stays_in_its_rooms(library: str) -> None:
 @pytest.mark.parametrize("file", files(), ids=name_of)
 def test_a_file_is_short_enough_to_be_read_at_once(file: Path) -> None:
     assert len(file.read_text().splitlines()) < LONGEST_FILE
+
+
+def test_functions_are_short() -> None:
+    lengths = {
+        f"{name}.{node.name}": (node.end_lineno or 0) - node.lineno + 1
+        for name, module in modules().items()
+        for node in ast.walk(module)
+        if isinstance(node, ast.FunctionDef)
+    }
+    assert [name for name, length in lengths.items() if length > LONGEST_FUNCTION] == []
+    assert sum(length <= MOST_FUNCTIONS for length in lengths.values()) >= 0.9 * len(lengths)
 
 
 @pytest.mark.parametrize("name", sorted(modules()))
