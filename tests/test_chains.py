@@ -16,10 +16,10 @@ from app.delivery import Destination, Outcome
 from app.gateway import Gateway
 from app.incident import Incident
 from app.notify import notify
-from app.receive import Message, Options, receive
 from app.state import State
 from app.subscription import Subscription
 from config import ChannelSettings, load_config
+from tests.factories import receive_one
 from tests.fakes import INFRA, PAGER, Clock, RecordingChannel, RecordingProvider, environment
 
 UNAVAILABLE = Outcome("try_again", "503", "server_error")
@@ -138,9 +138,7 @@ def test_the_whole_way_over_a_real_store(
     gateway = dataclasses.replace(
         gateway, config=config.model_copy(update={"oncall": oncall}), channels=channels
     )
-    [received] = receive(gateway, [Message(Alert("Disk full", "test"), "{}")], Options(wait_minutes=0))
-    assert received.incident is not None
-    incident_id = received.incident.id
+    incident_id = receive_one(gateway, wait=0).id
     provider.outcomes = [UNAVAILABLE] * 1000
     until = clock.now + timedelta(minutes=4)
     while clock.now < until:

@@ -19,12 +19,12 @@ from app.cli import main
 from app.cli.parser import parser
 from app.gateway import Gateway, build
 from app.incident import Incident
-from app.receive import Message, Options, receive
 from app.state import State
 from config import load_config
 from local.embedded import free_port
 from local.processes import with_our_programs
 from tests.channels.standin import StandIn
+from tests.factories import receive_one
 from tests.fakes import PAGER
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "cli.md"
@@ -56,10 +56,7 @@ def whole(config: Path) -> Gateway:
 
 
 def create(gateway: Gateway, **about: Any) -> Incident:
-    alert = Alert(**{"title": "Disk full", "source": "grafana", **about})
-    [received] = receive(gateway, [Message(alert, '{"planted": 1}')], Options())
-    assert received.incident is not None
-    return received.incident
+    return receive_one(gateway, payload='{"planted": 1}', **about)
 
 
 class Shell:

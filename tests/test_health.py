@@ -10,15 +10,14 @@ import pytest
 import redis
 
 from app.actions import resolve
-from app.alert import Alert
 from app.delivery import Outcome
 from app.gateway import Gateway
 from app.health import FAILED_ATTEMPTS, heartbeat_due, readiness, standing
 from app.page import deliver
-from app.receive import Message, Options, receive
 from app.store import Store
 from app.store.agenda import HEARTBEAT
 from tasks.sweep import send_heartbeat
+from tests.factories import receive_one
 from tests.fakes import PAGER, Clock, RecordingProvider
 from tests.stories.stack import wait_until
 
@@ -28,11 +27,7 @@ def seen(gateway: Gateway) -> None:
 
 
 def page(gateway: Gateway) -> None:
-    [received] = receive(
-        gateway, [Message(Alert(title="x", source="generic"), "{}")], Options(wait_minutes=0)
-    )
-    assert received.incident is not None
-    deliver(gateway, received.incident.id)
+    deliver(gateway, receive_one(gateway, wait=0).id)
 
 
 def next_turn(redis_url: str) -> None:
@@ -46,7 +41,7 @@ def test_all_is_well_when_a_worker_lives_and_nothing_is_overdue(gateway: Gateway
 
 
 def test_it_says_what_is_wrong(gateway: Gateway, clock: Clock) -> None:
-    receive(gateway, [Message(Alert(title="x", source="generic"), "{}")], Options(wait_minutes=0))
+    receive_one(gateway, wait=0)
     clock.wind(seconds=31)
     checks = readiness(gateway)
     assert "no worker has been seen in the last 30 s" in checks["workers"]
@@ -60,37 +55,31 @@ def test_a_page_that_is_refused_again_and_again_is_overdue_since_it_was_due(
     provider: RecordingProvider,
     clock: Clock,
 ) -> None:
-    [received] = receive(
-        gateway, [Message(Alert(title="x", source="generic"), "{}")], Options(wait_minutes=0)
-    )
-    assert received.incident is not None
+    incident = receive_one(gateway, wait=0)
     provider.outcomes = [Outcome(verdict, "500")] * 3
     for _ in range(3):
-        deliver(gateway, received.incident.id)
+        deliver(gateway, incident.id)
         clock.wind(seconds=301)
-    step = gateway.store.incidents.need(received.incident.id).next_step(PAGER)
+    step = gateway.store.incidents.need(incident.id).next_step(PAGER)
     seen(gateway)
     assert step is not None
     assert readiness(gateway)["overdue"] == "an incident is overdue by 903 s"
     assert not heartbeat_due(gateway)
-    deliver(gateway, received.incident.id)
+    deliver(gateway, incident.id)
     assert readiness(gateway)["overdue"] == "ok"
 
 
 def test_a_problem_that_is_over_is_not_overdue(
     gateway: Gateway, provider: RecordingProvider, clock: Clock
 ) -> None:
-    [received] = receive(
-        gateway, [Message(Alert(title="x", source="generic"), "{}")], Options(wait_minutes=0)
-    )
-    assert received.incident is not None
+    incident = receive_one(gateway, wait=0)
     provider.outcomes = [Outcome("try_again", "no answer", uncertain=True)]
-    deliver(gateway, received.incident.id)
+    deliver(gateway, incident.id)
     clock.wind(seconds=600)
     seen(gateway)
     assert readiness(gateway)["overdue"] != "ok"
     # Now the resolve event is to be sent, since this moment.
-    resolve(gateway, received.incident.id, "me")
+    resolve(gateway, incident.id, "me")
     assert readiness(gateway)["overdue"] == "ok"
 
 
@@ -120,7 +109,7 @@ def test_the_heartbeat_is_one_callers_turn(gateway: Gateway, redis_url: str) -> 
 
 
 def test_there_is_no_heartbeat_while_something_is_overdue(gateway: Gateway, clock: Clock) -> None:
-    receive(gateway, [Message(Alert(title="x", source="generic"), "{}")], Options(wait_minutes=0))
+    receive_one(gateway, wait=0)
     clock.wind(seconds=31)
     seen(gateway)
     assert not heartbeat_due(gateway)

@@ -14,6 +14,7 @@ from app.delivery import Destination
 from app.incident import Incident
 from app.store import Store
 from app.store.agenda import AHEAD, DUE, GRACE, LEAST_LEARNED, LOOK, QUEUE, Limit
+from tests.factories import opened
 from tests.fakes import INFRA, PAGER
 from tests.store.test_incidents import acknowledge, change, put
 
@@ -28,8 +29,7 @@ LIMITS = [("source:default", 3), ("key:default", 5)]
 def due(
     incident_id: str, severity: Severity | None = None, pager: Destination = PAGER, at: datetime = NOW
 ) -> Incident:
-    alert = Alert(title=incident_id, source="generic", severity=severity)
-    return Incident.opened(incident_id, alert, at, due_at=at, pager=pager)
+    return opened(incident_id, at, due_at=at, pager=pager, severity=severity)
 
 
 def looked(store: Store, now: datetime) -> list[str]:

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import redis
 
-from app.alert import Alert
 from app.gateway import Gateway
 from app.incident import Incident
 from app.page import deliver
@@ -18,6 +17,7 @@ from app.store import Store, UnitOfWork, Unknown
 from app.store.connection import Command
 from app.store.counters import Sources
 from app.store.retention import BATCH
+from tests.factories import opened
 from tests.fakes import PAGER, Clock, RecordingProvider
 
 NOW = datetime(2026, 3, 4, 3, 0, tzinfo=UTC)
@@ -45,14 +45,11 @@ def write(store: Store, unit: UnitOfWork, incidents: list[Incident]) -> None:
 
 
 def opening(incident: Incident) -> Incident:
-    alert = Alert(title="Disk full", source="grafana", identity=incident.identity)
-    return Incident.opened(incident.id, alert, incident.created_at, due_at=None, pager=PAGER)
+    return opened(incident.id, incident.created_at, identity=incident.identity)
 
 
 def resolved(incident_id: str, ago: timedelta) -> Incident:
-    alert = Alert(title="Disk full", source="grafana", identity=f"k{incident_id}")
-    opened = Incident.opened(incident_id, alert, NOW - ago, due_at=None, pager=PAGER)
-    return opened.resolved("grafana", NOW - ago)
+    return opened(incident_id, NOW - ago, identity=f"k{incident_id}").resolved("grafana", NOW - ago)
 
 
 def forget(store: Store, days: timedelta = DAYS, most: int = MANY) -> None:
@@ -62,9 +59,8 @@ def forget(store: Store, days: timedelta = DAYS, most: int = MANY) -> None:
 
 def owing(incident_id: str, ago: timedelta) -> Incident:
     """Resolved after its page went out; the provider has yet to take the resolve event."""
-    alert, at = Alert(title="Disk full", source="grafana"), NOW - ago
-    opened = Incident.opened(incident_id, alert, at, due_at=at, pager=PAGER)
-    paged = opened.claimed(PAGER, "t", at, LEASE).delivered(PAGER, "t", at, "202")
+    at = NOW - ago
+    paged = opened(incident_id, at, due_at=at).claimed(PAGER, "t", at, LEASE).delivered(PAGER, "t", at, "202")
     return paged.resolved("grafana", at)
 
 
@@ -119,9 +115,7 @@ def test_within_an_hour_nothing_goes_however_many_there_are(store: Store) -> Non
 
 def test_what_is_not_resolved_stays_for_ever(store: Store) -> None:
     ago = NOW - timedelta(days=400)
-    alert = Alert(title="Disk full", source="grafana")
-    opened = Incident.opened("open-1", alert, ago, due_at=None, pager=PAGER)
-    put(store, [opened, Incident.opened("a", alert, ago, due_at=None, pager=PAGER)])
+    put(store, [opened("open-1", ago), opened("a", ago)])
     forget(store)
     assert store.incidents.get("open-1") is not None
 
@@ -240,8 +234,7 @@ def test_a_record_that_redis_lost_leaves_the_lists_and_is_not_remembered(
 
 def test_a_newer_problem_keeps_the_identity(store: Store) -> None:
     put(store, [resolved("old-1", DAYS * 2)])
-    alert = Alert(title="Disk full", source="grafana", identity="kold-1")
-    again = Incident.opened("again-1", alert, NOW, due_at=None, pager=PAGER)
+    again = opened("again-1", identity="kold-1")
     write(store, store.incidents.unit_of_work(identities=["kold-1"]), [again])
     forget(store)
     found = store.incidents.unit_of_work(identities=["kold-1"]).find("kold-1")

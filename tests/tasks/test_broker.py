@@ -15,13 +15,11 @@ from kombu.exceptions import OperationalError
 from kombu.transport.redis import SentinelChannel
 from kombu.utils import functional
 
-from app.alert import Alert
-from app.incident import Incident
 from app.store import Stored
 from app.wakeup import PUBLISH_TIMEOUT, QUIET_SECONDS, Wakeup, broker_settings
 from local.embedded import EmbeddedRedis, free_port
 from tasks import broker
-from tests.fakes import PAGER
+from tests.factories import opened
 from tests.relay import Relay
 from tests.tls import Certificates
 
@@ -83,12 +81,8 @@ def test_with_sentinels_tls_is_for_them_and_for_redis() -> None:
 
 
 def stored(count: int) -> list[Stored]:
-    alert = Alert(title="Disk full", source="test")
     due_at = NOW + timedelta(minutes=3)
-    return [
-        Stored(Incident.opened(f"id-{n}", alert, NOW, due_at=due_at, pager=PAGER), due_at)
-        for n in range(count)
-    ]
+    return [Stored(opened(f"id-{n}", due_at=due_at), due_at) for n in range(count)]
 
 
 @pytest.fixture

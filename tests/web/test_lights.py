@@ -7,12 +7,11 @@ from datetime import timedelta
 
 import pytest
 
-from app.alert import Alert
 from app.gateway import Gateway
 from app.page import deliver
 from app.providers import Budget
-from app.receive import Message, Options, receive
 from app.web.lights import Light, stand
+from tests.factories import receive_one
 from tests.fakes import PAGER, Clock, RecordingProvider
 
 
@@ -45,9 +44,7 @@ def test_a_rate_budget_is_scarce_at_a_tenth(gateway: Gateway, provider: Recordin
     provider.limits = [Budget("source:default", 20)]
     assert light(gateway, "Rate of default") == Light("Rate of default", "20 of 20 left", left=20, limit=20)
     for _ in range(18):
-        [received] = receive(gateway, [Message(Alert("Disk full", "grafana"), "{}")], Options(wait_minutes=0))
-        assert received.incident is not None
-        deliver(gateway, received.incident.id)
+        deliver(gateway, receive_one(gateway, wait=0).id)
     scarce = light(gateway, "Rate of default")
     assert (scarce.says, scarce.well) == ("2 of 20 left", False)
 

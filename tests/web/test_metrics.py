@@ -13,17 +13,16 @@ from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from app import actions, health
-from app.alert import Alert
 from app.delivery import Outcome
 from app.gateway import Gateway
 from app.incident import Incident
 from app.page import deliver
 from app.providers import Budget
-from app.receive import Message, Options, receive
 from app.store import Store
 from app.web import create_app, metrics
 from config import load_config
 from tasks.sweep import send_heartbeat
+from tests.factories import receive_one
 from tests.fakes import Clock, RecordingProvider, environment
 
 Numbers = Callable[..., float | None]
@@ -54,10 +53,7 @@ def read(gateway: Gateway, name: str, **labels: str) -> float | None:
 
 
 def create(gateway: Gateway, source: str = "grafana") -> Incident:
-    alert = Alert(title="Disk full", source=source)
-    [received] = receive(gateway, [Message(alert, "{}")], Options())
-    assert received.incident is not None
-    return received.incident
+    return receive_one(gateway, source=source)
 
 
 def test_before_anything_happened_everything_is_zero_or_absent(number: Numbers) -> None:

@@ -22,13 +22,12 @@ from schemathesis.specs.openapi.checks import (
 )
 from werkzeug.serving import make_server
 
-from app.alert import Alert
 from app.gateway import Gateway, build
-from app.receive import Message, Options, receive
 from app.web import create_app
 from app.web.openapi import PATHS, document_of
 from config import load_config
 from config.go_channels import Slack
+from tests.factories import receive_one
 from tests.fakes import GATEWAY_SECRET, environment
 
 DESCRIBED = ("/api/", "/healthz", "/readyz", "/metrics")
@@ -92,15 +91,14 @@ def service(server: Any) -> Iterator[tuple[Flask, str, str]]:
     """A real server over a real Redis, with an incident and a worker; its document, address and incident."""
     gateway = with_everything(build(load_config(environ=environment(server.url))))
     gateway.store.agenda.worker_lives("worker", gateway.clock() + timedelta(hours=1))
-    [received] = receive(gateway, [Message(Alert("Disk full", "grafana"), "{}")], Options(wait_minutes=60))
-    assert received.incident is not None
+    incident = receive_one(gateway, wait=60)
     app = create_app(gateway)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     http = make_server("127.0.0.1", port, app, threaded=True)
     threading.Thread(target=http.serve_forever, daemon=True).start()
-    yield app, f"http://127.0.0.1:{port}", received.incident.id
+    yield app, f"http://127.0.0.1:{port}", incident.id
     http.shutdown()
 
 

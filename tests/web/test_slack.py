@@ -15,15 +15,14 @@ from flask.testing import FlaskClient
 from pydantic import SecretStr
 
 from app import actions
-from app.alert import Alert
 from app.gateway import Gateway
 from app.incident import Incident
-from app.receive import Message, Options, receive
 from app.state import State
 from app.store import Unavailable
 from app.web import create_app
 from config.go_channels import Slack
 from tests.channels.standin import StandIn
+from tests.factories import receive_one
 
 SIGNING_SECRET = "planted-signing-secret"
 
@@ -45,9 +44,7 @@ def client(gateway: Gateway, hooks: StandIn) -> FlaskClient:
 
 @pytest.fixture
 def incident(gateway: Gateway) -> Incident:
-    [received] = receive(gateway, [Message(Alert("Disk full", "generic"), "{}")], Options())
-    assert received.incident is not None
-    return received.incident
+    return receive_one(gateway)
 
 
 def click(
