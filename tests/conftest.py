@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -87,12 +87,22 @@ def secure(server: EmbeddedRedis, tls: Certificates) -> Iterator[Relay]:
 
 
 @pytest.fixture
-def log() -> Iterator[io.StringIO]:
-    """What is logged from here on."""
+def log_without() -> Iterator[Callable[..., io.StringIO]]:
+    """Sends the log, without these secrets, into a text that grows; afterwards all is as it was."""
     root = logging.getLogger()
-    handlers, level = root.handlers, root.level
-    stream = io.StringIO()
-    telemetry.configure([], stream)
-    yield stream
-    root.handlers = handlers
+    handlers, level = root.handlers[:], root.level
+
+    def configure(*secrets: str) -> io.StringIO:
+        stream = io.StringIO()
+        telemetry.configure(secrets, stream)
+        return stream
+
+    yield configure
+    root.handlers[:] = handlers
     root.setLevel(level)
+
+
+@pytest.fixture
+def log(log_without: Callable[..., io.StringIO]) -> io.StringIO:
+    """What is logged from here on."""
+    return log_without()

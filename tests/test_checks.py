@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -16,7 +15,6 @@ import pytest
 import redis
 import responses
 
-from app import telemetry
 from app.checks import certificate_trouble, redis_settings, tell_until_redis_answers, warn_of_redis
 from app.cli import main
 from app.store import Settings, Store
@@ -272,42 +270,31 @@ def test_a_wrong_configuration_ends_with_2_before_anything_is_tried(
 # -- at the start of a process ------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def logged() -> Iterator[Callable[[], str]]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    stream = io.StringIO()
-    telemetry.configure([], stream)
-    yield stream.getvalue
-    root.handlers[:] = handlers
-    root.setLevel(level)
-
-
 def test_the_log_warns_of_settings_that_lose_incidents(
-    own: EmbeddedRedis, admin: redis.Redis, logged: Callable[[], str]
+    own: EmbeddedRedis, admin: redis.Redis, log: io.StringIO
 ) -> None:
     warn_of_redis(Store(own.url))
-    assert logged() == ""
+    assert log.getvalue() == ""
     admin.config_set("appendonly", "no")
     admin.config_set("maxmemory-policy", "allkeys-lru")
     warn_of_redis(Store(own.url))
-    warned = [line for line in logged().splitlines() if "level=warning" in line]
+    warned = [line for line in log.getvalue().splitlines() if "level=warning" in line]
     assert len(warned) == 2
     assert "set appendonly yes" in warned[0]
     assert "set maxmemory-policy noeviction" in warned[1]
 
 
 def test_the_log_does_not_warn_of_what_is_unknown(
-    admin: redis.Redis, own: EmbeddedRedis, logged: Callable[[], str]
+    admin: redis.Redis, own: EmbeddedRedis, log: io.StringIO
 ) -> None:
     warn_of_redis(Store(as_user(admin, own)))
     warn_of_redis(Store(f"redis://127.0.0.1:{free_port()}/0", patience=0.05))
-    assert logged() == ""
+    assert log.getvalue() == ""
 
 
-def test_nothing_is_told_of_a_redis_that_is_there(redis_url: str, logged: Callable[[], str]) -> None:
+def test_nothing_is_told_of_a_redis_that_is_there(redis_url: str, log: io.StringIO) -> None:
     tell_until_redis_answers(Store(redis_url))
-    assert logged() == ""
+    assert log.getvalue() == ""
 
 
 # -- the first contact ------------------------------------------------------------------------------------

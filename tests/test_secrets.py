@@ -6,7 +6,6 @@ import base64
 import hashlib
 import hmac
 import io
-import logging
 import socket
 import traceback
 from collections.abc import Callable, Iterator
@@ -23,7 +22,6 @@ import redis
 from flask.testing import FlaskClient
 
 from app import gateway as gateways
-from app import telemetry
 from app.cli import main
 from app.gateway import Gateway
 from app.page import deliver
@@ -135,22 +133,17 @@ Start = Callable[..., Service]
 
 
 @pytest.fixture
-def start(locked: EmbeddedRedis, tmp_path: Path) -> Iterator[Start]:
+def start(locked: EmbeddedRedis, tmp_path: Path, log_without: Callable[..., io.StringIO]) -> Start:
     """Starts the service over the locked Redis, emptied; the parameters are variables of its environment."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
     opened(locked).flushall()
 
     def make(**variables: str) -> Service:
         config = configured(tmp_path, REDIS_URL=url_of(locked), **variables)
-        log = io.StringIO()
-        telemetry.configure(config.secrets(), log)
+        log = log_without(*config.secrets())
         gateway = gateways.build(config, patience=0.3, timeout=0.2)
         return Service(gateway, create_app(gateway).test_client(), log, [])
 
-    yield make
-    root.handlers[:] = handlers
-    root.setLevel(level)
+    return make
 
 
 def configured(folder: Path, text: str = YAML, **variables: str) -> Config:

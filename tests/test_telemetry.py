@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -14,27 +14,11 @@ from app import telemetry
 SECRET = "planted-4711"
 
 
-@pytest.fixture
-def logged() -> Iterator[Callable[..., io.StringIO]]:
-    """Configures logging with these secrets, into a text that grows; afterwards all is as it was."""
-    root = logging.getLogger()
-    handlers, level = root.handlers, root.level
-
-    def configure(*secrets: str) -> io.StringIO:
-        stream = io.StringIO()
-        telemetry.configure(secrets, stream)
-        return stream
-
-    yield configure
-    root.handlers = handlers
-    root.setLevel(level)
-
-
 Logged = Callable[..., io.StringIO]
 
 
-def test_a_line_names_time_level_event_and_incident_first(logged: Logged) -> None:
-    stream = logged()
+def test_a_line_names_time_level_event_and_incident_first(log_without: Logged) -> None:
+    stream = log_without()
     telemetry.log.info("event_sent", verdict="delivered", incident="id-1")
     [line] = stream.getvalue().splitlines()
     pattern = (
@@ -43,22 +27,22 @@ def test_a_line_names_time_level_event_and_incident_first(logged: Logged) -> Non
     assert re.match(pattern, line)
 
 
-def test_what_libraries_log_looks_the_same(logged: Logged) -> None:
-    stream = logged()
+def test_what_libraries_log_looks_the_same(log_without: Logged) -> None:
+    stream = log_without()
     logging.getLogger("celery.worker").warning("lost %s", "a connection")
     [line] = stream.getvalue().splitlines()
     assert re.match(r'at=\S+Z level=warning event="lost a connection" logger=celery.worker$', line)
 
 
-def test_what_is_below_info_is_not_written(logged: Logged) -> None:
-    stream = logged()
+def test_what_is_below_info_is_not_written(log_without: Logged) -> None:
+    stream = log_without()
     telemetry.log.debug("detail")
     logging.getLogger("urllib3").debug("POST /?token=x")
     assert stream.getvalue() == ""
 
 
-def test_a_traceback_stays_on_one_line(logged: Logged) -> None:
-    stream = logged()
+def test_a_traceback_stays_on_one_line(log_without: Logged) -> None:
+    stream = log_without()
     try:
         raise ValueError("two\nlines")
     except ValueError:
@@ -81,15 +65,17 @@ def test_a_traceback_stays_on_one_line(logged: Logged) -> None:
     ],
     ids=["event", "field", "nested", "exception", "library", "library's exception", "library's extra"],
 )
-def test_a_secret_is_redacted_wherever_it_stands_in_a_line(logged: Logged, tell: Callable[[], None]) -> None:
-    stream = logged(SECRET)
+def test_a_secret_is_redacted_wherever_it_stands_in_a_line(
+    log_without: Logged, tell: Callable[[], None]
+) -> None:
+    stream = log_without(SECRET)
     tell()
     assert SECRET not in stream.getvalue()
     assert len(stream.getvalue().splitlines()) == 1
 
 
-def test_a_chained_exception_is_redacted_too(logged: Logged) -> None:
-    stream = logged(SECRET)
+def test_a_chained_exception_is_redacted_too(log_without: Logged) -> None:
+    stream = log_without(SECRET)
     try:
         try:
             raise ValueError(SECRET)
@@ -112,26 +98,26 @@ def test_a_chained_exception_is_redacted_too(logged: Logged) -> None:
         "\u00f6pening ending",
     ],
 )
-def test_a_secret_is_redacted_though_the_line_writes_it_differently(logged: Logged, secret: str) -> None:
-    stream = logged(secret)
+def test_a_secret_is_redacted_though_the_line_writes_it_differently(log_without: Logged, secret: str) -> None:
+    stream = log_without(secret)
     telemetry.log.error("event", detail=f"<{secret}>", nested=[secret], exc_info=ValueError(f"<{secret}>"))
     assert "ending" not in stream.getvalue()
 
 
-def test_of_two_secrets_the_longer_one_is_redacted_whole(logged: Logged) -> None:
-    stream = logged("planted", "planted-and-more")
+def test_of_two_secrets_the_longer_one_is_redacted_whole(log_without: Logged) -> None:
+    stream = log_without("planted", "planted-and-more")
     telemetry.log.info("event", detail="planted-and-more planted")
     assert "<secret> <secret>" in stream.getvalue()
     assert "and-more" not in stream.getvalue()
 
 
-def test_a_value_too_short_for_a_secret_does_not_blot_out_words(logged: Logged) -> None:
-    stream = logged("a", "", "abc")
+def test_a_value_too_short_for_a_secret_does_not_blot_out_words(log_without: Logged) -> None:
+    stream = log_without("a", "", "abc")
     telemetry.log.info("event", detail="abc a banana")
     assert 'detail="abc a banana"' in stream.getvalue()
 
 
-def test_configuring_twice_writes_each_line_once(logged: Logged) -> None:
-    first, second = logged(), logged()
+def test_configuring_twice_writes_each_line_once(log_without: Logged) -> None:
+    first, second = log_without(), log_without()
     telemetry.log.info("event")
     assert (first.getvalue(), len(second.getvalue().splitlines())) == ("", 1)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import io
-import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +12,6 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from app import telemetry
 from app.gateway import Gateway
 from app.store import Store
 from app.web import create_app
@@ -80,12 +78,6 @@ def without_redis(gateway: Gateway) -> Gateway:
 
 
 @pytest.fixture
-def logged() -> Iterator[Callable[[], str]]:
+def logged(log_without: Callable[..., io.StringIO]) -> Callable[[], str]:
     """What was logged until now."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    stream = io.StringIO()
-    telemetry.configure([API_KEY, GATEWAY_SECRET], stream)
-    yield stream.getvalue
-    root.handlers[:] = handlers
-    root.setLevel(level)
+    return log_without(API_KEY, GATEWAY_SECRET).getvalue
