@@ -70,7 +70,7 @@ class Summarizing(Job):
         if not summary.total:
             return Outcome("delivered")
         found = self._gateway.channels.channel(self._channel)
-        return UNKNOWN if found is None else found[0].summarise(summary, found[1])
+        return UNKNOWN if found is None else found[0].send(summary, found[1])
 
     def record(self, step: Step, token: str, outcome: Outcome, now: datetime) -> None:
         """A summary that is given up takes with it what waited for as long as it was tried."""

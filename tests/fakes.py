@@ -98,20 +98,16 @@ class RecordingChannel:
         self.meanwhile: Callable[[], object] = lambda: None
         """What happens elsewhere while something is being told."""
 
-    def send(self, message: Message, address: str | None) -> Outcome:
-        self.messages.append((message, address))
-        return self._answer()
-
-    def summarise(self, summary: Summary, address: str | None) -> Outcome:
-        self.summaries.append(summary)
-        return self._answer()
+    def send(self, message: Message | Summary, address: str | None) -> Outcome:
+        if isinstance(message, Summary):
+            self.summaries.append(message)
+        else:
+            self.messages.append((message, address))
+        self.meanwhile()
+        return self.answers.pop(0) if self.answers else DELIVERED
 
     def shown(self, message: Message | Summary) -> dict[str, Any]:
         return {"message": message}
-
-    def _answer(self) -> Outcome:
-        self.meanwhile()
-        return self.answers.pop(0) if self.answers else DELIVERED
 
     def told(self) -> list[tuple[str, str]]:
         """(news, incident ID) of every message, in order."""

@@ -239,12 +239,11 @@ class ModelChannel:
         self._world = world
         self._name = name
 
-    def send(self, message: News, address: str | None) -> Outcome:
+    def send(self, message: News | Summary, address: str | None) -> Outcome:
+        if isinstance(message, Summary):
+            assert len(message.incidents) == message.total
+            return self._world.notified(self._name, message.incidents, in_summary=True)
         return self._world.notified(self._name, [(message.news, message.incident)], in_summary=False)
-
-    def summarise(self, summary: Summary, address: str | None) -> Outcome:
-        assert len(summary.incidents) == summary.total
-        return self._world.notified(self._name, summary.incidents, in_summary=True)
 
     def shown(self, message: News | Summary) -> dict[str, Any]:
         return {}

@@ -83,13 +83,20 @@ class AppriseChannel:
         # It would be taken for HTML, a stranger's links included.
         self._title_in_body = self.form == "html" and plugin.title_maxlen <= 0
 
-    def send(self, message: Message, address: str | None) -> Outcome:
-        """Notify of one incident."""
-        return self._notify(self._words(message), KINDS.get(message.news, "info"), address)
-
-    def summarise(self, summary: Summary, address: str | None) -> Outcome:
-        """Notify of many in one message."""
-        return self._notify(self._words(summary), "warning", address)
+    def send(self, message: Message | Summary, address: str | None) -> Outcome:
+        """Notify of one incident, or of many in one message."""
+        said = self._words(message)
+        kind = "warning" if isinstance(message, Summary) else KINDS.get(message.news, "info")
+        with _reasons.heard() as heard:
+            try:
+                plugin = self._plugin(address)
+                done = plugin is not None and plugin.notify(
+                    title=said.title, body=said.body, notify_type=kind, body_format=self.form
+                )
+            except Exception as error:
+                # A plugin may meet what its author did not think of.
+                done, heard[:] = False, [type(error).__name__]
+        return Outcome("delivered") if done else Outcome("try_again", self._reason(heard))
 
     def shown(self, message: Message | Summary) -> dict[str, Any]:
         """What it would send: title, body, and their form."""
@@ -109,18 +116,6 @@ class AppriseChannel:
             # Our own templates begin with it anyway.
             return replace(said, title="" if self._template is None else escape(said.title))
         return replace(said, title=f"{self._subject}: {said.title}") if self._subject else said
-
-    def _notify(self, said: Words, kind: str, address: str | None) -> Outcome:
-        with _reasons.heard() as heard:
-            try:
-                plugin = self._plugin(address)
-                done = plugin is not None and plugin.notify(
-                    title=said.title, body=said.body, notify_type=kind, body_format=self.form
-                )
-            except Exception as error:
-                # A plugin may meet what its author did not think of.
-                done, heard[:] = False, [type(error).__name__]
-        return Outcome("delivered") if done else Outcome("try_again", self._reason(heard))
 
     def _plugin(self, address: str | None) -> Any:
         plugin = Apprise.instantiate(_addressed(self._url, self._service, address), suppress_exceptions=True)

@@ -45,11 +45,8 @@ class Channel(Protocol):
     """A way to notify people. Sending never raises for what the network or the service does, and takes 15 s
     at the most; `address` stands in for the channel's own (a Slack channel's ID, a mail address, …)."""
 
-    def send(self, message: Message, address: str | None) -> Outcome:
-        """Notify of one incident."""
-
-    def summarise(self, summary: Summary, address: str | None) -> Outcome:
-        """Notify of many in one message."""
+    def send(self, message: Message | Summary, address: str | None) -> Outcome:
+        """Notify of one incident, or of many in one message."""
 
     def shown(self, message: Message | Summary) -> dict[str, Any]:
         """What it would send, for people to look at."""

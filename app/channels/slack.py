@@ -61,24 +61,16 @@ class SlackChannel:
         self._interactive = interactive
         self._properties = button
 
-    def send(self, message: Message, address: str | None) -> Outcome:
-        """Notify of one incident: a new message, or a change of the first one and a word in its thread."""
+    def send(self, message: Message | Summary, address: str | None) -> Outcome:
+        """Notify in a new message; of one incident, by a change of the first one and a word in its thread."""
         try:
-            if message.reference is None:
-                return self._post(message, address or self._channel)
-            return self._update(message, message.reference)
+            if isinstance(message, Message) and message.reference is not None:
+                return self._update(message, message.reference)
+            return self._post(message, address or self._channel)
         except Exception as error:
             return _failed(error)
 
-    def summarise(self, summary: Summary, address: str | None) -> Outcome:
-        """Notify of many in one message."""
-        try:
-            self._client.chat_postMessage(channel=address or self._channel, **self.shown(summary))
-        except Exception as error:
-            return _failed(error)
-        return Outcome("delivered")
-
-    def _post(self, message: Message, channel: str) -> Outcome:
+    def _post(self, message: Message | Summary, channel: str) -> Outcome:
         answer = self._client.chat_postMessage(channel=channel, **self.shown(message))
         # A channel may have been given by its name; only its ID can be used to change the message.
         found, ts = answer.get("channel"), answer.get("ts")

@@ -96,10 +96,7 @@ def preview(gateway: Gateway, arguments: argparse.Namespace) -> int:
             continue
         _write(name, channel.shown(message), as_json=arguments.json)
         if arguments.send:
-            if isinstance(message, Summary):
-                outcome = channel.summarise(message, None)
-            else:
-                outcome = channel.send(message, None)
+            outcome = channel.send(message, None)
             sys.stderr.write(f"{name}: {'sent' if outcome.delivered else f'failed: {outcome.detail}'}\n")
             failed |= not outcome.delivered
     return 1 if failed else 0

@@ -169,7 +169,7 @@ def test_a_summary_names_the_most_severe_and_counts_the_rest(service: StandIn) -
     summary = Summary(
         [("created", incident)], 57, [("created", 50), ("resolved", 7)], incident.created_at, "https://v/"
     )
-    assert a_channel(f"json://127.0.0.1:{service.port}/x").summarise(summary, None).delivered
+    assert a_channel(f"json://127.0.0.1:{service.port}/x").send(summary, None).delivered
     sent = service.got[0].json
     assert sent["title"] == "Many incidents at once: 50 new, 7 resolved"
     assert "- and 56 more" in sent["message"]

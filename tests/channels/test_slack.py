@@ -118,7 +118,7 @@ def test_a_strangers_text_calls_nobody_and_links_nowhere(api: StandIn, rules: Sl
 def test_a_summary_is_one_message_with_a_link_to_all(api: StandIn, rules: SlackRules) -> None:
     incident = a_message(title=NASTY).incident
     summary = Summary([("created", incident)] * 10, 57, [("created", 57)], preview.NOON, "https://v/")
-    assert slack(api).summarise(summary, None).delivered
+    assert slack(api).send(summary, None).delivered
     [sent] = rules.messages.values()
     assert buttons(sent)[0]["url"] == "https://v/"
     assert "and 47 more" in json.dumps(sent)

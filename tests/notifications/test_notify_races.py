@@ -217,11 +217,10 @@ class Moody:
         """The last change that it was notified of, for each incident."""
         self.kinds = {"singles": 0, "summaries": 0, "refused": 0, "killed": 0}
 
-    def send(self, message: Message, address: str | None) -> Outcome:
+    def send(self, message: Message | Summary, address: str | None) -> Outcome:
+        if isinstance(message, Summary):
+            return self._answer("summaries", [incident for _, incident in message.incidents])
         return self._answer("singles", [message.incident])
-
-    def summarise(self, summary: Summary, address: str | None) -> Outcome:
-        return self._answer("summaries", [incident for _, incident in summary.incidents])
 
     def shown(self, message: Message | Summary) -> dict[str, Any]:
         return {}

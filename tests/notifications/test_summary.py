@@ -266,7 +266,7 @@ class Killed(BaseException):
     """What SIGKILL does to the code: nothing after it runs."""
 
 
-@pytest.mark.parametrize("where", ["hold", "held", "summarise", "end_summary"])
+@pytest.mark.parametrize("where", ["hold", "held", "send", "end_summary"])
 def test_a_worker_killed_between_holding_and_ending_a_summary_loses_nothing(
     gateway: Gateway, ops: RecordingChannel, clock: Clock, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
@@ -278,7 +278,7 @@ def test_a_worker_killed_between_holding_and_ending_a_summary_loses_nothing(
 
     clock.wind(seconds=11)
     with monkeypatch.context() as patch:
-        owner = ops if where == "summarise" else gateway.store.notifications
+        owner = ops if where == "send" else gateway.store.notifications
         patch.setattr(owner, where, die)
         with pytest.raises(Killed):
             notify_all(gateway)

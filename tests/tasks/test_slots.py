@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from app.alert import Alert
-from app.channels import Channels, Message
+from app.channels import Channels, Message, Summary
 from app.delivery import Destination, Outcome
 from app.gateway import Gateway
 from app.providers import Event
@@ -33,7 +33,7 @@ class Hanging(RecordingChannel):
         super().__init__()
         self.let_go = threading.Event()
 
-    def send(self, message: Message, address: str | None) -> Outcome:
+    def send(self, message: Message | Summary, address: str | None) -> Outcome:
         outcome = super().send(message, address)
         self.let_go.wait(30)
         return outcome
