@@ -17,6 +17,11 @@ Severity = Literal["critical", "high", "medium", "low", "info"]
 SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium", "low", "info")
 
 
+def rank(severity: Severity | None) -> int:
+    """0 is the most severe; one that is not known counts as medium."""
+    return SEVERITIES.index(severity or "medium")
+
+
 class Effect(StrEnum):
     """What a webhook does to the problem that it speaks of."""
 

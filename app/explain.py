@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 
 from app.incident import Incident
 from app.state import State
-from app.timeline import Entry
+from app.timeline import Entry, clock
 
 EVENTS = {
     "received": "The alert came in",
@@ -62,7 +62,7 @@ def explain(incident: Incident, now: datetime) -> Iterator[str]:
     if late is not None:
         yield f"The page was accepted {late:.2f} s after it was due."
     for entry in incident.timeline:
-        yield f"{_clock(entry.at)}: {happened(entry)}"
+        yield f"{clock(entry.at)}: {happened(entry)}"
     yield next_step(incident, now)
 
 
@@ -71,7 +71,7 @@ def verdict(incident: Incident, now: datetime) -> str:
     if incident.escalated_at is not None:
         asked = any(entry.event == "page_now" for entry in incident.timeline)
         why = "somebody asked for it" if asked else "nobody had acknowledged when it was due"
-        when = _clock(incident.escalated_at)
+        when = clock(incident.escalated_at)
         paged = [pager.address for pager, delivery in incident.pagers.items() if delivery.accepted_at]
         through = " and ".join(repr(name or "default") for name in paged)
         return f"It paged through alert source {through} at {when}, because {why}."
@@ -84,8 +84,8 @@ def verdict(incident: Incident, now: datetime) -> str:
     if incident.state is State.FAILED:
         return f"NOBODY WAS PAGED: {incident.last_error or 'no reason is known'}"
     if incident.due_at > now:
-        return f"It pages at {_clock(incident.due_at)} unless somebody acknowledges."
-    return f"It is due since {_clock(incident.due_at)}, and its page has not been accepted yet."
+        return f"It pages at {clock(incident.due_at)} unless somebody acknowledges."
+    return f"It is due since {clock(incident.due_at)}, and its page has not been accepted yet."
 
 
 def next_step(incident: Incident, now: datetime) -> str:
@@ -97,13 +97,9 @@ def next_step(incident: Incident, now: datetime) -> str:
         return "Next: nothing; the provider is not to be sent anything."
     pager, step = steps[0]
     what = "the page" if step.event == "firing" else "the all-clear"
-    when = _clock(step.at)
+    when = clock(step.at)
     if incident.pagers[pager].claim is not None and step.at > now:
         return f"Next: {what} is being sent; if no outcome comes, it is sent again at {when}."
     if step.at <= now:
         return f"Next: {what} goes out as soon as a worker and the rate budget of its alert source allow."
     return f"Next: {what} is tried at {when}."
-
-
-def _clock(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from app.alert import SEVERITIES, Alert, Severity, most_severe
+from app.alert import Alert, most_severe, rank
 from app.delivery import Delivery, Destination, Event, InvalidTransition, Outcome
 from app.record import Record
 from app.state import Phase
@@ -102,7 +102,7 @@ class Incident(Record):
             labels={**self.labels, **alert.labels},
             occurrences=self.occurrences + 1,
         ).noted(now, "repeated", f"occurrence {self.occurrences + 1}")
-        if _rank(severity) < _rank(self.severity):
+        if rank(severity) < rank(self.severity):
             repeated = repeated._changed("severity_raised", now)
         if due_at is None:
             return repeated
@@ -260,7 +260,3 @@ class Incident(Record):
     def _in_flight(self, now: datetime) -> bool:
         claims = [delivery.claim for delivery in self.pagers.values()]
         return any(claim and claim.event == "firing" and now < claim.until for claim in claims)
-
-
-def _rank(severity: Severity | None) -> int:
-    return SEVERITIES.index(severity or "medium")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from app.alert import SEVERITIES, Severity
+from app.alert import SEVERITIES, Severity, rank
 from app.chains import CHANNEL, LATE, Chains
 from app.delivery import Delivery, Destination, Step
 from app.state import Phase, State
@@ -91,7 +91,7 @@ class Record:
 
     def urgency(self, step: Step) -> int:
         """0 is sent first when not everything may be sent at once; a resolve event goes last."""
-        return len(SEVERITIES) if step.event == "resolved" else SEVERITIES.index(self.severity or "medium")
+        return len(SEVERITIES) if step.event == "resolved" else rank(self.severity)
 
     # -- what is derived -----------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, get_args
 
-from app.alert import SEVERITIES, Severity
+from app.alert import SEVERITIES, Severity, rank
 from app.delivery import Delivery, Destination, Step
 from app.timeline import Entry
 
@@ -57,7 +57,7 @@ class Subscription:
             return True
         least = self.min_severity or SEVERITIES[-1]
         wanted = "created" if event == "severity_raised" else event
-        return wanted in self.events and SEVERITIES.index(severity or "medium") <= SEVERITIES.index(least)
+        return wanted in self.events and rank(severity) <= rank(least)
 
     def next_step(
         self, changes: tuple[Change, ...], severity: Severity | None, delivery: Delivery

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from app.alert import SEVERITIES
+from app.alert import rank
 from app.channels import Summary
 from app.deliver import Job
 from app.delivery import Delivery, Destination, InvalidTransition, Outcome, Step
@@ -99,7 +99,7 @@ class Summarizing(Job):
         for some in _some(held):
             waiting = list(self._waiting(some))
             counts.update(event for event, _ in waiting)
-            named = sorted([*named, *waiting], key=lambda one: _rank(one[1]))[:NAMED]
+            named = sorted([*named, *waiting], key=lambda one: rank(one[1].severity))[:NAMED]
         return Summary(
             incidents=named,
             total=counts.total(),
@@ -126,10 +126,6 @@ class Summarizing(Job):
 
 def _some(ids: Sequence[str]) -> Iterator[Sequence[str]]:
     return (ids[start : start + READ_AT_ONCE] for start in range(0, len(ids), READ_AT_ONCE))
-
-
-def _rank(incident: Incident) -> int:
-    return SEVERITIES.index(incident.severity or "medium")
 
 
 def in_summaries(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 # A timeline keeps its beginning (why somebody was paged) and its end (what holds now).
 HEAD = 40
@@ -23,6 +23,11 @@ def continued(timeline: tuple[Entry, ...], entry: Entry) -> tuple[Entry, ...]:
     """The timeline with one more line; of one that has grown too long the middle is left out."""
     longer = (*timeline, entry)
     return longer if len(longer) <= HEAD + TAIL else longer[:HEAD] + longer[-TAIL:]
+
+
+def clock(moment: datetime) -> str:
+    """A time to the second, UTC, with its date, for people."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def rfc3339(moment: datetime) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Literal
 
 from jinja2 import PackageLoader
@@ -17,6 +16,7 @@ from app.state import State
 from app.subscription import ChangeEvent
 from app.telemetry import log
 from app.text import lines, one_line
+from app.timeline import clock
 
 Form = Literal["text", "markdown", "html"]
 
@@ -179,8 +179,3 @@ def facts(incident: Incident) -> Iterator[tuple[str, str]]:
     yield "Since", clock(incident.started_at or incident.created_at)
     if incident.occurrences > 1:
         yield "Received", f"{incident.occurrences} times"
-
-
-def clock(moment: datetime) -> str:
-    """A time to the second, UTC, with its date."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

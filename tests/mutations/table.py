@@ -477,7 +477,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "severity_ignored",
         "When there is too much to send, what is critical waits behind what is not.",
         RECORD,
-        'else SEVERITIES.index(self.severity or "medium")',
+        "else rank(self.severity)",
         'else SEVERITIES.index("medium")',
         OF_AGENDA,
     ),
