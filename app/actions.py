@@ -1,7 +1,5 @@
 """What a person can do to an incident: acknowledge, resolve, page now."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import datetime
 

@@ -1,7 +1,5 @@
 """What a sender said, in one shape for all senders."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum

@@ -5,8 +5,6 @@ then the entries of `oncall.fallback`. A pager that accepts ends its chain; a ch
 none. Pure.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta

@@ -1,7 +1,5 @@
 """Tries the real things that the configuration names: Redis and its settings, incident.io, the clocks."""
 
-from __future__ import annotations
-
 import re
 import sys
 import threading

@@ -5,8 +5,6 @@ The one way in which anything leaves: pages and resolve events (`app/page.py`), 
 they are delivered.
 """
 
-from __future__ import annotations
-
 import secrets
 import time
 from abc import ABC, abstractmethod

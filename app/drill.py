@@ -1,7 +1,5 @@
 """A drill: a real incident marked `[DRILL]` goes the whole way, page and all-clear, and each hop is timed."""
 
-from __future__ import annotations
-
 import json
 import time
 import uuid

@@ -1,7 +1,5 @@
 """An incident in words: why it paged or did not, what happened when, and what comes next; pure."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import datetime
 

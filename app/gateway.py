@@ -1,7 +1,5 @@
 """Puts a process together: configuration, store, task queue, provider, channels, links."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,7 +1,5 @@
 """Is the whole pipeline well: what `/readyz`, metrics and dashboard tell, and what the heartbeat needs."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 from app.gateway import Gateway

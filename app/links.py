@@ -1,7 +1,5 @@
 """The signed link with which people acknowledge: `/api/ack/{id}?exp=…&sig=…`."""
 
-from __future__ import annotations
-
 import hmac
 from collections.abc import Callable
 from datetime import datetime, timedelta

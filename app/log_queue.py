@@ -1,7 +1,5 @@
 """Log lines on their way out: through a bounded queue, so that a pipe that nobody reads delays nothing."""
 
-from __future__ import annotations
-
 import logging
 import os
 import select

@@ -1,7 +1,5 @@
 """Notifications: what is delivered to a channel about one incident."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime

@@ -1,7 +1,5 @@
 """Pages, and resolve events: what is delivered to an alert source of the on-call provider."""
 
-from __future__ import annotations
-
 import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta

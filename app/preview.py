@@ -1,7 +1,5 @@
 """What a channel's messages look like, before one is needed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

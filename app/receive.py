@@ -1,7 +1,5 @@
 """Alerts become incidents: opened, joined, acknowledged or resolved; with Redis away, paged at once."""
 
-from __future__ import annotations
-
 import time
 import uuid
 from collections.abc import Sequence

@@ -3,8 +3,6 @@
 What a destination is to be sent, and when, is derived from the phase and from what it has: `next_step`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta

@@ -1,7 +1,5 @@
 """Whether a failed attempt is followed by another, and when; one decision for pages and notifications."""
 
-from __future__ import annotations
-
 import random
 from dataclasses import dataclass
 from datetime import datetime, timedelta

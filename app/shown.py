@@ -1,7 +1,5 @@
 """What an incident looks like to programs: answers of the API, their schema, and the output of `versus`."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime

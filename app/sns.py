@@ -4,8 +4,6 @@ Two URLs of a body are fetched here, that of the signing certificate and that of
 other anywhere: from SNS's own hosts, over https, once, without redirects.
 """
 
-from __future__ import annotations
-
 import base64
 import re
 import threading

@@ -1,7 +1,5 @@
 """The states of an incident, and of its pages."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 
 

@@ -1,7 +1,5 @@
 """What people are notified of: the changes of an incident, and which of them each channel wants; pure."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,7 +1,5 @@
 """Summaries: in a storm, one message to a channel about all that waits for a turn of its own."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

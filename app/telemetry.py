@@ -1,7 +1,5 @@
 """Log lines, one vocabulary for all processes: `event=… incident=… …`, and never a secret."""
 
-from __future__ import annotations
-
 import io
 import json
 import logging

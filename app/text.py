@@ -1,7 +1,5 @@
 """Strangers' text made fit to be stored, sent and logged: valid, bounded, where it must on one line."""
 
-from __future__ import annotations
-
 import re
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")

@@ -1,7 +1,5 @@
 """What happened to an incident, line by line: why somebody was paged, and what holds now."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import UTC, datetime
 

@@ -4,8 +4,6 @@ A message carries nothing that matters. It may be lost, late or doubled: the swe
 what it did not wake, and a claim lets one worker through.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta

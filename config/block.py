@@ -1,7 +1,5 @@
 """What every mapping of the configuration file is."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any

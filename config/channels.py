@@ -1,7 +1,5 @@
 """Channels in which people are told: a list, and blocks of the Go edition, which become channels as well."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

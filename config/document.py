@@ -1,7 +1,5 @@
 """The configuration file as nested mappings of text, and the `${VAR}` and `${VAR:-default}` in it."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from pathlib import Path

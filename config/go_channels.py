@@ -1,7 +1,5 @@
 """Channels as the Go edition of Versus writes them: a block for each service."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar, Literal

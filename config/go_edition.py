@@ -1,7 +1,5 @@
 """Keys and variables of the Go edition's configuration that mean nothing here, and what takes their place."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase

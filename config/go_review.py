@@ -1,7 +1,5 @@
 """`versus check-config --from-go FILE`: what becomes of each line of a Go edition's configuration."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path

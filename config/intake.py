@@ -1,7 +1,5 @@
 """Settings of the intake: where the secret may be, what senders sign with, where SNS posts to."""
 
-from __future__ import annotations
-
 import re
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """The file, `${VAR}` and the environment become a `Config`, or sentences that name the wrong keys."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Finds the setting that a wrong key probably meant."""
 
-from __future__ import annotations
-
 from difflib import get_close_matches
 
 from config.schema import SETTINGS, rule_path

@@ -1,7 +1,5 @@
 """What a Redis URL means: which servers, which user, which certificates; one reading for store and broker."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Every setting with its type, default and check, and what follows from several settings together."""
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 import secrets

@@ -1,7 +1,5 @@
 """Single values of the configuration: their types, and the checks that a type alone can't express."""
 
-from __future__ import annotations
-
 import ipaddress
 import os
 import re

@@ -1,7 +1,5 @@
 """Workarounds for kombu: a message costs little, and nothing that Redis does or says ends the worker."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import kombu

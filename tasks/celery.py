@@ -1,7 +1,5 @@
 """The worker process: `celery -A tasks worker` finds `app` here."""
 
-from __future__ import annotations
-
 import threading
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The delayed task: what one incident's pagers are to be sent."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from celery import Celery

@@ -3,8 +3,6 @@
 One that hangs keeps no other waiting, and channels never take the slots of pagers.
 """
 
-from __future__ import annotations
-
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Hashable

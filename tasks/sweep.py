@@ -1,7 +1,5 @@
 """Each worker's sweeper: it hands out what is due and has no worker, and says that this worker lives."""
 
-from __future__ import annotations
-
 import os
 import socket
 import sys

@@ -1,7 +1,5 @@
 """Where people are notified: the channels of the configuration, and what each wants to know."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 
 from app.alert import SEVERITIES

@@ -1,7 +1,5 @@
 """Channels that Apprise knows: mail, Telegram, Teams, ntfy and a hundred more."""
 
-from __future__ import annotations
-
 import logging
 import re
 import threading

@@ -1,7 +1,5 @@
 """What goes to a channel and what comes back, whichever channel it is."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,7 +1,5 @@
 """Slack through its own API: a message with a button, which changes as the incident does."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 from urllib.error import URLError

@@ -1,7 +1,5 @@
 """What messages say, in each channel's own form: plain text, Markdown or HTML."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The command `versus`: `parser.py` lists what it can do, and each command is one function."""
 
-from __future__ import annotations
-
 import logging
 import sys
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """`versus check-config`: is the configuration right, and does what it names work."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 

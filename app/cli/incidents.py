@@ -1,7 +1,5 @@
 """`versus list`, `show`, `explain`, `ack`, `resolve`, `escalate`: what the dashboard can do."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys

@@ -1,7 +1,5 @@
 """What commands write: JSON for programs, a table in a terminal, plain lines elsewhere."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence

@@ -1,7 +1,5 @@
 """What `versus` understands: its commands, their options, and an example of each."""
 
-from __future__ import annotations
-
 import argparse
 import getpass
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """`versus web`, `versus worker`: become the process that the Procfile has under this name."""
 
-from __future__ import annotations
-
 import os
 import re
 import sys

@@ -1,7 +1,5 @@
 """`versus rejected`: webhooks that were refused; `versus replay` has one taken after all."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 

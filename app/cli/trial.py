@@ -1,7 +1,5 @@
 """`versus drill`, `send-test`, `replay` and `preview`: try the way of a page, of a webhook, of a message."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import signal

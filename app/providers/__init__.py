@@ -3,8 +3,6 @@
 A new provider is one file with a class that has `send` and `budgets`, and one line in the table.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from app.providers.event import Budget, Event, Outcome, Provider, Verdict

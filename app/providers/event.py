@@ -1,7 +1,5 @@
 """What goes to a provider and what comes back, whichever provider it is."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Protocol
 

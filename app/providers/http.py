@@ -1,7 +1,5 @@
 """One request whose whole call has a deadline: name look-up, connecting, TLS, sending, and a slow answer."""
 
-from __future__ import annotations
-
 import http.client
 import socket
 import threading

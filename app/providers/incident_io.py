@@ -1,7 +1,5 @@
 """Pages through incident.io: the address, the key, the limits, and the fields of an alert event."""
 
-from __future__ import annotations
-
 import json
 import re
 import time

@@ -1,7 +1,5 @@
 """What each answer of incident.io means: delivered, to be tried again, or a wrong configuration."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """Asks incident.io whether it can be reached and knows the API keys; no alert comes of it."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass

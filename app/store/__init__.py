@@ -1,7 +1,5 @@
 """Everything that is kept, in Redis; no other package knows a key or a command."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta

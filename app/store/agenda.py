@@ -7,8 +7,6 @@ What is due but not in `look` is deferred: over budget or paused, until its turn
 destinations with a queue. `refused` holds what failed, by when its event was first needed.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

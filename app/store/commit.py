@@ -1,7 +1,5 @@
 """The one step that changes records: compares versions, runs commands, all or nothing; it knows no rule."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 
 from app.store.connection import PREFIX, Command, Connection

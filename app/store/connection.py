@@ -1,7 +1,5 @@
 """The one connection to Redis: tries for a while, then `Unavailable`; and Redis's clock."""
 
-from __future__ import annotations
-
 import ssl
 import threading
 import time

@@ -1,7 +1,5 @@
 """How things stand right now, in few round trips: for metrics and dashboard."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta

@@ -3,8 +3,6 @@
 Every index is derived from the record in the step that writes it, so none can disagree.
 """
 
-from __future__ import annotations
-
 import json
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -9,8 +9,6 @@ was notified of one by one within a minute; `held:<destination>` what the summar
 destinations with a queue. `wakeups` (list) wakes a worker when there is something new.
 """
 
-from __future__ import annotations
-
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

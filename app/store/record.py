@@ -5,8 +5,6 @@ JSON, with what its pagers have; `channel:<destination>`, what a channel has, as
 itself so that channels and pages do not rewrite each other. `payload:<id>` is the sender's newest body.
 """
 
-from __future__ import annotations
-
 from pydantic import TypeAdapter
 
 from app.delivery import Delivery

@@ -1,7 +1,5 @@
 """Rejected bodies: the newest thousand, the same one again and again kept once with a count."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from base64 import b64decode, b64encode

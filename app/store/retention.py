@@ -5,8 +5,6 @@ step that wrote it. `forgotten` (sorted set) remembers for a while which IDs wer
 record that Redis lost must page, and one for a record that we removed must not.
 """
 
-from __future__ import annotations
-
 import secrets
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta

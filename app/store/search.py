@@ -1,7 +1,5 @@
 """What somebody looks for among the incidents, and where it is found: the newest first, page by page."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,7 +1,5 @@
 """What the Redis server tells of itself: whether it takes writes, how fast it answers, its settings."""
 
-from __future__ import annotations
-
 import statistics
 import time
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Logins to the dashboard, guesses of secrets, used signatures, and the key of links without a secret."""
 
-from __future__ import annotations
-
 import hashlib
 import secrets
 import time

@@ -1,7 +1,5 @@
 """HTTP in and out; decides nothing. One table gives every error its status."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from urllib.parse import urlencode
 

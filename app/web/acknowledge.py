@@ -1,7 +1,5 @@
 """The signed link that people get: GET shows the incident and one button, POST acknowledges."""
 
-from __future__ import annotations
-
 from flask import Blueprint, Response, jsonify, request
 
 from app import actions, shown

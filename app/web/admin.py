@@ -1,7 +1,5 @@
 """The admin API: what the dashboard can do, for programs."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from flask import Blueprint, g, request

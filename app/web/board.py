@@ -1,7 +1,5 @@
 """What the dashboard shows: incidents in groups, what needs somebody first, or those searched for."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ A sender that is refused may never send again, so what can be understood is unde
 after another, numbers and letters that JSON does not have. What can't be is refused in one sentence.
 """
 
-from __future__ import annotations
-
 import codecs
 import gzip
 import json

@@ -1,7 +1,5 @@
 """The dashboard: what waits, an incident's own page, what was rejected, and the buttons on all of them."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """Who may come in: senders with the intake secret or a signature, people with the gateway secret."""
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 import ipaddress

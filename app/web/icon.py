@@ -1,7 +1,5 @@
 """The icon of the browser's tab: how many incidents wait, red when something is wrong."""
 
-from __future__ import annotations
-
 from flask import Blueprint, Response, request
 
 WELL, WAITING, ALARM = "#146c3c", "#8a4b00", "#b3201b"

@@ -1,7 +1,5 @@
 """POST /api/incidents: size, JSON and parameters of a webhook; what it means is for `app.receive`."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress

@@ -1,7 +1,5 @@
 """The strip at the top of the dashboard: how the whole is, in a word or a number each."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ Its script (`static/live.js`) sends `X-Live` and the tag of what it has. It gets
 that has another tag by now, else 304.
 """
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable, Iterator

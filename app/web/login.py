@@ -1,7 +1,5 @@
 """Logging in to the dashboard and out again: with the gateway secret, and a name for the timeline."""
 
-from __future__ import annotations
-
 from flask import Blueprint, Response, redirect, request
 from pydantic import SecretStr
 from werkzeug.exceptions import TooManyRequests

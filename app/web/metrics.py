@@ -1,7 +1,5 @@
 """`/metrics`: what Redis counted and how things stand, the same from every process (docs/monitoring.md)."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import product

@@ -3,8 +3,6 @@
 `tests/web/test_openapi.py` compares it with the routes that there are, and with what they answer.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app

@@ -1,7 +1,5 @@
 """/healthz and /readyz: does this process live, and is the whole pipeline well."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from flask import Blueprint

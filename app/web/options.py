@@ -1,7 +1,5 @@
 """The parameters of a webhook: what they must be, and what they ask for."""
 
-from __future__ import annotations
-
 import re
 from difflib import get_close_matches
 

@@ -1,7 +1,5 @@
 """What every page has: headers that leave a stranger's text no room, and who gets a page at all."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from flask import Response, make_response, render_template, request

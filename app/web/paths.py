@@ -1,7 +1,5 @@
 """The prefix under which the service is reached, and paths of the intake that are almost right."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment

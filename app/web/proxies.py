@@ -1,7 +1,5 @@
 """Where a request came from: what a proxy says of it is believed only if the proxy is one of ours."""
 
-from __future__ import annotations
-
 import ipaddress
 import re
 from collections.abc import Iterable, Sequence

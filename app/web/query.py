@@ -1,7 +1,5 @@
 """Query parameters: one that is not what it must be is refused in a sentence, in API and dashboard."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime

@@ -4,8 +4,6 @@ It guesses, so it is held to small bodies, to one at a time in a process, and to
 that breaks off says less than its sender meant. What comes of it can only fire (`app/web/incidents.py`).
 """
 
-from __future__ import annotations
-
 import json
 import threading
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """How much of a web process people may take: when Redis hangs, its threads are still there for webhooks."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager

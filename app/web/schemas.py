@@ -1,7 +1,5 @@
 """What the API takes and gives, as JSON Schema; `app/web/openapi.py` says where."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from pydantic.json_schema import models_json_schema

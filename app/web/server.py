@@ -3,8 +3,6 @@
 A wrong configuration ends the process with 2 here, before anything is served.
 """
 
-from __future__ import annotations
-
 import ctypes
 import gc
 import logging

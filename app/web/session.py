@@ -4,8 +4,6 @@ The cookie says who it is; that it is still good, Redis says, so a login can be 
 with a key that follows from the gateway secret (`Config.session_key`).
 """
 
-from __future__ import annotations
-
 import hmac
 import secrets
 import time

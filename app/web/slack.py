@@ -1,7 +1,5 @@
 """Clicks on the button of a message in Slack: `POST /api/slack/interactions`."""
 
-from __future__ import annotations
-
 import json
 import time
 from contextlib import suppress

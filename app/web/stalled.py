@@ -1,7 +1,5 @@
 """Clients that keep what is scarce: threads, by requests that do not end, and files, by idle connections."""
 
-from __future__ import annotations
-
 import errno
 import resource
 import socket

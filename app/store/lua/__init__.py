@@ -1,7 +1,5 @@
 """Redis's side of the store, in Lua: what must be atomic. It compares, counts and moves; it knows no rule."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 
