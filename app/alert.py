@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from hashlib import sha256
 from typing import Literal
 
 from app.text import cut
@@ -55,11 +56,27 @@ class Alert:
     """Of a group, the fingerprints of alerts that no longer fire, `MEMBERS_LIMIT` at most."""
     members_complete: bool = True
     """The sender listed all alerts of the group, and all of them are in `members` and `ended_members`."""
+    installation: str | None = None
+    """Of a group, a digest of where its sender runs: all installations may give it the same key."""
 
     @property
     def heading(self) -> str:
         """Its title, or else from whom it is: one line that is never empty."""
         return self.title or cut(f"Incident from {self.source}", LINE_LIMIT)
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """What tells a group from others with the same identity: its installation, then its alerts.
+
+        Groups with a mark in common are one problem. Empty where the identity is enough.
+        """
+        return () if self.installation is None else (self.installation, *self.members, *self.ended_members)
+
+    def within(self, namespace: str | None) -> Alert:
+        """With its identity kept apart from those of other namespaces."""
+        if not namespace or self.identity is None:
+            return self
+        return replace(self, identity=sha256(f"{namespace}\0{self.identity}".encode()).hexdigest())
 
 
 def most_severe(one: Severity | None, other: Severity | None) -> Severity | None:

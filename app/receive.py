@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -43,6 +43,8 @@ class Options:
     alert_source: str | None = None
     channels: tuple[Destination, ...] | None = None
     mail_subject: str | None = None
+    namespace: str | None = None
+    """Keeps apart identities that are the same in several installations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ def receive(gateway: Gateway, messages: Sequence[Message], options: Options) -> 
     Raises `UnknownAlertSource`, `NotReady`, and `Unavailable` when nothing could be done.
     """
     plan = _plan(gateway, options)
+    messages = [replace(one, alert=one.alert.within(options.namespace)) for one in messages]
     try:
         with gateway.store.patience(PATIENCE):
             received = _store(gateway, messages, plan)
@@ -156,7 +159,7 @@ def _store(gateway: Gateway, messages: Sequence[Message], plan: Plan) -> list[Re
 
 def _apply(unit: UnitOfWork, message: Message, fresh_id: str, now: datetime, plan: Plan) -> Received:
     alert = message.alert
-    incident = unit.find(alert.identity)
+    incident = unit.find(alert.identity, alert.marks)
     if alert.effect is Effect.FIRING:
         due_at = plan.due_at(now)
         if incident is None:
@@ -195,7 +198,8 @@ def _escalate_directly(gateway: Gateway, messages: Sequence[Message], plan: Plan
 
     def send(message: Message) -> Incident | None:
         # The same problem again, or the same body, must be the same alert at the provider.
-        key = str(uuid.uuid5(DIRECT, message.alert.identity or message.payload))
+        identity, installation = message.alert.identity, message.alert.installation or ""
+        key = str(uuid.uuid5(DIRECT, identity + installation if identity else message.payload))
         incident = Incident.opened(key, message.alert, now, due_at=now, pager=plan.pager)
         return deliver_unstored(gateway, incident, now, deadline)
 

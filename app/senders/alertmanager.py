@@ -28,7 +28,7 @@ TEXTS = ("summary", "description", "message")
 # Alerts that Grafana raises itself, in the place of a rule that could not be evaluated.
 _GRAFANAS_OWN = ("DatasourceNoData", "DatasourceError")
 
-_FINGERPRINT = 64
+_FINGERPRINT = 32
 """ASCII characters; any other is hashed."""
 
 # Whoever is woken reads a few screens at most; these keep the whole within `fields.TEXT_LIMIT`, but for
@@ -98,23 +98,27 @@ class Group:
 
 def read(webhook: Webhook) -> Alert | None:
     """The group as one alert; its top-level `status` alone says whether it is over."""
-    source = _source(webhook.body)
+    body = webhook.body
+    source = _source(body)
     if source is None:
         return None
-    group = Group.of(source, webhook.body)
+    group = Group.of(source, body)
+    # A key that is given is what the user says; all others are the same in every installation.
+    explicit = fields.key(webhook.plain.get("deduplicationkey")) is not None
     return Alert(
         title=_title(group) or generic.title(webhook),
         source=source,
         effect=_effect(webhook),
-        description=_description(group, webhook.body),
+        description=_description(group, body),
         severity=_severity(group) or generic.severity(webhook),
         service=group.label(*SERVICES) or generic.service(webhook),
         source_url=fields.link(group.leading.get("generatorURL"))
-        or fields.link(webhook.body.get("externalURL"))
+        or fields.link(body.get("externalURL"))
         or generic.source_url(webhook),
         started_at=_started_at(group) or generic.started_at(webhook),
         labels=fields.labels(group.grouped, group.common, (group.only or {}).get("labels")),
         identity=_identity(webhook, group),
+        installation=None if explicit else f"at {_short(fields.key(body.get('externalURL')) or '')}",
         members={one: _severity_of(alert.get("labels")) or "" for one, alert in _named(group.firing)},
         ended_members=tuple(one for one, _ in _named(group.resolved)),
         members_complete=not group.left_out
@@ -185,8 +189,11 @@ def _named(alerts: Sequence[Json]) -> Iterator[tuple[str, Json]]:
     for alert in alerts[:MEMBERS_LIMIT]:
         labels = mapping(alert.get("labels"))
         if name := fields.key(alert.get("fingerprint")) or (labels and json.dumps(labels, sort_keys=True)):
-            plain = len(name) <= _FINGERPRINT and name.isascii()
-            yield (name if plain else sha256(name.encode("utf-8", "surrogatepass")).hexdigest()), alert
+            yield (name if len(name) <= _FINGERPRINT and name.isascii() else _short(name)), alert
+
+
+def _short(text: str) -> str:
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_FINGERPRINT]
 
 
 def _identity(webhook: Webhook, group: Group) -> str | None:

@@ -41,7 +41,8 @@ ROW = Row(
     service="host_name",
     service_tag=True,
     source_url=_url,
-    identity="event_id",
+    # Each installation counts its events from 1.
+    identity="zabbix_url + event_id → event_id",
     labels=_tags,
     host="host_name",
 )

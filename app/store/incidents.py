@@ -30,10 +30,14 @@ from app.store.record import (
     VERSION,
     delivery_doc,
     delivery_of,
+    identity_name,
 )
 
 # Somebody else wrote first this many times in a row: something is badly wrong.
 MOST_CONFLICTS = 100
+
+AFTER_IDS = "\x7f"
+"""Sorts behind every ID."""
 
 T = TypeVar("T")
 Row = Mapping[str, str]
@@ -67,11 +71,11 @@ class UnitOfWork:
         self.channels = channels
         self.read({}, {})
 
-    def read(self, rows: Mapping[str, Row], ids: Mapping[str, str]) -> None:
-        """Start anew from what is stored: the record of each incident, the ID (or "") of each identity."""
+    def read(self, rows: Mapping[str, Row], names: Mapping[str, Sequence[str]]) -> None:
+        """Start anew from what is stored: the record of each incident, the index's names of each identity."""
         self._rows = {i: dict(row) for i, row in rows.items()}
         self._before = {i: RECORD.validate_json(row["doc"]) for i, row in rows.items()}
-        self._ids_read = dict(ids)
+        self._names_read = dict(names)
         self._start()
 
     def committed(self, token: str) -> None:
@@ -81,11 +85,14 @@ class UnitOfWork:
         for (incident_id, destination), delivery in self._deliveries.items():
             self._rows[incident_id][CHANNEL + destination] = delivery_doc(delivery)
         self._before.update(self.saved)
-        self.wanted_ids, self.wanted_identities, self._ids_read = list(self._before), (), {}
+        self.wanted_ids, self.wanted_identities, self._names_read = list(self._before), (), {}
         self._start()
 
     def _start(self) -> None:
-        self._ids = dict(self._ids_read)
+        self._ids = {
+            identity: [name.rpartition(" ")[2] for name in names]
+            for identity, names in self._names_read.items()
+        }
         self.saved: dict[str, Incident] = {}
         self._payloads: dict[str, str] = {}
         self._deliveries: dict[tuple[str, Destination], Delivery] = {}
@@ -99,18 +106,22 @@ class UnitOfWork:
         """The incident. Raises `Unknown`."""
         return _required(self.get(incident_id))
 
-    def find(self, identity: str | None) -> Incident | None:
-        """The incident that stands for this identity and is not resolved, if there is one."""
-        incident = self.get(self._ids.get(identity, "")) if identity is not None else None
-        return incident if incident is not None and incident.phase is not Phase.RESOLVED else None
+    def find(self, identity: str | None, marks: Sequence[str] = ()) -> Incident | None:
+        """The incident that has this identity, one of these marks, and is not resolved, if there is one.
+
+        The first mark, which is the installation, counts most: what two have in common may have joined later.
+        """
+        named = map(self.get, self._ids.get(identity, ())) if identity is not None else ()
+        found = [one for one in named if one is not None and one.phase is not Phase.RESOLVED]
+        return next((one for some in (marks[:1], marks) for one in found if one.has_any(some)), None)
 
     def save(self, incident: Incident, payload: str | None = None) -> Incident:
         """Write the incident, and the sender's body where there is a new one, when this is committed."""
+        if incident.identity is not None and incident.id not in self._before:
+            self._ids.setdefault(incident.identity, []).append(incident.id)
         self.saved[incident.id] = incident
         if payload is not None:
             self._payloads[incident.id] = payload
-        if incident.identity is not None:
-            self._ids[incident.identity] = incident.id
         return incident
 
     def delivery(self, incident_id: str, channel: Destination) -> Delivery:
@@ -146,8 +157,9 @@ class UnitOfWork:
         for incident in self.saved.values():
             yield INCIDENT + incident.id, "v", self._rows.get(incident.id, {}).get("v", "")
             # One that was not looked up belongs to a record that was lost and is written again.
-            if incident.identity in self._ids_read and incident.id not in self._before:
-                yield IDENTITIES, incident.identity, self._ids_read[incident.identity]
+            if incident.identity in self._names_read and incident.id not in self._before:
+                names = self._names_read[incident.identity]
+                yield IDENTITIES, "[" + identity_name(incident.identity), " ".join(names)
 
     def commands(self, token: str, stored: Iterable[Stored], sources: Sources) -> Iterable[Command]:
         """What writes every incident and its indexes."""
@@ -196,7 +208,7 @@ class Incidents:
     def assume_new(identities: Sequence[str]) -> UnitOfWork:
         """A guess: no incident stands for these identities. If it is wrong, what is saved conflicts."""
         unit = UnitOfWork((), identities)
-        unit.read({}, dict.fromkeys(identities, ""))
+        unit.read({}, dict.fromkeys(identities, ()))
         return unit
 
     def unit_of_work(
@@ -252,11 +264,11 @@ class Incidents:
         return search.soonest(self._connection, limit)
 
     def _read(self, unit: UnitOfWork) -> None:
-        by_identity: dict[str, str] = {}
-        if unit.wanted_identities:
-            found = self._connection.call("HMGET", IDENTITIES, *unit.wanted_identities)
-            by_identity = {k: i or "" for k, i in zip(unit.wanted_identities, found, strict=True)}
-        wanted = list(dict.fromkeys([*unit.wanted_ids, *filter(None, by_identity.values())]))
+        begins = ["[" + identity_name(identity) for identity in unit.wanted_identities]
+        found = self._connection.calls([("ZRANGEBYLEX", IDENTITIES, b, b + AFTER_IDS) for b in begins])
+        by_identity = dict(zip(unit.wanted_identities, found, strict=True))
+        named = (name.rpartition(" ")[2] for names in found for name in names)
+        wanted = list(dict.fromkeys([*unit.wanted_ids, *named]))
         rows: Iterable[Row]
         if unit.channels:
             rows = self._connection.calls([("HGETALL", INCIDENT + i) for i in wanted])
@@ -307,6 +319,6 @@ def _listed(before: Incident | None, after: Incident) -> Iterable[Command]:
             yield "ZREM", BY_STATE + before.state, after.id
         if after.identity is not None:
             if after.phase is Phase.RESOLVED:
-                yield "HDEL", IDENTITIES, after.identity
+                yield "ZREM", IDENTITIES, identity_name(after.identity, after.id)
             elif before is None:
-                yield "HSET", IDENTITIES, after.identity, after.id
+                yield "ZADD", IDENTITIES, 0, identity_name(after.identity, after.id)

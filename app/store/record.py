@@ -15,7 +15,8 @@ from app.store.connection import PREFIX
 
 INCIDENT = PREFIX + "incident:"
 PAYLOAD = PREFIX + "payload:"
-IDENTITIES = PREFIX + "identities"
+IDENTITIES = PREFIX + "open_identities"
+"""A sorted set of what `identity_name` makes of each incident that is not resolved and has an identity."""
 ALL = PREFIX + "incidents"
 BY_STATE = PREFIX + "state:"
 VERSION = PREFIX + "version"
@@ -34,3 +35,8 @@ def delivery_of(doc: str | None) -> Delivery:
 def delivery_doc(delivery: Delivery) -> str:
     """The field of a channel's delivery."""
     return DELIVERY.dump_json(delivery, exclude_defaults=True).decode()
+
+
+def identity_name(identity: str, incident_id: str = "") -> str:
+    """Name in the index of an incident with this identity; without ID, the beginning of all such names."""
+    return f"{identity} {incident_id}"

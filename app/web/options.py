@@ -16,6 +16,7 @@ from app.web.query import BadParameter, single
 from config import Config
 
 LONGEST_WAIT_MINUTES = 10_080
+NAMESPACE_LIMIT = 100
 NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?|\.[0-9]{1,9}")
 
 _MAIL = r"[^\s,;<>@?&#/]{1,64}@[\w.-]{1,255}"
@@ -53,6 +54,7 @@ def options_of(args: MultiDict[str, str], channels: Channels) -> Options:
         alert_source=single(args, "incidentio_other_alert_source"),
         channels=_targets(args, channels),
         mail_subject=_subject(args),
+        namespace=_namespace(args),
     )
 
 
@@ -106,6 +108,13 @@ def _replace(wanted: list[Destination], target: Destination, name: str | None = 
 
 def _subject(args: MultiDict[str, str]) -> str | None:
     return one_line(single(args, "email_subject") or "", LINE_LIMIT) or None
+
+
+def _namespace(args: MultiDict[str, str]) -> str | None:
+    namespace = single(args, "namespace")
+    if namespace is not None and len(namespace) > NAMESPACE_LIMIT:
+        raise BadParameter(f"The parameter namespace has more than {NAMESPACE_LIMIT} characters.")
+    return namespace
 
 
 def _boolean(args: MultiDict[str, str], name: str) -> bool | None:
