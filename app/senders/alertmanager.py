@@ -103,8 +103,7 @@ def read(webhook: Webhook) -> Alert | None:
     if source is None:
         return None
     group = Group.of(source, body)
-    # A key that is given is what the user says; all others are the same in every installation.
-    explicit = fields.key(webhook.plain.get("deduplicationkey")) is not None
+    address = fields.key(body.get("externalURL")) or ""
     return Alert(
         title=_title(group) or generic.title(webhook),
         source=source,
@@ -118,7 +117,7 @@ def read(webhook: Webhook) -> Alert | None:
         started_at=_started_at(group) or generic.started_at(webhook),
         labels=fields.labels(group.grouped, group.common, (group.only or {}).get("labels")),
         identity=_identity(webhook, group),
-        installation=None if explicit else f"at {_short(fields.key(body.get('externalURL')) or '')}",
+        installation=None if webhook.given_key else f"at {_short(address)}",
         members={one: _severity_of(alert.get("labels")) or "" for one, alert in _named(group.firing)},
         ended_members=tuple(one for one, _ in _named(group.resolved)),
         members_complete=not group.left_out

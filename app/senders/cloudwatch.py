@@ -28,6 +28,7 @@ ROWS = (
         description="AlarmDescription + NewStateReason",
         service=_service,
         started_at="StateChangeTime",
+        said_at="StateChangeTime",
         # Either way an alarm has the same ARN, and is the same problem.
         identity="AlarmArn + AlarmContributorId → AlarmArn → AWSAccountId + Region + AlarmName",
         labels="Trigger.Dimensions + AlarmContributorAttributes",
@@ -40,6 +41,7 @@ ROWS = (
         title="detail.alarmName",
         description="detail.configuration.description + detail.state.reason",
         started_at="detail.state.timestamp",
+        said_at="detail.state.timestamp",
         identity="resources.0 + detail.alarmContributor.id → resources.0",
         labels="detail.alarmContributor.attributes",
     ),

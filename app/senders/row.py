@@ -63,6 +63,10 @@ class Row:
     identity: Place = ""
     apart: str = ""
     """Bodies with `name=value` speak of a problem of their own, though the key is the same."""
+    said_at: Place = ""
+    """When the sender said this, where its messages are told from each other by that."""
+    once: bool = False
+    """The key names one occurrence: what is over never fires again under it."""
     labels: Place = ""
     host: Place = ""
     """What becomes the label `host`."""
@@ -95,6 +99,8 @@ class Row:
             or self._else(generic.source_url, webhook, "source_url"),
             started_at=first(fields.moment, body, self.started_at)
             or self._else(generic.started_at, webhook, "started_at"),
+            said_at=first(fields.moment, body, self.said_at),
+            once=self.once and webhook.given_key is None,
             labels=labels,
             identity=fields.identity(webhook, (f"{self.source} {self.kind}".strip(), self._key(body))),
         )

@@ -43,6 +43,7 @@ ROW = Row(
     source_url=_url,
     # Each installation counts its events from 1.
     identity="zabbix_url + event_id → event_id",
+    once=True,
     labels=_tags,
     host="host_name",
 )

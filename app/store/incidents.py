@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
+from app.alert import End
 from app.delivery import Delivery, Destination
 from app.incident import Incident
 from app.state import Phase
@@ -23,6 +24,9 @@ from app.store.record import (
     ALL,
     BY_STATE,
     CHANNEL,
+    END,
+    ENDS,
+    ENDS_SECONDS,
     IDENTITIES,
     INCIDENT,
     PAYLOAD,
@@ -64,18 +68,30 @@ class UnitOfWork:
     """
 
     def __init__(
-        self, ids: Sequence[str] = (), identities: Sequence[str] = (), *, channels: bool = False
+        self,
+        ids: Sequence[str] = (),
+        identities: Sequence[str] = (),
+        *,
+        ends: Sequence[str] = (),
+        channels: bool = False,
     ) -> None:
         self.wanted_ids = ids
         self.wanted_identities = identities
+        self.wanted_ends = ends
         self.channels = channels
-        self.read({}, {})
+        self.read({}, {}, {})
 
-    def read(self, rows: Mapping[str, Row], names: Mapping[str, Sequence[str]]) -> None:
-        """Start anew from what is stored: the record of each incident, the index's names of each identity."""
+    def read(
+        self, rows: Mapping[str, Row], names: Mapping[str, Sequence[str]], ends: Mapping[str, str]
+    ) -> None:
+        """Start anew from what is stored.
+
+        The record of each incident; of each identity, its names in the index and the `End` ("" for none).
+        """
         self._rows = {i: dict(row) for i, row in rows.items()}
         self._before = {i: RECORD.validate_json(row["doc"]) for i, row in rows.items()}
         self._names_read = dict(names)
+        self._ends_read = dict(ends)
         self._start()
 
     def committed(self, token: str) -> None:
@@ -85,7 +101,8 @@ class UnitOfWork:
         for (incident_id, destination), delivery in self._deliveries.items():
             self._rows[incident_id][CHANNEL + destination] = delivery_doc(delivery)
         self._before.update(self.saved)
-        self.wanted_ids, self.wanted_identities, self._names_read = list(self._before), (), {}
+        self.wanted_ids, self.wanted_identities, self.wanted_ends = list(self._before), (), ()
+        self._names_read, self._ends_read = {}, {}
         self._start()
 
     def _start(self) -> None:
@@ -97,6 +114,8 @@ class UnitOfWork:
         self._payloads: dict[str, str] = {}
         self._deliveries: dict[tuple[str, Destination], Delivery] = {}
         self._counts: list[Command] = []
+        self._ends = {identity: END.validate_json(end) for identity, end in self._ends_read.items() if end}
+        self._ended: set[str] = set()
 
     def get(self, incident_id: str) -> Incident | None:
         """The incident, if there is one."""
@@ -114,6 +133,15 @@ class UnitOfWork:
         named = map(self.get, self._ids.get(identity, ())) if identity is not None else ()
         found = [one for one in named if one is not None and one.phase is not Phase.RESOLVED]
         return next((one for some in (marks[:1], marks) for one in found if one.has_any(some)), None)
+
+    def end(self, identity: str | None) -> End | None:
+        """Of a problem that may arrive after its end, that end."""
+        return self._ends.get(identity or "")
+
+    def remember_end(self, identity: str | None, end: End) -> None:
+        """The problem is over; if it arrives yet, it is known to be."""
+        self._ends[identity or ""] = end
+        self._ended.add(identity or "")
 
     def save(self, incident: Incident, payload: str | None = None) -> Incident:
         """Write the incident, and the sender's body where there is a new one, when this is committed."""
@@ -144,7 +172,7 @@ class UnitOfWork:
     @property
     def is_empty(self) -> bool:
         """There is nothing to write."""
-        return not self.saved and not self._deliveries
+        return not self.saved and not self._deliveries and not self._ended
 
     def checks(self) -> Iterable[Check]:
         """Everything that must still be as it was read."""
@@ -154,12 +182,18 @@ class UnitOfWork:
             if incident_id not in self.saved:
                 # What it is notified of next depends on the incident; pages never wait for this.
                 yield INCIDENT + incident_id, "v", row["v"]
+        for identity, end in self._ends_read.items():
+            yield ENDS + identity, "at", end
+        for identity in self._ended:
+            yield self._names_check(identity)
         for incident in self.saved.values():
             yield INCIDENT + incident.id, "v", self._rows.get(incident.id, {}).get("v", "")
             # One that was not looked up belongs to a record that was lost and is written again.
             if incident.identity in self._names_read and incident.id not in self._before:
-                names = self._names_read[incident.identity]
-                yield IDENTITIES, "[" + identity_name(incident.identity), " ".join(names)
+                yield self._names_check(incident.identity)
+
+    def _names_check(self, identity: str) -> Check:
+        return IDENTITIES, "[" + identity_name(identity), " ".join(self._names_read[identity])
 
     def commands(self, token: str, stored: Iterable[Stored], sources: Sources) -> Iterable[Command]:
         """What writes every incident and its indexes."""
@@ -178,6 +212,9 @@ class UnitOfWork:
             if doc != self._rows[incident_id].get(CHANNEL + channel, doc if delivery == Delivery() else ""):
                 yield "HSET", INCIDENT + incident_id, CHANNEL + channel, doc
             yield from notifications.indexed(self.require(incident_id), channel, delivery)
+        for identity in self._ended:
+            yield "HSET", ENDS + identity, "at", END.dump_json(self._ends[identity]).decode()
+            yield "EXPIRE", ENDS + identity, ENDS_SECONDS
         yield from self._counts
         yield "INCR", VERSION
 
@@ -205,17 +242,22 @@ class Incidents:
         self._commit_step = committing(connection)
 
     @staticmethod
-    def assume_new(identities: Sequence[str]) -> UnitOfWork:
-        """A guess: no incident stands for these identities. If it is wrong, what is saved conflicts."""
-        unit = UnitOfWork((), identities)
-        unit.read({}, dict.fromkeys(identities, ()))
+    def assume_new(identities: Sequence[str], ends: Sequence[str] = ()) -> UnitOfWork:
+        """A guess: no incident stands for these identities, and none ended. If it is wrong, it conflicts."""
+        unit = UnitOfWork((), identities, ends=ends)
+        unit.read({}, dict.fromkeys(identities, ()), dict.fromkeys(ends, ""))
         return unit
 
     def unit_of_work(
-        self, ids: Sequence[str] = (), identities: Sequence[str] = (), *, channels: bool = False
+        self,
+        ids: Sequence[str] = (),
+        identities: Sequence[str] = (),
+        *,
+        ends: Sequence[str] = (),
+        channels: bool = False,
     ) -> UnitOfWork:
         """The named incidents as they are stored now. Raises `Unavailable`."""
-        unit = UnitOfWork(ids, identities, channels=channels)
+        unit = UnitOfWork(ids, identities, ends=ends, channels=channels)
         self._read(unit)
         return unit
 
@@ -275,7 +317,9 @@ class Incidents:
         else:
             found = self._connection.calls([("HMGET", INCIDENT + i, "v", "doc") for i in wanted])
             rows = [{"v": version, "doc": doc} if doc is not None else {} for version, doc in found]
-        unit.read({i: row for i, row in zip(wanted, rows, strict=True) if "doc" in row}, by_identity)
+        found = self._connection.calls([("HGET", ENDS + one, "at") for one in unit.wanted_ends])
+        ends = {identity: end or "" for identity, end in zip(unit.wanted_ends, found, strict=True)}
+        unit.read({i: row for i, row in zip(wanted, rows, strict=True) if "doc" in row}, by_identity, ends)
 
     def _commit(self, unit: UnitOfWork, stored: Sequence[Stored]) -> bool:
         token = secrets.token_hex(8)

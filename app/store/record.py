@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pydantic import TypeAdapter
 
+from app.alert import End
 from app.delivery import Delivery
 from app.incident import Incident
 from app.store.connection import PREFIX
@@ -17,6 +18,9 @@ INCIDENT = PREFIX + "incident:"
 PAYLOAD = PREFIX + "payload:"
 IDENTITIES = PREFIX + "open_identities"
 """A sorted set of what `identity_name` makes of each incident that is not resolved and has an identity."""
+ENDS = PREFIX + "end:"
+"""By identity, a hash whose `at` is the `End` of a problem that may arrive later; removed by Redis."""
+ENDS_SECONDS = 3_600
 ALL = PREFIX + "incidents"
 BY_STATE = PREFIX + "state:"
 VERSION = PREFIX + "version"
@@ -25,6 +29,7 @@ CHANNEL = "channel:"
 
 RECORD = TypeAdapter(Incident)
 DELIVERY = TypeAdapter(Delivery)
+END = TypeAdapter(End)
 
 
 def delivery_of(doc: str | None) -> Delivery:

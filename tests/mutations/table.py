@@ -43,6 +43,7 @@ OF_PAGE = ("tests/test_page.py",)
 OF_TWO_PAGERS = ("tests/test_two_pagers.py",)
 OF_MODEL = ("tests/test_model.py",)
 OF_INSTALLATIONS = ("tests/test_installations.py",)
+OF_LATE_PROBLEMS = ("tests/test_late_problems.py",)
 OF_RECEIVE = ("tests/test_receive.py",)
 OF_NOTIFY = ("tests/test_notify.py",)
 OF_CHAINS = ("tests/test_chains.py",)
@@ -878,6 +879,30 @@ MUTATIONS: tuple[Mutation, ...] = (
         "(self.installation, *self.members, *self.ended_members)",
         "(self.installation,)",
         OF_INSTALLATIONS,
+    ),
+    Mutation(
+        "late_problems_page",
+        "A problem that arrives after its own end pages.",
+        RECEIVE,
+        "if incident is None and (over := ",
+        "if False and (over := ",
+        OF_LATE_PROBLEMS,
+    ),
+    Mutation(
+        "new_trouble_is_old",
+        "A problem that began after the last one had ended is taken for the last one.",
+        "app/alert.py",
+        "and self.said_at < end.said_at",
+        "and self.said_at != end.said_at",
+        OF_LATE_PROBLEMS,
+    ),
+    Mutation(
+        "both_overlook_each_other",
+        "A problem and its end that arrive at the same instant both find nothing.",
+        INCIDENTS,
+        "            yield self._names_check(identity)",
+        "            assert identity",
+        OF_LATE_PROBLEMS,
     ),
     Mutation(
         "namespaces_meet",
