@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from enum import StrEnum
+from hashlib import sha256
 from typing import Literal
 
 from app.text import cut
 
 LINE_LIMIT = 255
 """Characters of a title, service or source."""
+
+MEMBERS_LIMIT = 5_000
+"""Alerts of a group whose fingerprints are kept."""
+
+LATEST = timedelta(minutes=10)
+"""A problem may arrive so long after its end, and is taken for what it is."""
 
 Severity = Literal["critical", "high", "medium", "low", "info"]
 
@@ -29,6 +36,14 @@ class Effect(StrEnum):
     RESOLVED = "resolved"
     ACKNOWLEDGED = "acknowledged"
     NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """A sender said that a problem is over: when that arrived, and when the sender says that it was."""
+
+    at: datetime
+    said_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +66,49 @@ class Alert:
     labels: dict[str, str] = field(default_factory=dict)
     identity: str | None = None
     """A digest of the sender's own key for the problem; None when it gave none."""
+    said_at: datetime | None = None
+    """When the sender said this, UTC, where that puts its messages in order."""
+    once: bool = False
+    """The identity names one occurrence of the problem: once that is over, it never fires again."""
+    members: dict[str, str] = field(default_factory=dict)
+    """Of a group, the alerts that fire: fingerprint and severity ("" for none), `MEMBERS_LIMIT` at most."""
+    ended_members: tuple[str, ...] = ()
+    """Of a group, the fingerprints of alerts that no longer fire, `MEMBERS_LIMIT` at most."""
+    members_complete: bool = True
+    """The sender listed all alerts of the group, and all of them are in `members` and `ended_members`."""
+    installation: str | None = None
+    """Of a group, a digest of where its sender runs: all installations may give it the same key."""
 
     @property
     def heading(self) -> str:
         """Its title, or else from whom it is: one line that is never empty."""
         return self.title or cut(f"Incident from {self.source}", LINE_LIMIT)
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """What tells a group from others with the same identity: its installation, then its alerts.
+
+        Groups with a mark in common are one problem. Empty where the identity is enough.
+        """
+        return () if self.installation is None else (self.installation, *self.members, *self.ended_members)
+
+    @property
+    def can_be_late(self) -> bool:
+        """Whether it can be certain of it that its problem was over before it arrived."""
+        return self.identity is not None and (self.once or self.said_at is not None)
+
+    def was_over(self, end: End, now: datetime) -> bool:
+        """Whether it is certain that this problem had ended, `LATEST` ago at most, when it arrived."""
+        if now - end.at > LATEST:
+            return False
+        ordered = self.said_at is not None and end.said_at is not None and self.said_at < end.said_at
+        return self.once or ordered
+
+    def within(self, namespace: str | None) -> Alert:
+        """With its identity kept apart from those of other namespaces."""
+        if not namespace or self.identity is None:
+            return self
+        return replace(self, identity=sha256(f"{namespace}\0{self.identity}".encode()).hexdigest())
 
 
 def most_severe(one: Severity | None, other: Severity | None) -> Severity | None:

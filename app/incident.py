@@ -17,6 +17,9 @@ from app.subscription import ChangeEvent, Subscription
 from app.subscription import continued as changes_continued
 from app.timeline import Entry, continued, rfc3339
 
+MARKS_LIMIT = 2_000
+"""Alerts that a group is recognised by, however many it has had."""
+
 
 @dataclass(frozen=True, slots=True)
 class Incident(Record):
@@ -50,6 +53,7 @@ class Incident(Record):
             started_at=alert.started_at,
             labels=alert.labels,
             identity=alert.identity,
+            marks=alert.marks[:MARKS_LIMIT],
             pagers={pager: Delivery()},
             subscriptions=subscriptions,
             mail_subject=mail_subject,
@@ -100,6 +104,7 @@ class Incident(Record):
             source_url=alert.source_url or self.source_url,
             started_at=self.started_at or alert.started_at,
             labels={**self.labels, **alert.labels},
+            marks=tuple(dict.fromkeys((*alert.marks, *self.marks)))[:MARKS_LIMIT],
             occurrences=self.occurrences + 1,
         ).noted(now, "repeated", f"occurrence {self.occurrences + 1}")
         if rank(severity) < rank(self.severity):

@@ -6,11 +6,11 @@ import time
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from app.alert import Alert, Effect
+from app.alert import Alert, Effect, End
 from app.delivery import Destination
 from app.gateway import Gateway
 from app.incident import Incident
@@ -18,6 +18,7 @@ from app.page import ATTEMPT_SECONDS, deliver_unstored
 from app.store import Unavailable, UnitOfWork
 from app.subscription import Subscription
 from app.telemetry import log
+from app.timeline import rfc3339
 from config import OnCall
 
 # How long a request waits for Redis before it pages directly, seconds in all.
@@ -43,6 +44,8 @@ class Options:
     alert_source: str | None = None
     channels: tuple[Destination, ...] | None = None
     mail_subject: str | None = None
+    namespace: str | None = None
+    """Keeps apart identities that are the same in several installations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,7 @@ def receive(gateway: Gateway, messages: Sequence[Message], options: Options) -> 
     Raises `UnknownAlertSource`, `NotReady`, and `Unavailable` when nothing could be done.
     """
     plan = _plan(gateway, options)
+    messages = [replace(one, alert=one.alert.within(options.namespace)) for one in messages]
     try:
         with gateway.store.patience(PATIENCE):
             received = _store(gateway, messages, plan)
@@ -148,17 +152,20 @@ def _store(gateway: Gateway, messages: Sequence[Message], plan: Plan) -> list[Re
         ]
 
     identities = sorted({m.alert.identity for m in messages if m.alert.identity is not None})
+    ends = sorted({m.alert.identity for m in messages if m.alert.identity and m.alert.can_be_late})
     if all(message.alert.effect is Effect.FIRING for message in messages):
         # A storm is made of new problems, so look whether one is known only if it can't be stored as new.
-        return gateway.update(work, gateway.store.incidents.assume_new(identities))
-    return gateway.update(work, identities=identities)
+        return gateway.update(work, gateway.store.incidents.assume_new(identities, ends))
+    return gateway.update(work, gateway.store.incidents.unit_of_work((), identities, ends=ends))
 
 
 def _apply(unit: UnitOfWork, message: Message, fresh_id: str, now: datetime, plan: Plan) -> Received:
     alert = message.alert
-    incident = unit.find(alert.identity)
+    incident = unit.find(alert.identity, alert.marks)
     if alert.effect is Effect.FIRING:
         due_at = plan.due_at(now)
+        if incident is None and (over := _late(unit, message, fresh_id, now, plan)):
+            return Received("resolved", over)
         if incident is None:
             opened = Incident.opened(
                 fresh_id,
@@ -174,6 +181,8 @@ def _apply(unit: UnitOfWork, message: Message, fresh_id: str, now: datetime, pla
             return Received("created", unit.save(_noted(opened, message, now), message.payload))
         incident = incident.repeated(alert, now, due_at=due_at, pager=plan.pager, asked=plan.asked)
         return Received("updated", unit.save(_noted(incident, message, now), message.payload))
+    if alert.effect is Effect.RESOLVED and alert.can_be_late:
+        unit.remember_end(alert.identity, End(now, alert.said_at))
     if incident is None:
         return Received("recorded", None)
     if alert.effect is Effect.RESOLVED:
@@ -181,6 +190,16 @@ def _apply(unit: UnitOfWork, message: Message, fresh_id: str, now: datetime, pla
     if alert.effect is Effect.ACKNOWLEDGED:
         return Received("acknowledged", unit.save(incident.acknowledged(alert.source, now)))
     return Received("recorded", unit.save(incident.commented(alert, now)))
+
+
+def _late(unit: UnitOfWork, message: Message, fresh_id: str, now: datetime, plan: Plan) -> Incident | None:
+    """The incident of a problem that is known to be over: it wakes nobody."""
+    end = unit.end(message.alert.identity)
+    if end is None or not message.alert.was_over(end, now):
+        return None
+    opened = Incident.opened(fresh_id, message.alert, now, due_at=None, pager=plan.pager)
+    opened = opened.noted(now, "note", f"the sender said at {rfc3339(end.at)} that it is over")
+    return unit.save(opened.resolved(message.alert.source, now), message.payload)
 
 
 def _noted(incident: Incident, message: Message, now: datetime) -> Incident:
@@ -195,7 +214,8 @@ def _escalate_directly(gateway: Gateway, messages: Sequence[Message], plan: Plan
 
     def send(message: Message) -> Incident | None:
         # The same problem again, or the same body, must be the same alert at the provider.
-        key = str(uuid.uuid5(DIRECT, message.alert.identity or message.payload))
+        identity, installation = message.alert.identity, message.alert.installation or ""
+        key = str(uuid.uuid5(DIRECT, identity + installation if identity else message.payload))
         incident = Incident.opened(key, message.alert, now, due_at=now, pager=plan.pager)
         return deliver_unstored(gateway, incident, now, deadline)
 

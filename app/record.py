@@ -5,7 +5,7 @@ What a destination is to be sent, and when, is derived from the phase and from w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -33,6 +33,8 @@ class Record:
     started_at: datetime | None = None
     labels: dict[str, str] = field(default_factory=dict)
     identity: str | None = None
+    marks: tuple[str, ...] = ()
+    """By which a group is told from others with its identity (see `Alert.marks`), the newest first."""
     occurrences: int = 1
 
     due_at: datetime | None = None
@@ -94,6 +96,10 @@ class Record:
         return len(SEVERITIES) if step.event == "resolved" else rank(self.severity)
 
     # -- what is derived -----------------------------------------------------------------------------
+
+    def has_any(self, marks: Sequence[str]) -> bool:
+        """Whether this is about the group with these marks; where there are none, the identity is enough."""
+        return not marks or not self.marks or not set(marks).isdisjoint(self.marks)
 
     @property
     def chains(self) -> Chains:

@@ -257,6 +257,13 @@ def test_with_redis_away_it_pages_directly_under_a_key_that_is_the_same_every_ti
     assert ids[0] == ids[1] != ids[2]
 
 
+def test_with_redis_away_two_installations_are_two_pages(away: Gateway, provider: RecordingProvider) -> None:
+    for installation in ("eu", "us", "eu"):
+        one(away, Message(Alert("Gone", "alertmanager", identity="k", installation=installation), "{}"))
+    ids = [incident_id for _, incident_id in provider.told()]
+    assert ids[0] == ids[2] != ids[1]
+
+
 @pytest.mark.parametrize(
     ("what", "options", "outcome"),
     [

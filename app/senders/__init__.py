@@ -85,7 +85,11 @@ def _read(body: Mapping[str, Any], headers: Mapping[str, str]) -> Alert:
     alert = next(filter(None, (reader(webhook) for reader in _readers(webhook))), None)
     if alert is None:
         alert = generic.read(webhook)
-    return replace(alert, title=webhook.subject) if alert.title is None and webhook.subject else alert
+    if webhook.published is None and webhook.subject is None:
+        return alert
+    # Alertmanager and Grafana fire again under the same key: an order of their messages proves nothing.
+    said_at = None if alert.source in ("alertmanager", "grafana") else webhook.published
+    return replace(alert, title=alert.title or webhook.subject, said_at=alert.said_at or said_at)
 
 
 def _readers(webhook: Webhook) -> Iterable[Reader]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import app.senders.fields as fields
 from app.alert import Effect
 from app.senders.fields import Json, Webhook
-from app.senders.row import EffectOf, Place, Row, first
+from app.senders.row import EffectOf, Place, Row, all_of, first, first_of, join
 
 # `[RESOLVED] …`, `RECOVERED: …`; a mark such as a tick may come before it.
 _OVER = re.compile(
@@ -57,7 +57,9 @@ def _listed(value: object, name: str) -> list[object]:
 
 
 def _slack_title(body: Json) -> object:
-    named = first(fields.line, body, "attachments.0.title → attachments.0.pretext → attachments.0.fallback")
+    named = first(
+        fields.line, body, first_of("attachments.0.title", "attachments.0.pretext", "attachments.0.fallback")
+    )
     return named or fields.first_line(_slack_blocks(body))
 
 
@@ -109,7 +111,7 @@ def _card_facts(body: Json) -> object:
     return [pair for pairs in sets for pair in pairs]
 
 
-_MESSAGE_CARD = "title → summary → sections.0.activityTitle → text"
+_MESSAGE_CARD = first_of("title", "summary", "sections.0.activityTitle", "text")
 
 ROWS = (
     Row(
@@ -117,7 +119,7 @@ ROWS = (
         recognised="@type=MessageCard",
         effect=_effect(_MESSAGE_CARD),
         title=_MESSAGE_CARD,
-        description="text + sections.0.activitySubtitle + sections.0.activityText + sections.0.text",
+        description=join("text", "sections.0.activitySubtitle", "sections.0.activityText", "sections.0.text"),
         source_url="potentialAction.0.targets.0.uri",
         labels="sections.0.facts",
     ),
@@ -133,17 +135,17 @@ ROWS = (
     ),
     Row(
         source="discord",
-        recognised="embeds.0.title → embeds.0.description",
+        recognised=first_of("embeds.0.title", "embeds.0.description"),
         effect=_effect(_discord_title),
         title=_discord_title,
-        description="content + embeds.0.description",
+        description=join("content", "embeds.0.description"),
         source_url="embeds.0.url",
         started_at="embeds.0.timestamp",
         labels="embeds.0.fields",
     ),
     Row(
         source="discord",
-        recognised="content + username → content + allowed_mentions",
+        recognised=first_of(all_of("content", "username"), all_of("content", "allowed_mentions")),
         effect=_effect("content"),
         title=_discord_title,
         description="content",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import app.senders.fields as fields
 from app.senders.fields import Json, first
-from app.senders.row import Row, by
+from app.senders.row import Row, all_of, by, first_of, join
 
 # From what people call a service to what only carries one.
 _SERVICES = (
@@ -22,25 +22,33 @@ def _service(body: Json) -> object:
 ROWS = (
     Row(
         source="cloudwatch",
-        recognised="AlarmName + NewStateValue",
+        recognised=all_of("AlarmName", "NewStateValue"),
         effect=by("NewStateValue", resolved="ok"),
         title="AlarmName",
-        description="AlarmDescription + NewStateReason",
+        description=join("AlarmDescription", "NewStateReason"),
         service=_service,
         started_at="StateChangeTime",
+        said_at="StateChangeTime",
         # Either way an alarm has the same ARN, and is the same problem.
-        identity="AlarmArn + AlarmContributorId → AlarmArn → AWSAccountId + Region + AlarmName",
-        labels="Trigger.Dimensions + AlarmContributorAttributes",
+        identity=first_of(
+            all_of("AlarmArn", "AlarmContributorId"),
+            "AlarmArn",
+            all_of("AWSAccountId", "Region", "AlarmName"),
+        ),
+        labels=join("Trigger.Dimensions", "AlarmContributorAttributes"),
     ),
     Row(
         source="cloudwatch",
-        recognised="detail-type=CloudWatch Alarm State Change"
-        " → detail-type=CloudWatch Alarm Contributor State Change",
+        recognised=first_of(
+            "detail-type=CloudWatch Alarm State Change",
+            "detail-type=CloudWatch Alarm Contributor State Change",
+        ),
         effect=by("detail.state.value", resolved="ok"),
         title="detail.alarmName",
-        description="detail.configuration.description + detail.state.reason",
+        description=join("detail.configuration.description", "detail.state.reason"),
         started_at="detail.state.timestamp",
-        identity="resources.0 + detail.alarmContributor.id → resources.0",
+        said_at="detail.state.timestamp",
+        identity=first_of(all_of("resources.0", "detail.alarmContributor.id"), "resources.0"),
         labels="detail.alarmContributor.attributes",
     ),
 )

@@ -7,7 +7,7 @@ from typing import Any
 import app.senders.fields as fields
 from app.alert import Effect
 from app.senders.fields import Json
-from app.senders.row import Row, always, by
+from app.senders.row import Row, all_of, always, by, first_of, join
 
 # Words of GitHub's for a run that ended well, or did not end.
 _FINE = "success neutral skipped cancelled stale pending queued in_progress completed requested waiting"
@@ -21,13 +21,15 @@ def _run(name: str) -> Row:
     return Row(
         source="github",
         kind=name,
-        recognised=f"{name}.id + repository.full_name",
-        effect=by(f"{name}.conclusion → {name}.status → action", note=_FINE),
-        title=f"repository.full_name + {name}.name + {name}.conclusion",
-        note=f"repository.full_name + {name}.name + {name}.conclusion → {name}.name + action",
-        description=f"{name}.display_title + {name}.output.summary",
+        recognised=all_of(f"{name}.id", "repository.full_name"),
+        effect=by(first_of(f"{name}.conclusion", f"{name}.status", "action"), note=_FINE),
+        title=join("repository.full_name", f"{name}.name", f"{name}.conclusion"),
+        note=first_of(
+            join("repository.full_name", f"{name}.name", f"{name}.conclusion"), join(f"{name}.name", "action")
+        ),
+        description=join(f"{name}.display_title", f"{name}.output.summary"),
         service="repository.full_name",
-        started_at=f"{name}.run_started_at → {name}.started_at",
+        started_at=first_of(f"{name}.run_started_at", f"{name}.started_at"),
         source_url=f"{name}.html_url",
         identity=f"{name}.id",
     )
@@ -62,71 +64,73 @@ def _gitlab_alert_effect(body: Json) -> Effect | None:
 _GITLAB: dict[str, Any] = {
     "source": "gitlab",
     "service": "project.path_with_namespace",
-    "source_url": "object_attributes.url → project.web_url",
+    "source_url": first_of("object_attributes.url", "project.web_url"),
 }
 
 ROWS = (
     Row(
         source="github",
-        recognised="hook_id + zen",
+        recognised=all_of("hook_id", "zen"),
         effect=always(Effect.NOTE),
-        note="repository.full_name + zen → zen",
+        note=first_of(join("repository.full_name", "zen"), "zen"),
     ),
     *map(_run, _RUNS.split()),
     Row(
         source="github",
         kind="status",
-        recognised="sha + context + state + repository.full_name",
+        recognised=all_of("sha", "context", "state", "repository.full_name"),
         effect=by("state", note=_FINE),
-        title="repository.full_name + context + state",
-        note="repository.full_name + context + state",
+        title=join("repository.full_name", "context", "state"),
         description="description",
         service="repository.full_name",
         source_url="target_url",
-        identity="sha + context",
+        identity=all_of("sha", "context"),
     ),
     Row(
         source="github",
         kind="deployment",
-        recognised="deployment_status.state + deployment.id",
+        recognised=all_of("deployment_status.state", "deployment.id"),
         effect=by("deployment_status.state", note=f"{_FINE} inactive"),
-        title="repository.full_name + deployment.environment + deployment_status.state",
-        note="repository.full_name + deployment.environment + deployment_status.state",
+        title=join("repository.full_name", "deployment.environment", "deployment_status.state"),
         description="deployment_status.description",
         service="repository.full_name",
-        source_url="deployment_status.log_url → deployment_status.target_url",
+        source_url=first_of("deployment_status.log_url", "deployment_status.target_url"),
         identity="deployment.id",
     ),
     Row(
         source="github",
         kind="alert",
-        recognised="alert.number + repository.full_name + action",
+        recognised=all_of("alert.number", "repository.full_name", "action"),
         effect=by("action", firing=_OPEN, resolved=_OVER, others=Effect.NOTE),
-        title="alert.security_advisory.summary → alert.rule.description → alert.secret_type_display_name",
+        title=first_of(
+            "alert.security_advisory.summary", "alert.rule.description", "alert.secret_type_display_name"
+        ),
         note="action",
-        description="alert.security_advisory.description → alert.most_recent_instance.message.text",
-        severity="alert.security_advisory.severity → alert.rule.security_severity_level"
-        " → alert.rule.severity",
+        description=first_of(
+            "alert.security_advisory.description", "alert.most_recent_instance.message.text"
+        ),
+        severity=first_of(
+            "alert.security_advisory.severity", "alert.rule.security_severity_level", "alert.rule.severity"
+        ),
         service="repository.full_name",
         started_at="alert.created_at",
         source_url="alert.html_url",
         # The numbers of each kind of alert begin with 1; the address has the kind in it.
-        identity="alert.html_url → repository.full_name + alert.number",
+        identity=first_of("alert.html_url", all_of("repository.full_name", "alert.number")),
     ),
     Row(
         source="github",
         kind="push",
-        recognised="pusher + ref + repository.full_name",
+        recognised=all_of("pusher", "ref", "repository.full_name"),
         effect=always(Effect.NOTE),
-        note="repository.full_name + ref",
+        note=join("repository.full_name", "ref"),
     ),
     Row(
         **_GITLAB,
         kind="pipeline",
-        recognised="object_kind=pipeline + object_attributes.status",
+        recognised=all_of("object_kind=pipeline", "object_attributes.status"),
         effect=by("object_attributes.status", firing="failed", others=Effect.NOTE),
-        title="project.path_with_namespace + object_attributes.ref + object_attributes.status",
-        note="project.path_with_namespace + object_attributes.ref + object_attributes.status",
+        title=join("project.path_with_namespace", "object_attributes.ref", "object_attributes.status"),
         description="commit.title",
         started_at="object_attributes.created_at",
         identity="object_attributes.id",
@@ -134,81 +138,81 @@ ROWS = (
     Row(
         **_GITLAB,
         kind="job",
-        recognised="object_kind=build + build_status",
+        recognised=all_of("object_kind=build", "build_status"),
         effect=by("build_status", firing="failed", others=Effect.NOTE),
-        title="project_name + build_name + build_status",
-        note="project_name + build_name + build_status",
+        title=join("project_name", "build_name", "build_status"),
         description="build_failure_reason",
         identity="build_id",
     ),
     Row(
         **_GITLAB,
         kind="deployment",
-        recognised="object_kind=deployment + status",
+        recognised=all_of("object_kind=deployment", "status"),
         effect=by("status", firing="failed", others=Effect.NOTE),
-        title="project.path_with_namespace + environment + status",
-        note="project.path_with_namespace + environment + status",
+        title=join("project.path_with_namespace", "environment", "status"),
         description="commit_title",
         identity="deployment_id",
     ),
     Row(
         **_GITLAB,
         kind="incident",
-        recognised="object_kind=incident + object_attributes.action",
+        recognised=all_of("object_kind=incident", "object_attributes.action"),
         effect=by("object_attributes.action", firing="open reopen", resolved="close", others=Effect.NOTE),
         title="object_attributes.title",
         note="object_attributes.action",
         description="object_attributes.description",
         severity="object_attributes.severity",
-        identity="project.id + object_attributes.iid",
+        identity=all_of("project.id", "object_attributes.iid"),
         labels="labels",
     ),
     Row(
         source="gitlab",
         kind="notes",
-        recognised="object_kind=push → object_kind=tag_push → object_kind=note → object_kind=merge_request"
-        " → object_kind=issue → object_kind=wiki_page → object_kind=release",
+        recognised=first_of(
+            "object_kind=push",
+            "object_kind=tag_push",
+            "object_kind=note",
+            "object_kind=merge_request",
+            "object_kind=issue",
+            "object_kind=wiki_page",
+            "object_kind=release",
+        ),
         effect=always(Effect.NOTE),
-        note="project.path_with_namespace + object_kind",
+        note=join("project.path_with_namespace", "object_kind"),
     ),
     Row(
         source="gitlab",
         kind="alert",
-        recognised="gitlab_environment_name + title → monitoring_tool + title + start_time",
+        recognised=first_of(
+            all_of("gitlab_environment_name", "title"), all_of("monitoring_tool", "title", "start_time")
+        ),
         effect=_gitlab_alert_effect,
-        title="title",
         description="description",
-        severity="severity",
-        service="service",
         started_at="start_time",
         identity="fingerprint",
         host="hosts.0",
     ),
     Row(
         source="flux",
-        recognised="involvedObject.kind + reportingController",
+        recognised=all_of("involvedObject.kind", "reportingController"),
         effect=_flux_effect,
-        title="involvedObject.kind + involvedObject.name + reason",
-        note="involvedObject.kind + involvedObject.name + reason",
+        title=join("involvedObject.kind", "involvedObject.name", "reason"),
         description="message",
-        severity="severity",
         service="involvedObject.name",
         started_at="timestamp",
-        identity="involvedObject.kind + involvedObject.namespace + involvedObject.name",
+        identity=all_of("involvedObject.kind", "involvedObject.namespace", "involvedObject.name"),
         labels="metadata",
     ),
     Row(
         source="argocd",
-        recognised="source=argocd* + app",
+        recognised=all_of("source=argocd*", "app"),
         effect=_argocd_effect,
-        title="app + operation_phase + health_status",
-        note="app + operation_phase + health_status",
+        title=join("app", "operation_phase", "health_status"),
         description="message",
-        severity="severity",
         service="app",
         started_at="started_at",
         source_url="url",
-        identity="project + app → app",
+        identity=first_of(all_of("project", "app"), "app"),
         labels="labels",
     ),
 )

@@ -7,7 +7,7 @@ import re
 import app.senders.fields as fields
 from app.alert import Effect
 from app.senders.fields import Json
-from app.senders.row import Row, by, matches
+from app.senders.row import Row, all_of, by, first_of, join, matches
 
 # `[P2] [Re-Triggered on {host:web-1}] CPU is high`: priority, state, scope, what is wrong.
 _TITLE = re.compile(r"(\[P[1-5]\] *)?\[([^\[\]{}]*?)(?: on (\{[^{}]*\}))?\] *", re.IGNORECASE)
@@ -52,14 +52,14 @@ def _key(body: Json) -> object:
 
 
 def _effect_of_template(body: Json) -> Effect | None:
-    all_clear = matches(body, "alert_transition=recovered → alert_type=success")
-    return Effect.RESOLVED if all_clear else by("alert_transition → alert_type")(body)
+    all_clear = matches(body, first_of("alert_transition=recovered", "alert_type=success"))
+    return Effect.RESOLVED if all_clear else by(first_of("alert_transition", "alert_type"))(body)
 
 
 ROWS = (
     Row(
         source="datadog",
-        recognised="event_type + last_updated + org + title + body",
+        recognised=all_of("event_type", "last_updated", "org", "title", "body"),
         effect=by(_state, resolved="recovered"),
         title=_title,
         description=_text,
@@ -74,13 +74,13 @@ ROWS = (
         kind="template",
         recognised="alert_transition",
         effect=_effect_of_template,
-        title="alert_title → event_title",
-        description="text_only_msg + alert_status",
-        severity="alert_priority → alert_type",
+        title=first_of("alert_title", "event_title"),
+        description=join("text_only_msg", "alert_status"),
+        severity=first_of("alert_priority", "alert_type"),
         service_tag=True,
         started_at="date",
         source_url="link",
-        identity="alert_cycle_key → aggreg_key → alert_id + alert_scope",
+        identity=first_of("alert_cycle_key", "aggreg_key", all_of("alert_id", "alert_scope")),
         labels="tags",
         host="hostname",
     ),

@@ -80,10 +80,23 @@ class Webhook:
     """By name in lower case. They only help to tell senders apart: the body decides."""
     subject: str | None = None
     """What the envelope around the body says it is about."""
+    published: datetime | None = None
+    """When it was put into the envelope."""
 
     @staticmethod
-    def of(body: Json, headers: Mapping[str, str], subject: str | None = None) -> Webhook:
-        return Webhook(body, _plain(body), {name.lower(): value for name, value in headers.items()}, subject)
+    def of(
+        body: Json,
+        headers: Mapping[str, str],
+        subject: str | None = None,
+        published: datetime | None = None,
+    ) -> Webhook:
+        lower = {name.lower(): value for name, value in headers.items()}
+        return Webhook(body, _plain(body), lower, subject, published)
+
+    @property
+    def given_key(self) -> str | None:
+        """The key that the user gives, which stands above the sender's own."""
+        return key(self.plain.get("deduplicationkey"))
 
     @cached_property
     def inner(self) -> tuple[Inner, ...]:
@@ -330,8 +343,7 @@ def identity(webhook: Webhook, *own: tuple[str, str | None]) -> str | None:
     `own`: pairs of namespace and key. A key is hashed whole, however long it is, and together with its
     namespace, so that keys of different senders never meet.
     """
-    explicit = ("deduplication_key", key(webhook.plain.get("deduplicationkey")))
-    for namespace, found in (explicit, *own):
+    for namespace, found in (("deduplication_key", webhook.given_key), *own):
         if found is not None:
             return sha256(f"{namespace}\0{found}".encode("utf-8", "surrogatepass")).hexdigest()
     return None

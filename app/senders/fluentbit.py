@@ -5,7 +5,7 @@ from __future__ import annotations
 import app.senders.fields as fields
 from app.alert import Effect
 from app.senders.fields import Json, Webhook, first, mapping
-from app.senders.row import Row, always
+from app.senders.row import Row, always, first_of
 
 _TEXTS = ("log", "Logs", "message", "msg")
 _TIMES = ("date", "@timestamp", "time")
@@ -44,9 +44,9 @@ ROW = Row(
     # Whatever a program writes into its log, it gives no all-clear.
     effect=always(Effect.FIRING),
     title=_title,
-    description="log → Logs → message → msg",
-    severity="level → severity",
+    description=first_of("log", "Logs", "message", "msg"),
+    severity=first_of("level", "severity"),
     service=_service,
-    started_at="date → @timestamp → time",
+    started_at=first_of("date", "@timestamp", "time"),
     labels=_labels,
 )

@@ -8,7 +8,7 @@ import re
 import app.senders.fields as fields
 from app.alert import Effect
 from app.senders.fields import Json
-from app.senders.row import Row, always, by
+from app.senders.row import Row, all_of, always, by, first_of, join
 
 # `db-7 needs attention, disk_space._ (/), …`: the node is named in the message alone.
 _NETDATA_NODE = re.compile(r"(.{1,200}?) (?:needs attention|recovered|is (?:critical|warning|clear|back))\b")
@@ -40,7 +40,7 @@ def _netdata_key(body: Json) -> object:
 
 
 def _netdata_effect(body: Json) -> Effect | None:
-    return by("severity → status", resolved="clear", note="removed uninitialized undefined")(body)
+    return by(first_of("severity", "status"), resolved="clear", note="removed uninitialized undefined")(body)
 
 
 def _netdata_reachability(body: Json) -> Effect | None:
@@ -66,7 +66,7 @@ def _dynatrace_effect(body: Json) -> Effect | None:
 
 
 def _cloudflare_effect(body: Json) -> Effect | None:
-    return by("alert_event → data.status", resolved="alert_state_event_end healthy")(body)
+    return by(first_of("alert_event", "data.status"), resolved="alert_state_event_end healthy")(body)
 
 
 def _cloudflare_title(body: Json) -> object:
@@ -80,9 +80,9 @@ def _is_cloudflare_test(body: Json) -> bool:
 ROWS = (
     Row(
         source="kapacitor",
-        recognised="previousLevel + level + id",
+        recognised=all_of("previousLevel", "level", "id"),
         effect=by("level", resolved="ok"),
-        title="message → id",
+        title=first_of("message", "id"),
         description="details",
         severity="level",
         service="data.series.0.tags.service",
@@ -93,22 +93,21 @@ ROWS = (
     ),
     Row(
         source="influxdb",
-        recognised="_check_id + _level",
+        recognised=all_of("_check_id", "_level"),
         effect=by("_level", resolved="ok"),
-        title="_check_name + _message",
+        title=join("_check_name", "_message"),
         description="_message",
         severity="_level",
-        started_at="_status_timestamp → _time",
+        started_at=first_of("_status_timestamp", "_time"),
         identity=_influxdb_key,
         labels=_influxdb_tags,
     ),
     Row(
         source="netdata",
         kind="reachability",
-        recognised="status.reachable + host + message",
+        recognised=all_of("status.reachable", "host", "message"),
         effect=_netdata_reachability,
         title="message",
-        severity="severity",
         service="host",
         source_url="url",
         identity="host",
@@ -116,28 +115,31 @@ ROWS = (
     ),
     Row(
         source="netdata",
-        recognised="additional_active_critical_alerts + severity → chart + context + alert + severity"
-        " → chart + context + alarm + severity → alarm + chart + status",
+        recognised=first_of(
+            all_of("additional_active_critical_alerts", "severity"),
+            all_of("chart", "context", first_of("alert", "alarm"), "severity"),
+            all_of("alarm", "chart", "status"),
+        ),
         effect=_netdata_effect,
         title="message",
         description="info",
-        severity="severity → status",
-        source_url="alert_url → alarm_url",
+        severity=first_of("severity", "status"),
+        source_url=first_of("alert_url", "alarm_url"),
         started_at="date",
         identity=_netdata_key,
         without="service",
     ),
     Row(
         source="alerta",
-        recognised="resource + environment + event",
+        recognised=all_of("resource", "environment", "event"),
         effect=by(
-            "status → severity",
+            first_of("status", "severity"),
             firing="open assign unknown",
             resolved="closed expired normal ok cleared",
             acknowledged="ack",
             note="blackout shelved",
         ),
-        title="event + resource",
+        title=join("event", "resource"),
         description="text",
         severity="severity",
         severities={"security": "critical", "indeterminate": "info", "cleared": "info", "normal": "info"},
@@ -145,24 +147,24 @@ ROWS = (
         started_at="createTime",
         source_url="href",
         # The event changes when the problem ends (`NodeDown`, `NodeUp`); an alert of Alerta's has an ID.
-        identity="id → environment + resource + event",
-        labels="attributes + tags",
+        identity=first_of("id", all_of("environment", "resource", "event")),
+        labels=join("attributes", "tags"),
         host="resource",
     ),
     Row(
         source="goalert",
         kind="outgoing",
-        recognised="AppName=GoAlert + Type",
+        recognised=all_of("AppName=GoAlert", "Type"),
         effect=_goalert_status,
-        title="Summary → ServiceName + Type",
-        note="LogEntry → Type",
+        title=first_of("Summary", join("ServiceName", "Type")),
+        note=first_of("LogEntry", "Type"),
         description="Details",
         service="ServiceName",
         identity="AlertID",
     ),
     Row(
         source="goalert",
-        recognised="dedup + summary → dedup + action",
+        recognised=first_of(all_of("dedup", "summary"), all_of("dedup", "action")),
         effect=by("action", resolved="close"),
         title="summary",
         description="details",
@@ -170,10 +172,10 @@ ROWS = (
     ),
     Row(
         source="dynatrace",
-        recognised="ProblemID + State → PID + State",
+        recognised=first_of(all_of("ProblemID", "State"), all_of("PID", "State")),
         effect=_dynatrace_effect,
         title="ProblemTitle",
-        description="ProblemDetailsText → ProblemDetails → ImpactedEntity",
+        description=first_of("ProblemDetailsText", "ProblemDetails", "ImpactedEntity"),
         severity="ProblemSeverity",
         severities={
             "availability": "critical",
@@ -182,33 +184,35 @@ ROWS = (
             "performance": "medium",
             "resource_contention": "medium",
         },
-        service="ImpactedEntities.0.name → ImpactedEntity",
+        service=first_of("ImpactedEntities.0.name", "ImpactedEntity"),
         source_url="ProblemURL",
-        identity="PID → ProblemID",
+        identity=first_of("PID", "ProblemID"),
         labels="Tags",
     ),
     Row(
         source="site24x7",
-        recognised="MONITORNAME + STATUS → MONITOR_ID + STATUS",
+        recognised=first_of(all_of("MONITORNAME", "STATUS"), all_of("MONITOR_ID", "STATUS")),
         effect=by("STATUS", resolved="up", note="maintenance suspended"),
-        title="MONITORNAME + STATUS",
-        description="INCIDENT_REASON + INCIDENT_DETAILS",
+        title=join("MONITORNAME", "STATUS"),
+        description=join("INCIDENT_REASON", "INCIDENT_DETAILS"),
         severity="STATUS",
         severities={"trouble": "medium", "up": "info"},
         service="MONITORNAME",
         started_at="INCIDENT_TIME_ISO",
-        source_url="MONITOR_DASHBOARD_LINK → RCA_LINK",
-        identity="MONITOR_ID → MONITORID → MONITORNAME",
+        source_url=first_of("MONITOR_DASHBOARD_LINK", "RCA_LINK"),
+        identity=first_of("MONITOR_ID", "MONITORID", "MONITORNAME"),
         labels="TAGS",
     ),
     Row(
         source="cloudflare",
-        recognised="alert_correlation_id + alert_event → policy_id + alert_type + account_id",
+        recognised=first_of(
+            all_of("alert_correlation_id", "alert_event"), all_of("policy_id", "alert_type", "account_id")
+        ),
         effect=_cloudflare_effect,
         title=_cloudflare_title,
         description="text",
         severity="data.severity",
-        service="data.pool_name → data.name",
+        service=first_of("data.pool_name", "data.name"),
         started_at="ts",
         identity="alert_correlation_id",
     ),
@@ -221,11 +225,13 @@ ROWS = (
     ),
     Row(
         source="splunk",
-        recognised="search_name + sid → search_name + results_link → sid + results_link",
+        recognised=first_of(
+            all_of("search_name", first_of("sid", "results_link")), all_of("sid", "results_link")
+        ),
         # It reports that a search found something, and never that it no longer does.
         effect=always(Effect.FIRING),
         title="search_name",
-        severity="result.severity → result.urgency",
+        severity=first_of("result.severity", "result.urgency"),
         service="result.service",
         source_url="results_link",
         labels="result",

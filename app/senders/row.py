@@ -1,7 +1,7 @@
 """What is the same for all senders that differ in names alone: a row says where in a body everything stands.
 
-A place is text: `alert.details.service → alert.entity` is the first of these that is there, `orgId + ruleId`
-is both of them, `targets.0.name` a field of the first in a list. What can't be said so is a function.
+A place is a path, `alert.details.service` or, in the first of a list, `targets.0.name`; a function that finds
+the value itself; or several of them: the `first_of` some, `all_of` them, a `join` of those that are there.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
+from itertools import chain, product
 from typing import Protocol, TypeVar
 
 import app.senders.fields as fields
@@ -28,8 +29,31 @@ class General(Protocol[Found]):
         """What it finds."""
 
 
-Place = str | Callable[[Json], object]
-"""Where in a body something stands, see above; a function finds the value itself."""
+Part = str | Callable[[Json], object]
+Getter = Callable[[Json], object]
+Condition = tuple[tuple[str, ...], str, bool]
+"""Steps, the word that must stand there ("" for any value), and whether it only begins so."""
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """Several places: choices, each of some parts, and whether it needs all of them."""
+
+    choices: tuple[tuple[tuple[Part, ...], bool], ...]
+
+    @cached_property
+    def getters(self) -> tuple[tuple[tuple[Getter, ...], bool], ...]:
+        """What takes the parts of each choice out of a body."""
+        return tuple((tuple(map(_getter, parts)), whole) for parts, whole in self.choices)
+
+    @cached_property
+    def conditions(self) -> tuple[tuple[Condition, ...], ...]:
+        """The parts of each choice as conditions."""
+        return tuple(tuple(map(_condition, parts)) for parts, _ in self.choices)
+
+
+Place = Part | Parts
+"""Where in a body something stands, see above."""
 
 EffectOf = Callable[[Json], Effect | None]
 
@@ -41,7 +65,7 @@ class Row:
     source: str
     kind: str = ""
     """Keeps the keys of this form apart from those of the sender's other forms."""
-    recognised: str | Callable[[Webhook], bool]
+    recognised: str | Parts | Callable[[Webhook], bool]
     """Fields that are there; with `name=value` of that value, with `name=value*` of one that begins so."""
     any_of: tuple[str, ...] = ("",)
     """Where `recognised` is a function: fields of which these bodies have one at least."""
@@ -63,6 +87,10 @@ class Row:
     identity: Place = ""
     apart: str = ""
     """Bodies with `name=value` speak of a problem of their own, though the key is the same."""
+    said_at: Place = ""
+    """When the sender said this, where its messages are told from each other by that."""
+    once: bool = False
+    """The key names one occurrence: what is over never fires again under it."""
     labels: Place = ""
     host: Place = ""
     """What becomes the label `host`."""
@@ -74,7 +102,7 @@ class Row:
         """Fields of which a body has at least one if it is recognised; an empty name if it need not."""
         if callable(self.recognised):
             return self.any_of
-        return tuple(parts[0][0][0] for parts in _conditions(self.recognised))
+        return tuple(conditions[0][0][0] for conditions in _parts(self.recognised).conditions)
 
     def read(self, webhook: Webhook) -> Alert | None:
         """The alert, if the body has this form; what is not in its place, the general rules look for."""
@@ -83,7 +111,9 @@ class Row:
             return None
         effect = self.effect(body) or generic.effect(webhook)
         title = _title(body, self.note) if effect is Effect.NOTE else None
-        labels = fields.labels({"host": first(fields.line, body, self.host)}, *values(body, self.labels))
+        labels = fields.labels(
+            {"host": first(fields.line, body, self.host)}, *found(_as_it_is, body, self.labels)
+        )
         return Alert(
             title=title or _title(body, self.title) or generic.title(webhook),
             source=self.source,
@@ -95,6 +125,8 @@ class Row:
             or self._else(generic.source_url, webhook, "source_url"),
             started_at=first(fields.moment, body, self.started_at)
             or self._else(generic.started_at, webhook, "started_at"),
+            said_at=first(fields.moment, body, self.said_at),
+            once=self.once and webhook.given_key is None,
             labels=labels,
             identity=fields.identity(webhook, (f"{self.source} {self.kind}".strip(), self._key(body))),
         )
@@ -114,10 +146,10 @@ class Row:
         return fields.line(tag) or first(fields.line, body, self.service)
 
     def _key(self, body: Json) -> str | None:
-        keys = _keys(body, self.identity)
-        if keys is not None and self.apart and matches(body, self.apart):
+        keys = found(fields.key, body, self.identity)
+        if keys and self.apart and matches(body, self.apart):
             keys.append(self.apart)
-        return None if keys is None else json.dumps(keys)
+        return json.dumps(keys) if keys else None
 
 
 def by(
@@ -148,27 +180,46 @@ def always(effect: Effect) -> EffectOf:
 # -- places ----------------------------------------------------------------------------------------------
 
 
+def first_of(*places: Place) -> Parts:
+    """The first of these that is there."""
+    return Parts(tuple(choice for place in places for choice in _parts(place).choices))
+
+
+def all_of(*places: Place) -> Parts:
+    """All of these; nothing, where one is missing."""
+    return Parts(tuple((parts, True) for parts in _together(places)))
+
+
+def join(*places: Place) -> Parts:
+    """Those of these that are there, together."""
+    return Parts(tuple((parts, False) for parts in _together(places)))
+
+
+def _together(places: Sequence[Place]) -> Iterator[tuple[Part, ...]]:
+    choices = [[parts for parts, _ in _parts(place).choices] for place in places]
+    return (tuple(chain.from_iterable(choice)) for choice in product(*choices))
+
+
 def first(read: Callable[[object], T | None], body: Json, place: Place) -> T | None:
     """What `read` makes of the first value there of which it makes anything."""
-    return next((found for value in values(body, place) if (found := read(value)) is not None), None)
+    return next(iter(found(read, body, place)), None)
 
 
-def values(body: Json, place: Place) -> Iterator[object]:
-    """Every value that a place names."""
-    if callable(place):
-        yield place(body)
-    else:
-        for parts in _alternatives(place):
-            for steps in parts:
-                yield fields.at(body, steps)
+def found(read: Callable[[object], T | None], body: Json, place: Place) -> list[T]:
+    """What `read` makes of the parts of the first choice that is there."""
+    for getters, whole in _parts(place).getters:
+        values = [value for get in getters if (value := read(get(body))) is not None]
+        if values and (not whole or len(values) == len(getters)):
+            return values
+    return []
 
 
-def matches(body: Json, conditions: str) -> bool:
+def matches(body: Json, wanted: str | Parts) -> bool:
     """Whether a body has these fields, with the values that are asked for."""
-    for parts in _conditions(conditions):
-        for steps, wanted, begins in parts:
+    for conditions in _parts(wanted).conditions:
+        for steps, word, begins in conditions:
             # Most bodies are those of other senders, which shows at once.
-            if steps[0] not in body or not _holds(body, steps, wanted, begins):
+            if steps[0] not in body or not _holds(body, steps, word, begins):
                 break
         else:
             return True
@@ -183,22 +234,29 @@ def _holds(body: Json, steps: Sequence[str], wanted: str, begins: bool) -> bool:
     return word.startswith(wanted) if begins else word == wanted
 
 
-@cache
-def _alternatives(place: str) -> tuple[tuple[tuple[str, ...], ...], ...]:
-    """The steps to each part of each alternative."""
-    choices = place.split(" → ") if place else ()
-    return tuple(tuple(tuple(part.split(".")) for part in choice.split(" + ")) for choice in choices)
+def _parts(place: Place) -> Parts:
+    return place if isinstance(place, Parts) else _alone(place)
 
 
 @cache
-def _conditions(text: str) -> tuple[tuple[tuple[tuple[str, ...], str, bool], ...], ...]:
-    """Steps, the word that must stand there, and whether it only begins so."""
-    return tuple(tuple(map(_condition, choice.split(" + "))) for choice in text.split(" → "))
+def _alone(part: Part) -> Parts:
+    return Parts((((part,), True),) if part else ())
 
 
-def _condition(part: str) -> tuple[tuple[str, ...], str, bool]:
-    path, _, value = part.partition("=")
+def _getter(part: Part) -> Getter:
+    if callable(part):
+        return part
+    steps = tuple(part.split("."))
+    return lambda body: fields.at(body, steps)
+
+
+def _condition(part: Part) -> Condition:
+    path, _, value = str(part).partition("=")
     return tuple(path.split(".")), value.rstrip("*").lower(), value.endswith("*")
+
+
+def _as_it_is(value: object) -> object:
+    return value
 
 
 def _word(value: object) -> str | None:
@@ -209,38 +267,14 @@ def _word(value: object) -> str | None:
 
 def _title(body: Json, place: Place) -> str | None:
     """One line of the parts that are there."""
-    if callable(place):
-        return fields.line(place(body))
-    for parts in _alternatives(place):
-        lines = [line for steps in parts if (line := fields.line(fields.at(body, steps)))]
-        if lines:
-            return fields.line(": ".join(lines))
-    return None
+    return fields.line(": ".join(found(fields.line, body, place)))
 
 
 def _description(body: Json, place: Place) -> str | None:
     """The texts that are there, and of an object its fields, as paragraphs."""
-    if callable(place):
-        return _paragraph(place(body))
-    for parts in _alternatives(place):
-        texts = [text for steps in parts if (text := _paragraph(fields.at(body, steps)))]
-        if texts:
-            # Senders like to say the same twice.
-            return fields.text("\n\n".join(dict.fromkeys(texts)))
-    return None
+    # Senders like to say the same twice.
+    return fields.text("\n\n".join(dict.fromkeys(found(_paragraph, body, place))))
 
 
 def _paragraph(value: object) -> str | None:
     return fields.listed(value) if isinstance(value, dict) else fields.text(value)
-
-
-def _keys(body: Json, place: Place) -> list[str] | None:
-    """The keys of the first alternative of which no part is missing."""
-    if callable(place):
-        found = fields.key(place(body))
-        return None if found is None else [found]
-    for parts in _alternatives(place):
-        keys = [key for steps in parts if (key := fields.key(fields.at(body, steps))) is not None]
-        if len(keys) == len(parts):
-            return keys
-    return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import app.senders.fields as fields
 from app.alert import Effect
 from app.senders.fields import Json
-from app.senders.row import Row, always
+from app.senders.row import Row, all_of, always, first_of
 
 # Wazuh counts from 0 to 15; its own mail begins at 12.
 _WAZUH_LEVELS = ((15, "critical"), (12, "high"), (7, "medium"), (4, "low"), (0, "info"))
@@ -21,7 +21,7 @@ def _wazuh_severity(body: Json) -> object:
 ROWS = (
     Row(
         source="falco",
-        recognised="output_fields + rule + priority → output + rule + priority + hostname",
+        recognised=all_of(first_of("output_fields", all_of("output", "hostname")), "rule", "priority"),
         effect=always(Effect.FIRING),
         title="rule",
         description="output",
@@ -32,7 +32,7 @@ ROWS = (
     ),
     Row(
         source="wazuh",
-        recognised="rule.level + rule.description + agent → rule.level + rule.description + manager",
+        recognised=all_of("rule.level", "rule.description", first_of("agent", "manager")),
         effect=always(Effect.FIRING),
         title="rule.description",
         description="full_log",

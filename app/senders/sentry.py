@@ -11,7 +11,7 @@ import app.senders.fields as fields
 import app.senders.generic as generic
 from app.alert import Alert, Effect
 from app.senders.fields import Json, Webhook, mapping
-from app.senders.row import Row, always, by
+from app.senders.row import Row, all_of, always, by, first_of, join
 
 _PROJECT = re.compile(r"/projects/[^/]+/([^/]+)/")
 _ISSUE = re.compile(r"([0-9]+)/?$")
@@ -67,11 +67,11 @@ ROWS = (
         ),
         title="data.issue.title",
         note="action",
-        description="data.issue.culprit + data.issue.metadata.value",
+        description=join("data.issue.culprit", "data.issue.metadata.value"),
         severity="data.issue.level",
         service="data.issue.project.slug",
         started_at="data.issue.firstSeen",
-        source_url="data.issue.web_url → data.issue.permalink",
+        source_url=first_of("data.issue.web_url", "data.issue.permalink"),
         identity="data.issue.id",
         labels="data.issue.tags",
     ),
@@ -82,7 +82,7 @@ ROWS = (
         any_of=("data",),
         effect=always(Effect.FIRING),
         title="data.event.title",
-        description="data.event.culprit + data.event.message + data.triggered_rule",
+        description=join("data.event.culprit", "data.event.message", "data.triggered_rule"),
         severity="data.event.level",
         service=_project_of_event,
         started_at="data.event.datetime",
@@ -93,9 +93,11 @@ ROWS = (
     Row(
         source="sentry",
         kind="metric",
-        recognised="data.metric_alert.id → data.metric_alert.alert_rule",
+        recognised=first_of("data.metric_alert.id", "data.metric_alert.alert_rule"),
         effect=by("action", resolved="resolved"),
-        title="data.metric_alert.alert_rule.name → data.metric_alert.title → data.description_title",
+        title=first_of(
+            "data.metric_alert.alert_rule.name", "data.metric_alert.title", "data.description_title"
+        ),
         description="data.description_text",
         severity="action",
         service="data.metric_alert.projects.0",
@@ -106,12 +108,12 @@ ROWS = (
     Row(
         source="sentry",
         kind="issue",
-        recognised="event.event_id + project_slug + url + id → event.event_id + project + url + id",
+        recognised=all_of("event.event_id", first_of("project_slug", "project"), "url", "id"),
         effect=always(Effect.FIRING),
-        title="event.title → message",
-        description="culprit + message",
+        title=first_of("event.title", "message"),
+        description=join("culprit", "message"),
         severity="level",
-        service="project_slug → project",
+        service=first_of("project_slug", "project"),
         started_at="event.timestamp",
         source_url="url",
         identity="id",

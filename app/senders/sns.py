@@ -26,7 +26,8 @@ def opened(webhook: Webhook) -> Webhook:
         return webhook
     message = fields.parsed(webhook.body.get("Message"))
     subject = fields.line(webhook.body.get("Subject"))
-    return Webhook.of(message, webhook.headers, subject) if isinstance(message, dict) else webhook
+    published = fields.moment(webhook.body.get("Timestamp"))
+    return Webhook.of(message, webhook.headers, subject, published) if isinstance(message, dict) else webhook
 
 
 def read(webhook: Webhook) -> Alert | None:

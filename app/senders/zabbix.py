@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 import app.senders.fields as fields
 from app.alert import Effect
 from app.senders.fields import Json
-from app.senders.row import Row, by, matches
+from app.senders.row import Row, all_of, by, first_of, join, matches
 
 
 def _effect(body: Json) -> Effect | None:
@@ -31,17 +31,19 @@ def _tags(body: Json) -> object:
 
 ROW = Row(
     source="zabbix",
-    recognised="event_id + event_value",
+    recognised=all_of("event_id", "event_value"),
     effect=_effect,
     title="event_name",
-    note="event_update_action + event_update_message",
-    description="trigger_description + opdata + event_update_message",
+    note=join("event_update_action", "event_update_message"),
+    description=join("trigger_description", "opdata", "event_update_message"),
     severity="event_nseverity",
     severities={"5": "critical", "4": "high", "3": "medium", "2": "low", "1": "info"},
     service="host_name",
     service_tag=True,
     source_url=_url,
-    identity="event_id",
+    # Each installation counts its events from 1.
+    identity=first_of(all_of("zabbix_url", "event_id"), "event_id"),
+    once=True,
     labels=_tags,
     host="host_name",
 )

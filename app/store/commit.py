@@ -12,7 +12,7 @@ REMEMBERED_SECONDS = 60
 """Longer than anybody tries to reach Redis."""
 
 Check = tuple[str, str, str]
-"""A hash, a field, and what must still be in it; "" for nothing."""
+"""A key, a field, and what must still be in it, "" for nothing; see `app/store/lua/commit.lua`."""
 
 Commit = Callable[[str, Sequence[Check], Iterable[Command]], bool]
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
+from app.alert import End
 from app.delivery import Delivery, Destination
 from app.incident import Incident
 from app.state import Phase
@@ -23,6 +24,9 @@ from app.store.record import (
     ALL,
     BY_STATE,
     CHANNEL,
+    END,
+    ENDS,
+    ENDS_SECONDS,
     IDENTITIES,
     INCIDENT,
     PAYLOAD,
@@ -30,10 +34,14 @@ from app.store.record import (
     VERSION,
     delivery_doc,
     delivery_of,
+    identity_name,
 )
 
 # Somebody else wrote first this many times in a row: something is badly wrong.
 MOST_CONFLICTS = 100
+
+AFTER_IDS = "\x7f"
+"""Sorts behind every ID."""
 
 T = TypeVar("T")
 Row = Mapping[str, str]
@@ -60,18 +68,30 @@ class UnitOfWork:
     """
 
     def __init__(
-        self, ids: Sequence[str] = (), identities: Sequence[str] = (), *, channels: bool = False
+        self,
+        ids: Sequence[str] = (),
+        identities: Sequence[str] = (),
+        *,
+        ends: Sequence[str] = (),
+        channels: bool = False,
     ) -> None:
         self.wanted_ids = ids
         self.wanted_identities = identities
+        self.wanted_ends = ends
         self.channels = channels
-        self.read({}, {})
+        self.read({}, {}, {})
 
-    def read(self, rows: Mapping[str, Row], ids: Mapping[str, str]) -> None:
-        """Start anew from what is stored: the record of each incident, the ID (or "") of each identity."""
+    def read(
+        self, rows: Mapping[str, Row], names: Mapping[str, Sequence[str]], ends: Mapping[str, str]
+    ) -> None:
+        """Start anew from what is stored.
+
+        The record of each incident; of each identity, its names in the index and the `End` ("" for none).
+        """
         self._rows = {i: dict(row) for i, row in rows.items()}
         self._before = {i: RECORD.validate_json(row["doc"]) for i, row in rows.items()}
-        self._ids_read = dict(ids)
+        self._names_read = dict(names)
+        self._ends_read = dict(ends)
         self._start()
 
     def committed(self, token: str) -> None:
@@ -81,15 +101,21 @@ class UnitOfWork:
         for (incident_id, destination), delivery in self._deliveries.items():
             self._rows[incident_id][CHANNEL + destination] = delivery_doc(delivery)
         self._before.update(self.saved)
-        self.wanted_ids, self.wanted_identities, self._ids_read = list(self._before), (), {}
+        self.wanted_ids, self.wanted_identities, self.wanted_ends = list(self._before), (), ()
+        self._names_read, self._ends_read = {}, {}
         self._start()
 
     def _start(self) -> None:
-        self._ids = dict(self._ids_read)
+        self._ids = {
+            identity: [name.rpartition(" ")[2] for name in names]
+            for identity, names in self._names_read.items()
+        }
         self.saved: dict[str, Incident] = {}
         self._payloads: dict[str, str] = {}
         self._deliveries: dict[tuple[str, Destination], Delivery] = {}
         self._counts: list[Command] = []
+        self._ends = {identity: END.validate_json(end) for identity, end in self._ends_read.items() if end}
+        self._ended: set[str] = set()
 
     def get(self, incident_id: str) -> Incident | None:
         """The incident, if there is one."""
@@ -99,18 +125,31 @@ class UnitOfWork:
         """The incident. Raises `Unknown`."""
         return _required(self.get(incident_id))
 
-    def find(self, identity: str | None) -> Incident | None:
-        """The incident that stands for this identity and is not resolved, if there is one."""
-        incident = self.get(self._ids.get(identity, "")) if identity is not None else None
-        return incident if incident is not None and incident.phase is not Phase.RESOLVED else None
+    def find(self, identity: str | None, marks: Sequence[str] = ()) -> Incident | None:
+        """The incident that has this identity, one of these marks, and is not resolved, if there is one.
+
+        The first mark, which is the installation, counts most: what two have in common may have joined later.
+        """
+        named = map(self.get, self._ids.get(identity, ())) if identity is not None else ()
+        found = [one for one in named if one is not None and one.phase is not Phase.RESOLVED]
+        return next((one for some in (marks[:1], marks) for one in found if one.has_any(some)), None)
+
+    def end(self, identity: str | None) -> End | None:
+        """Of a problem that may arrive after its end, that end."""
+        return self._ends.get(identity or "")
+
+    def remember_end(self, identity: str | None, end: End) -> None:
+        """The problem is over; if it arrives yet, it is known to be."""
+        self._ends[identity or ""] = end
+        self._ended.add(identity or "")
 
     def save(self, incident: Incident, payload: str | None = None) -> Incident:
         """Write the incident, and the sender's body where there is a new one, when this is committed."""
+        if incident.identity is not None and incident.id not in self._before:
+            self._ids.setdefault(incident.identity, []).append(incident.id)
         self.saved[incident.id] = incident
         if payload is not None:
             self._payloads[incident.id] = payload
-        if incident.identity is not None:
-            self._ids[incident.identity] = incident.id
         return incident
 
     def delivery(self, incident_id: str, channel: Destination) -> Delivery:
@@ -133,7 +172,7 @@ class UnitOfWork:
     @property
     def is_empty(self) -> bool:
         """There is nothing to write."""
-        return not self.saved and not self._deliveries
+        return not self.saved and not self._deliveries and not self._ended
 
     def checks(self) -> Iterable[Check]:
         """Everything that must still be as it was read."""
@@ -143,11 +182,18 @@ class UnitOfWork:
             if incident_id not in self.saved:
                 # What it is notified of next depends on the incident; pages never wait for this.
                 yield INCIDENT + incident_id, "v", row["v"]
+        for identity, end in self._ends_read.items():
+            yield ENDS + identity, "at", end
+        for identity in self._ended:
+            yield self._names_check(identity)
         for incident in self.saved.values():
             yield INCIDENT + incident.id, "v", self._rows.get(incident.id, {}).get("v", "")
             # One that was not looked up belongs to a record that was lost and is written again.
-            if incident.identity in self._ids_read and incident.id not in self._before:
-                yield IDENTITIES, incident.identity, self._ids_read[incident.identity]
+            if incident.identity in self._names_read and incident.id not in self._before:
+                yield self._names_check(incident.identity)
+
+    def _names_check(self, identity: str) -> Check:
+        return IDENTITIES, "[" + identity_name(identity), " ".join(self._names_read[identity])
 
     def commands(self, token: str, stored: Iterable[Stored], sources: Sources) -> Iterable[Command]:
         """What writes every incident and its indexes."""
@@ -166,6 +212,9 @@ class UnitOfWork:
             if doc != self._rows[incident_id].get(CHANNEL + channel, doc if delivery == Delivery() else ""):
                 yield "HSET", INCIDENT + incident_id, CHANNEL + channel, doc
             yield from notifications.indexed(self.require(incident_id), channel, delivery)
+        for identity in self._ended:
+            yield "HSET", ENDS + identity, "at", END.dump_json(self._ends[identity]).decode()
+            yield "EXPIRE", ENDS + identity, ENDS_SECONDS
         yield from self._counts
         yield "INCR", VERSION
 
@@ -193,17 +242,22 @@ class Incidents:
         self._commit_step = committing(connection)
 
     @staticmethod
-    def assume_new(identities: Sequence[str]) -> UnitOfWork:
-        """A guess: no incident stands for these identities. If it is wrong, what is saved conflicts."""
-        unit = UnitOfWork((), identities)
-        unit.read({}, dict.fromkeys(identities, ""))
+    def assume_new(identities: Sequence[str], ends: Sequence[str] = ()) -> UnitOfWork:
+        """A guess: no incident stands for these identities, and none ended. If it is wrong, it conflicts."""
+        unit = UnitOfWork((), identities, ends=ends)
+        unit.read({}, dict.fromkeys(identities, ()), dict.fromkeys(ends, ""))
         return unit
 
     def unit_of_work(
-        self, ids: Sequence[str] = (), identities: Sequence[str] = (), *, channels: bool = False
+        self,
+        ids: Sequence[str] = (),
+        identities: Sequence[str] = (),
+        *,
+        ends: Sequence[str] = (),
+        channels: bool = False,
     ) -> UnitOfWork:
         """The named incidents as they are stored now. Raises `Unavailable`."""
-        unit = UnitOfWork(ids, identities, channels=channels)
+        unit = UnitOfWork(ids, identities, ends=ends, channels=channels)
         self._read(unit)
         return unit
 
@@ -252,18 +306,20 @@ class Incidents:
         return search.soonest(self._connection, limit)
 
     def _read(self, unit: UnitOfWork) -> None:
-        by_identity: dict[str, str] = {}
-        if unit.wanted_identities:
-            found = self._connection.call("HMGET", IDENTITIES, *unit.wanted_identities)
-            by_identity = {k: i or "" for k, i in zip(unit.wanted_identities, found, strict=True)}
-        wanted = list(dict.fromkeys([*unit.wanted_ids, *filter(None, by_identity.values())]))
+        begins = ["[" + identity_name(identity) for identity in unit.wanted_identities]
+        found = self._connection.calls([("ZRANGEBYLEX", IDENTITIES, b, b + AFTER_IDS) for b in begins])
+        by_identity = dict(zip(unit.wanted_identities, found, strict=True))
+        named = (name.rpartition(" ")[2] for names in found for name in names)
+        wanted = list(dict.fromkeys([*unit.wanted_ids, *named]))
         rows: Iterable[Row]
         if unit.channels:
             rows = self._connection.calls([("HGETALL", INCIDENT + i) for i in wanted])
         else:
             found = self._connection.calls([("HMGET", INCIDENT + i, "v", "doc") for i in wanted])
             rows = [{"v": version, "doc": doc} if doc is not None else {} for version, doc in found]
-        unit.read({i: row for i, row in zip(wanted, rows, strict=True) if "doc" in row}, by_identity)
+        found = self._connection.calls([("HGET", ENDS + one, "at") for one in unit.wanted_ends])
+        ends = {identity: end or "" for identity, end in zip(unit.wanted_ends, found, strict=True)}
+        unit.read({i: row for i, row in zip(wanted, rows, strict=True) if "doc" in row}, by_identity, ends)
 
     def _commit(self, unit: UnitOfWork, stored: Sequence[Stored]) -> bool:
         token = secrets.token_hex(8)
@@ -307,6 +363,6 @@ def _listed(before: Incident | None, after: Incident) -> Iterable[Command]:
             yield "ZREM", BY_STATE + before.state, after.id
         if after.identity is not None:
             if after.phase is Phase.RESOLVED:
-                yield "HDEL", IDENTITIES, after.identity
+                yield "ZREM", IDENTITIES, identity_name(after.identity, after.id)
             elif before is None:
-                yield "HSET", IDENTITIES, after.identity, after.id
+                yield "ZADD", IDENTITIES, 0, identity_name(after.identity, after.id)

@@ -91,6 +91,7 @@ INTAKE_PARAMETERS = [
     _query("telegram_chat_id", "Another chat of Telegram's."),
     _query("email_to", "Other mail addresses" + LIST + "."),
     _query("email_subject", "Another subject of the mail."),
+    _query("namespace", "Keeps apart two installations whose keys are the same; 100 characters."),
     _query("msteams_other_power_url", "Name of another URL of Teams."),
     _query("lark_other_webhook_url", "Name of another webhook of Lark's."),
     _query("token", "The intake secret, for senders that can set no header."),

@@ -16,6 +16,7 @@ from app.web.query import BadParameter, single
 from config import Config
 
 LONGEST_WAIT_MINUTES = 10_080
+NAMESPACE_LIMIT = 100
 NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?|\.[0-9]{1,9}")
 
 _MAIL = r"[^\s,;<>@?&#/]{1,64}@[\w.-]{1,255}"
@@ -54,6 +55,7 @@ def options_of(args: MultiDict[str, str], channels: Channels) -> Options:
         alert_source=single(args, "incidentio_other_alert_source"),
         channels=_targets(args, channels),
         mail_subject=one_line(single(args, "email_subject") or "", LINE_LIMIT) or None,
+        namespace=_namespace(args),
     )
 
 
@@ -103,6 +105,13 @@ def _replace(wanted: list[Destination], target: Destination, name: str | None = 
         wanted[wanted.index(Destination(name))] = target
     else:
         wanted.append(target)
+
+
+def _namespace(args: MultiDict[str, str]) -> str | None:
+    namespace = single(args, "namespace")
+    if namespace is not None and len(namespace) > NAMESPACE_LIMIT:
+        raise BadParameter(f"The parameter namespace has more than {NAMESPACE_LIMIT} characters.")
+    return namespace
 
 
 def _boolean(args: MultiDict[str, str], name: str) -> bool | None:

@@ -42,6 +42,8 @@ OF_INCIDENT_IO = ("tests/providers/test_incident_io.py",)
 OF_PAGE = ("tests/test_page.py",)
 OF_TWO_PAGERS = ("tests/test_two_pagers.py",)
 OF_MODEL = ("tests/test_model.py",)
+OF_INSTALLATIONS = ("tests/test_installations.py",)
+OF_LATE_PROBLEMS = ("tests/test_late_problems.py",)
 OF_RECEIVE = ("tests/test_receive.py",)
 OF_NOTIFY = ("tests/notifications/test_notify.py",)
 OF_CHAINS = ("tests/test_chains.py",)
@@ -210,7 +212,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "identity_not_checked",
         "Two webhooks at the same instant make two incidents of one problem.",
         INCIDENTS,
-        "            if incident.identity in self._ids_read and incident.id not in self._before:",
+        "            if incident.identity in self._names_read and incident.id not in self._before:",
         "            if False:",
         OF_STORE,
     ),
@@ -227,7 +229,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "random_key_with_redis_away",
         "The same problem, paged directly again, is another alert at incident.io.",
         RECEIVE,
-        "        key = str(uuid.uuid5(DIRECT, message.alert.identity or message.payload))",
+        "        key = str(uuid.uuid5(DIRECT, identity + installation if identity else message.payload))",
         "        key = str(uuid.uuid4())",
         OF_RECEIVE,
         Chaos(36, "direct_pages_of_one_problem_share_a_key"),
@@ -861,6 +863,62 @@ MUTATIONS: tuple[Mutation, ...] = (
         "alert = _read(shown, headers or {})",
         "alert = _read(payload, headers or {})",
         ("tests/senders/test_secret_forms.py",),
+    ),
+    Mutation(
+        "groups_of_all_installations",
+        "Two installations whose groups have the same key are one problem.",
+        RECORD,
+        "or not set(marks).isdisjoint(self.marks)",
+        "or True",
+        OF_INSTALLATIONS,
+    ),
+    Mutation(
+        "each_node_pages",
+        "Nodes of one cluster that report the same alerts are a problem each.",
+        "app/alert.py",
+        "(self.installation, *self.members, *self.ended_members)",
+        "(self.installation,)",
+        OF_INSTALLATIONS,
+    ),
+    Mutation(
+        "late_problems_page",
+        "A problem that arrives after its own end pages.",
+        RECEIVE,
+        "if incident is None and (over := ",
+        "if False and (over := ",
+        OF_LATE_PROBLEMS,
+    ),
+    Mutation(
+        "new_trouble_is_old",
+        "A problem that began after the last one had ended is taken for the last one.",
+        "app/alert.py",
+        "and self.said_at < end.said_at",
+        "and self.said_at != end.said_at",
+        OF_LATE_PROBLEMS,
+    ),
+    Mutation(
+        "both_overlook_each_other",
+        "A problem and its end that arrive at the same instant both find nothing.",
+        INCIDENTS,
+        "            yield self._names_check(identity)",
+        "            assert identity",
+        OF_LATE_PROBLEMS,
+    ),
+    Mutation(
+        "namespaces_meet",
+        "Problems of two namespaces with the same key are one.",
+        "app/alert.py",
+        'f"{namespace}\\0{self.identity}"',
+        "self.identity",
+        OF_INSTALLATIONS,
+    ),
+    Mutation(
+        "direct_pages_of_all_installations",
+        "While Redis is away, the pages of two installations are one alert.",
+        RECEIVE,
+        "identity + installation if",
+        "identity if",
+        OF_RECEIVE,
     ),
     Mutation(
         "the_host_is_up",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -24,7 +25,8 @@ def envelope(message: object, **fields: object) -> Body:
 
 def test_a_message_is_read_as_a_body_of_its_own() -> None:
     for name in ("alertmanager_01_firing", "pagerduty_03_full", "generic_01_full"):
-        assert read(envelope(SAMPLES[name]["body"])) == alert_of(name)
+        # The envelope alone says when it was sent.
+        assert replace(read(envelope(SAMPLES[name]["body"])), said_at=None) == alert_of(name)
 
 
 def test_with_raw_delivery_the_alarm_is_the_body() -> None:

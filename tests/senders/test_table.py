@@ -24,7 +24,7 @@ from app.senders import (
     zabbix,
 )
 from app.senders.fields import Webhook
-from app.senders.row import Row, always, by
+from app.senders.row import Row, all_of, always, by, first_of, join
 from tests.senders.samples import SAMPLES, alert_of
 
 Body = dict[str, Any]
@@ -429,10 +429,10 @@ def test_every_source_is_in_the_documentation_and_nothing_else() -> None:
 def test_the_notation_of_places() -> None:
     row = Row(
         source="x",
-        recognised="kind=one + a → kind=tw*",
+        recognised=first_of(all_of("kind=one", "a"), "kind=tw*"),
         effect=by("state", resolved="off", others=Effect.NOTE),
-        title="a.b.0 + c → d",
-        identity="k + a.n → k",
+        title=first_of(join("a.b.0", "c"), "d"),
+        identity=first_of(all_of("k", "a.n"), "k"),
         apart="kind=two",
     )
     assert row.read(Webhook.of({"kind": "one"}, {})) is None

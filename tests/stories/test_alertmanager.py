@@ -75,21 +75,22 @@ def configuration(
 
 
 @contextmanager
-def running(folder: Path, config: dict[str, Any]) -> Iterator[Alertmanager]:
-    """An Alertmanager with this configuration, as a process of its own."""
+def running(folder: Path, config: dict[str, Any], **options: str) -> Iterator[Alertmanager]:
+    """An Alertmanager with this configuration, as a process of its own; `options`: of its command line."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "alertmanager.yml").write_text(yaml.safe_dump(config))
     address = f"127.0.0.1:{free_port()}"
     log = folder / "alertmanager.log"
-    options = {
+    words = {
         "config.file": folder / "alertmanager.yml",
         "storage.path": folder / "data",
         "web.listen-address": address,
         "cluster.listen-address": "",
+        **{name.replace("_", "."): value for name, value in options.items()},
     }
-    words = [f"--{name}={value}" for name, value in options.items()]
+    command = [PROGRAM, *(f"--{name}={value}" for name, value in words.items())]
     with log.open("wb") as output:
-        process = subprocess.Popen([PROGRAM, *words], stdout=output, stderr=output)
+        process = subprocess.Popen(command, stdout=output, stderr=output)
     try:
         alertmanager = Alertmanager(f"http://{address}", log)
         wait_until(alertmanager.is_ready, f"Alertmanager is ready; see {log}")
@@ -317,6 +318,49 @@ def test_two_that_say_the_same_at_the_same_time_are_one_incident_and_one_page(
         [shown] = incidents(stack, name)
         assert (shown["state"], shown["occurrences"]) == ("resolved", 2)
         assert [each.count("notifications_failed_total") for each in both] == [0, 0]
+
+
+def test_two_installations_with_the_same_rules_are_two_incidents_and_two_pages(
+    stack: Stack, tmp_path: Path, name: str
+) -> None:
+    config = configuration(f"{stack.base}/api/incidents?oncall_wait_minutes=0")
+    with running(tmp_path / "eu", config) as eu, running(tmp_path / "us", config) as us:
+        both = {"eu": eu, "us": us}
+        for cluster, each in both.items():
+            each.post(alert(name, cluster=cluster))
+        found = wait_until(
+            lambda: len(found := incidents(stack, name)) == 2 and found, "an incident for each"
+        )
+        by_cluster = {stack.show(one)["labels"]["cluster"]: one for one in found}
+        for incident in found:
+            stack.wait_for_state(incident, "escalated")
+        eu.post(alert(name, cluster="eu", over=True))
+        stack.wait_for_state(by_cluster["eu"], "resolved")
+        repeated(stack, stack.show(by_cluster["us"]), 2)
+        assert sent(stack, by_cluster["us"]) == ["firing"]
+        us.post(alert(name, cluster="us", over=True))
+        stack.wait_for_state(by_cluster["us"], "resolved")
+        assert len(incidents(stack, name)) == 2
+
+
+def test_a_node_of_a_cluster_ends_what_another_node_reported(stack: Stack, tmp_path: Path, name: str) -> None:
+    # The second waits for the first to notify, and does so itself only when it is the only one left.
+    config = configuration(f"{stack.base}/api/incidents?oncall_wait_minutes=0", repeat_interval="1h")
+    gossip = [f"127.0.0.1:{free_port()}" for _ in range(2)]
+    fast = {"cluster_peer-timeout": "1s", "cluster_settle-timeout": "1s", "cluster_gossip-interval": "50ms"}
+    nodes = [
+        running(tmp_path / str(n), config, **{"cluster_listen-address": own, "cluster_peer": other}, **fast)
+        for n, (own, other) in enumerate([gossip, gossip[::-1]])
+    ]
+    with nodes[1] as second:
+        with nodes[0] as first:
+            at_once(lambda each: each.post(alert(name)), (first, second))
+            incident = the_incident(stack, name)
+            stack.wait_for_state(incident, "escalated")
+        second.post(alert(name, over=True))
+        stack.wait_for_state(incident, "resolved")
+        wait_until(lambda: sent(stack, incident) == ["firing", "resolved"], "one page, one resolve event")
+        assert len(incidents(stack, name)) == 1
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,15 @@ def test_the_resolve_event_is_as_reliable_as_the_page(stack: Stack, key: str) ->
     )
 
 
+def test_a_problem_of_zabbix_that_comes_after_its_end_pages_nobody(stack: Stack, key: str) -> None:
+    problem = {"source": "zabbix", "event_id": key, "event_name": f"Disk full {key}", "event_nseverity": "4"}
+    assert stack.post({**problem, "event_value": "0"}).json()["incident"] is None
+    late = stack.post({**problem, "event_value": "1"}, oncall_wait_minutes="0")
+    assert (late.status_code, late.json()["status"]) == (200, "Incident resolved")
+    stack.wait_for_state(stack.report(0), "escalated")
+    assert stack.simulator.events(late.json()["incident"]["id"]) == []
+
+
 def test_resolved_while_the_page_is_being_sent_sends_the_resolve_event_afterwards(
     stack: Stack, key: str
 ) -> None:

@@ -144,6 +144,12 @@ def test_an_address_for_a_service_without_a_channel_is_told_of() -> None:
         asked(Channels(SETTINGS[:1], {}), slack_channel_id="C0123456789")
 
 
+def test_a_namespace_is_a_text_of_a_length() -> None:
+    assert options_of(MultiDict({"namespace": "ü" * 100}), CHANNELS).namespace == "ü" * 100
+    with pytest.raises(BadParameter, match="namespace has more than 100 characters"):
+        asked(CHANNELS, namespace="x" * 101)
+
+
 def test_a_subject_is_one_line_of_a_length() -> None:
     parameters = MultiDict({"email_subject": "Look\r\nBcc: x@example.com" + "x" * 2_000})
     subject = options_of(parameters, CHANNELS).mail_subject or ""

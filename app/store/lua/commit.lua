@@ -1,4 +1,4 @@
--- Writes if nothing that was read has changed. ARGV: how many checks, then (hash, field, expected) for each, then
+-- Writes if nothing that was read has changed. ARGV: how many checks, then (key, field, expected) for each, then
 -- for each command its length and its words. A commit that happened already, and whose answer got lost, is not
 -- repeated, whoever has written to the same records since.
 local committed = KEYS[1]
@@ -6,10 +6,17 @@ local remembered_seconds, checks = unpack(ARGV, 1, 2)
 if redis.call('EXISTS', committed) == 1 then
   return 1
 end
+-- The field of a hash; or, if the field begins with '[', all members of a sorted set that begin so.
+local function stored(key, field)
+  if string.sub(field, 1, 1) == '[' then
+    return table.concat(redis.call('ZRANGEBYLEX', key, field, field .. '\127'), ' ')
+  end
+  return redis.call('HGET', key, field) or ''
+end
 local i = 3
 for _ = 1, tonumber(checks) do
-  local hash, field, expected = unpack(ARGV, i, i + 2)
-  if (redis.call('HGET', hash, field) or '') ~= expected then
+  local key, field, expected = unpack(ARGV, i, i + 2)
+  if stored(key, field) ~= expected then
     return 0
   end
   i = i + 3
