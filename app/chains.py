@@ -39,7 +39,7 @@ class Chains:
     def accepted(self, target: Destination) -> bool:
         """Some pager of the chain has the page."""
         links = self.links(target)
-        return any(self.pagers[link].accepted == "firing" for link in links if link.name != CHANNEL)
+        return any(self.pagers[link].has_page for link in links if link.name != CHANNEL)
 
     def wants(self, pager: Destination) -> bool:
         """The pager is still to be tried: no other one of its chain has the page."""

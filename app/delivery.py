@@ -15,8 +15,11 @@ from pydantic_core import CoreSchema, core_schema
 from app.state import Phase, State
 from app.timeline import Entry
 
-Event = Literal["firing", "resolved"]
+Event = Literal["firing", "acknowledged", "resolved"]
 """What a pager can be sent."""
+
+HEAR_ACKNOWLEDGEMENTS = ("pagerduty", "webhook")
+"""Providers that are sent an acknowledgement that comes after the page."""
 
 Verdict = Literal["delivered", "try_again", "misconfigured"]
 
@@ -47,6 +50,11 @@ class Destination(str):
     def address(self) -> str | None:
         """The alert source, or the address to use instead of the channel's own."""
         return self.partition("/")[2] or None
+
+    @property
+    def alert_source(self) -> str:
+        """What a pager is called where incident.io is taken for granted: `infra`, but `pagerduty/infra`."""
+        return (self.address or "default") if self.name == "incident_io" else str(self)
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> CoreSchema:
@@ -158,7 +166,7 @@ class Delivery:
             uncertain=self.uncertain or self.claim is not None,
             claim=Claim(token, step.event, now + lease, step.through),
             tried_through=step.through,
-            attempts=self.attempts + (step.event != "resolved" or step.through > 0),
+            attempts=self.attempts + (step.event == "firing" or step.through > 0),
         )
 
     def succeeded(self) -> Delivery:
@@ -194,7 +202,7 @@ class Delivery:
     @property
     def page_state(self) -> State:
         """How far the page has come."""
-        if self.accepted == "firing":
+        if self.has_page:
             return State.ESCALATED
         if self.claim is not None:
             return State.ESCALATING
@@ -206,17 +214,30 @@ class Delivery:
     def may_have_page(self) -> bool:
         """The pager has an open alert, or may have one."""
         in_doubt = self.uncertain or self.claim is not None
-        return self.accepted == "firing" or (self.accepted is None and in_doubt)
+        return self.has_page or (self.accepted is None and in_doubt)
+
+    @property
+    def has_page(self) -> bool:
+        """The pager took the page, and has not been sent its end."""
+        return self.accepted in ("firing", "acknowledged")
 
     def wanted_since(self, due_at: datetime) -> datetime:
         """When the pager is, or was, to be sent the page of an incident that was due then."""
         return max(due_at, self.added_at or due_at)
 
-    def page_step(self, phase: Phase, due_at: datetime | None, resolved_at: datetime | None) -> Step | None:
+    def page_step(
+        self,
+        phase: Phase,
+        due_at: datetime | None,
+        acknowledged_at: datetime | None,
+        resolved_at: datetime | None,
+    ) -> Step | None:
         """What the pager is to be sent next, of an incident in this phase."""
         if phase is Phase.PENDING and due_at is not None and self.accepted is None:
             event: Event = "firing"
             since = self.wanted_since(due_at)
+        elif phase is Phase.ACKNOWLEDGED and acknowledged_at is not None and self.accepted == "firing":
+            event, since = "acknowledged", acknowledged_at
         elif phase is Phase.RESOLVED and resolved_at is not None and self.may_have_page:
             event, since = "resolved", resolved_at
         else:
@@ -229,8 +250,8 @@ class Delivery:
 
     def page_accepted(self, now: datetime, event: Event) -> Delivery:
         """The attempt under way got through."""
-        if event == "resolved":
-            return replace(self.succeeded(), accepted="resolved")
+        if event != "firing":
+            return replace(self.succeeded(), accepted=event)
         return replace(self.succeeded(), accepted="firing", accepted_at=self.accepted_at or now)
 
     def page_accepted_late(self, now: datetime) -> Delivery:

@@ -29,6 +29,7 @@ EVENTS = {
     "late": "The page is late",
     "fallback": "To be paged in its place",
     "resolved": "Resolved",
+    "acknowledgement_sent": "The provider took the acknowledgement",
     "all_clear_sent": "The provider took the all-clear",
     "record_lost": "The record was lost",
 }
@@ -72,7 +73,7 @@ def verdict(incident: Incident, now: datetime) -> str:
         asked = any(entry.event == "page_now" for entry in incident.timeline)
         why = "somebody asked for it" if asked else "nobody had acknowledged when it was due"
         when = clock(incident.escalated_at)
-        paged = [pager.address for pager, delivery in incident.pagers.items() if delivery.accepted_at]
+        paged = [pager.alert_source for pager, delivery in incident.pagers.items() if delivery.accepted_at]
         through = " and ".join(repr(name or "default") for name in paged)
         return f"It paged through alert source {through} at {when}, because {why}."
     if incident.due_at is None:

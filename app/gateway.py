@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
@@ -10,7 +10,7 @@ from typing import TypeVar
 from app.channels import Channels, make
 from app.delivery import Destination
 from app.links import Links
-from app.providers import Provider, provider_for
+from app.providers import Provider, make_providers
 from app.store import Store, UnitOfWork
 from app.wakeup import Wakeup, worth_a_message
 from config import Config
@@ -25,7 +25,8 @@ class Gateway:
     config: Config
     store: Store
     wakeup: Wakeup
-    provider: Provider
+    providers: Mapping[str, Provider]
+    """By the name that destinations have."""
     channels: Channels
     links: Links
     clock: Callable[[], datetime]
@@ -55,20 +56,19 @@ class Gateway:
         self.wakeup.enqueue_stored(stored, now)
         return result
 
-    def pager(self, alert_source: str) -> Destination:
-        """The destination that this alert source is."""
-        return Destination.of(self.provider.name, alert_source)
+    def pager(self, name: str = "default") -> Destination:
+        """The destination that this alert source of the configured provider is."""
+        return Destination.of(self.config.oncall.provider, name)
 
     def limits(self, pager: Destination) -> list[tuple[str, int]]:
-        """Name and events a minute of each budget that this alert source counts against."""
-        if pager.name != self.provider.name:
-            return []
-        budgets = self.provider.budgets(pager.address or "default")
+        """Name and events a minute of each budget that the pager counts against."""
+        provider = self.providers.get(pager.name)
+        budgets = provider.budgets(pager.address or "default") if provider else []
         return [(budget.name, budget.per_minute) for budget in budgets]
 
 
 def build(config: Config, *, patience: float = 10.0, timeout: float = 3.0, connections: int = 7) -> Gateway:
-    """A gateway to the Redis and the provider of the configuration.
+    """A gateway to the Redis and the providers of the configuration.
 
     `patience`, `timeout`, `connections`: see `Store`; a web process must answer soon, a worker can wait.
     """
@@ -78,7 +78,7 @@ def build(config: Config, *, patience: float = 10.0, timeout: float = 3.0, conne
         config=config,
         store=store,
         wakeup=Wakeup(url),
-        provider=provider_for(config),
+        providers=make_providers(config),
         channels=make(config),
         links=Links(config.link_key or store.sessions.link_key, config.public_base),
         clock=store.now,

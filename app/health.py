@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from app.delivery import Destination
 from app.gateway import Gateway
 from app.store import Gauges, Refused, Unavailable
 
@@ -43,8 +44,7 @@ def readiness(gateway: Gateway) -> dict[str, str]:
 
 def standing(gateway: Gateway) -> Gauges:
     """How things stand, in numbers. Raises `Unavailable`."""
-    pagers = [gateway.pager(name) for name in gateway.config.oncall.incident_io.alert_sources]
-    limits = {pager: gateway.limits(pager) for pager in pagers}
+    limits = {pager: gateway.limits(pager) for pager in map(Destination, gateway.config.oncall.pagers)}
     return gateway.store.gauges(gateway.clock(), OVERDUE_AFTER, WORKER_SEEN_WITHIN, limits)
 
 

@@ -187,19 +187,29 @@ class Incident(Record):
         if step is None:
             raise InvalidTransition("Nothing is to be sent.")
         delivery = self.pagers[pager].claimed(step, token, now, lease)
-        detail = f"{self.attempts + 1} to page" if step.event == "firing" else "to send the all-clear"
+        detail = f"{self.attempts + 1} to page" if step.event == "firing" else _SENDING[step.event]
         return self._with(pager, delivery).noted(now, "attempt", detail)
 
     def delivered(
-        self, pager: Destination, token: str, now: datetime, detail: str, event: Event = "firing"
+        self,
+        pager: Destination,
+        token: str,
+        now: datetime,
+        detail: str,
+        event: Event = "firing",
+        reference: str | None = None,
     ) -> Incident:
-        """The pager took the event. True whichever worker holds the claim by now."""
+        """The pager took the event. True whichever worker holds the claim by now.
+
+        `reference`: what the pager calls its record of it.
+        """
         delivery = self.pagers.get(pager, Delivery())
+        delivery = replace(delivery, reference=reference or delivery.reference)
         in_time = delivery.holds(token)
-        if event == "resolved":
+        if event != "firing":
             ended = delivery.page_accepted(now, event) if in_time else delivery
             late = "" if in_time else " (after its lease)"
-            return self._with(pager, ended).noted(now, "all_clear_sent", detail + late)
+            return self._with(pager, ended).noted(now, _SENT[event], detail + late)
         ended = delivery.page_accepted(now, event) if in_time else delivery.page_accepted_late(now)
         paged = self._with(pager, ended).noted(now, "escalated" if in_time else "delivered_late", detail)
         first = self.escalated_at is None and paged.escalated_at is not None
@@ -265,3 +275,7 @@ class Incident(Record):
     def _in_flight(self, now: datetime) -> bool:
         claims = [delivery.claim for delivery in self.pagers.values()]
         return any(claim and claim.event == "firing" and now < claim.until for claim in claims)
+
+
+_SENDING = {"acknowledged": "to send the acknowledgement", "resolved": "to send the all-clear"}
+_SENT = {"acknowledged": "acknowledgement_sent", "resolved": "all_clear_sent"}

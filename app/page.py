@@ -1,10 +1,11 @@
-"""Pages, and resolve events: what is delivered to an alert source of the on-call provider."""
+"""Pages, acknowledgements and resolve events: what is delivered to a pager."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import cast
 
 from app import deliver as delivering
 from app.chains import CHANNEL, LATE
@@ -109,14 +110,20 @@ class Page(delivering.Job):
         gateway, incident = self._gateway, self._incident
         if self._pager.name == CHANNEL:
             return self._through_channel()
+        provider = gateway.providers.get(self._pager.name)
+        if provider is None:
+            return Outcome("misconfigured", f"There is no provider {self._pager.name}.", "not_found")
+        has = incident.pagers[self._pager]
         event = Event(
-            _kind(step),
+            cast(Kind, step.event),
             incident,
             gateway.links.url(incident.id, gateway.clock()),
             self._pager.address or "default",
             told(self._unit.deliveries(incident.id)),
+            has.reference,
+            has.uncertain,
         )
-        return gateway.provider.send(event, deadline=deadline)
+        return provider.send(event, deadline=deadline)
 
     def _through_channel(self) -> Outcome:
         """As a last resort: with the text of a page that does not get out, and the link."""
@@ -138,7 +145,9 @@ class Page(delivering.Job):
         def work(unit: UnitOfWork) -> Incident:
             stored = self._stored(unit)
             if outcome.delivered:
-                return unit.save(stored.delivered(self._pager, token, now, outcome.detail, _kind(step)))
+                kind = cast(Kind, step.event)
+                sent = stored.delivered(self._pager, token, now, outcome.detail, kind, outcome.reference)
+                return unit.save(sent)
             return unit.save(stored.refused(self._pager, token, now, outcome, again_at))
 
         gateway.update(work, self._unit)
@@ -162,8 +171,8 @@ def deliver_unstored(gateway: Gateway, incident: Incident, now: datetime, deadli
     token = secrets.token_hex(8)
     [(pager, step)] = incident.steps()
     claimed = incident.claimed(pager, token, now, LEASE)
-    event = Event("firing", claimed, None, incident.alert_source)
-    outcome = gateway.provider.send(event, deadline=deadline)
+    event = Event("firing", claimed, None, pager.address or "default")
+    outcome = gateway.providers[pager.name].send(event, deadline=deadline)
     _log(claimed, pager, step, outcome, now)
     return claimed.delivered(pager, token, now, outcome.detail) if outcome.delivered else None
 
@@ -172,7 +181,7 @@ def _remake(
     gateway: Gateway, unit: UnitOfWork, incident_id: str, pagers: Sequence[Destination], title: str | None
 ) -> Incident:
     named = dict.fromkeys([*pagers, *gateway.store.agenda.pagers_of(incident_id)])
-    wanted = [pager for pager in named if pager != LATE] or [gateway.pager("default")]
+    wanted = [pager for pager in named if pager != LATE] or [gateway.pager()]
 
     def work(unit: UnitOfWork) -> Incident:
         return unit.get(incident_id) or unit.save(
@@ -189,10 +198,6 @@ def _remake(
     return gateway.update(work, unit)
 
 
-def _kind(step: Step) -> Kind:
-    return "resolved" if step.event == "resolved" else "firing"
-
-
 def _log(incident: Incident, pager: Destination, step: Step, outcome: Outcome, now: datetime) -> None:
     write = log.info if outcome.delivered else log.error
     write(
@@ -202,7 +207,7 @@ def _log(incident: Incident, pager: Destination, step: Step, outcome: Outcome, n
         pending_for=round((now - step.since).total_seconds(), 3),
         verdict=outcome.verdict,
         reason=outcome.reason,
-        alert_source=pager.address,
+        alert_source=pager.alert_source,
         attempt=incident.attempts,
         detail=outcome.detail,
     )

@@ -27,7 +27,7 @@ SAMPLE_ID = "3f0c4a52-8a59-4e0e-9d1f-6f4c2d7a9b10"
 
 def messages(gateway: Gateway, alert: Alert) -> Iterator[Message]:
     """A message for each change of an incident that this alert opens."""
-    due, pager = NOON + timedelta(minutes=3), gateway.pager("default")
+    due, pager = NOON + timedelta(minutes=3), gateway.pager()
     refused = Outcome("misconfigured", "incident.io answered 401: the API key is wrong.", "unauthorized")
     opened = Incident.opened(SAMPLE_ID, alert, NOON, due_at=due, pager=pager)
     claimed = opened.claimed(pager, "t", due, timedelta(seconds=15))

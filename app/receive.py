@@ -42,6 +42,9 @@ class Options:
     oncall_enable: bool | None = None
     wait_minutes: float | None = None
     alert_source: str | None = None
+    """Its name, or that of what another provider has instead."""
+    provider: str | None = None
+    """Whose it is; None: the configured one's."""
     channels: tuple[Destination, ...] | None = None
     mail_subject: str | None = None
     namespace: str | None = None
@@ -111,14 +114,13 @@ def receive(gateway: Gateway, messages: Sequence[Message], options: Options) -> 
 
 def _plan(gateway: Gateway, options: Options) -> Plan:
     oncall = gateway.config.oncall
+    # Even when nobody will be paged: a wrong name is found now, not at 3 a.m.
     name = options.alert_source
-    if name is not None:
-        # Even when nobody will be paged: a wrong name is found now, not at 3 a.m.
-        name = oncall.incident_io.alert_source(name).name
+    asked = None if name is None else oncall.pager(options.provider or oncall.provider, name)
     return Plan(
         _wait(oncall, options),
-        gateway.pager(name or "default"),
-        asked=name is not None,
+        gateway.pager() if asked is None else Destination(asked),
+        asked=asked is not None,
         subscriptions=gateway.channels.subscriptions(options.channels),
         mail_subject=options.mail_subject,
         fallback=tuple(Destination(one) for one in oncall.fallback),
@@ -133,7 +135,7 @@ def _wait(oncall: OnCall, options: Options) -> timedelta | None:
     if not oncall.ready:
         raise NotReady(
             "oncall_enable=true was asked for, but on-call is not configured: "
-            "set oncall.enable and oncall.incident_io in the configuration file."
+            f"set oncall.enable and oncall.{oncall.provider} in the configuration file."
         )
     minutes = oncall.wait_minutes if options.wait_minutes is None else options.wait_minutes
     return timedelta(minutes=minutes)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from app.alert import SEVERITIES, Severity, rank
 from app.chains import CHANNEL, LATE, Chains
-from app.delivery import Delivery, Destination, Step
+from app.delivery import HEAR_ACKNOWLEDGEMENTS, Delivery, Destination, Step
 from app.state import Phase, State
 from app.subscription import Change, Subscription
 from app.timeline import Entry
@@ -72,11 +72,16 @@ class Record:
         return None
 
     def _page_step(self, pager: Destination, delivery: Delivery) -> Step | None:
-        step = delivery.page_step(self.phase, self.due_at, self.resolved_at)
+        step = delivery.page_step(self.phase, self.due_at, self.acknowledged_at, self.resolved_at)
         if step is None:
             return None
-        # A channel as a last resort is notified of the end like any other channel.
-        wanted = pager.name != CHANNEL if step.event == "resolved" else self.chains.wants(pager)
+        if step.event == "firing":
+            wanted = self.chains.wants(pager)
+        elif step.event == "acknowledged":
+            wanted = pager.name in HEAR_ACKNOWLEDGEMENTS
+        else:
+            # A channel as a last resort is notified of the end like any other channel.
+            wanted = pager.name != CHANNEL
         return step if wanted else None
 
     def _late_step(self) -> Step | None:
@@ -92,8 +97,8 @@ class Record:
                 yield destination, step
 
     def urgency(self, step: Step) -> int:
-        """0 is sent first when not everything may be sent at once; a resolve event goes last."""
-        return len(SEVERITIES) if step.event == "resolved" else rank(self.severity)
+        """0 is sent first when not everything may be sent at once; what is no page goes last."""
+        return len(SEVERITIES) if step.event != "firing" else rank(self.severity)
 
     # -- what is derived -----------------------------------------------------------------------------
 
@@ -116,7 +121,7 @@ class Record:
     @property
     def alert_source(self) -> str:
         """Name of the first alert source that was asked for: an alternate, or `default`."""
-        return next(iter(self.pagers)).address or "default"
+        return next(iter(self.pagers)).alert_source
 
     @property
     def attempts(self) -> int:

@@ -3,7 +3,8 @@
 from config.channels import ChannelSettings
 from config.document import ConfigError
 from config.loader import load_config
-from config.schema import AlertSource, Config, OnCall, UnknownAlertSource
+from config.providers import AlertSource, Instance
+from config.schema import Config, OnCall, UnknownAlertSource
 from config.values import Network
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "ChannelSettings",
     "Config",
     "ConfigError",
+    "Instance",
     "Network",
     "OnCall",
     "UnknownAlertSource",

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Literal
 
 Key = tuple[str, ...]
-Fate = Literal["kept", "renamed", "changed", "gone", "not there yet", "unknown"]
+Fate = Literal["kept", "renamed", "changed", "gone", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,6 @@ _TEMPLATE = Advice(
 _DEBUG = Advice("gone", "bodies are shown by `versus show`, without their secrets, and never logged")
 _VIBER = Advice("gone", "messages go through a bot to alert.viber.user_id (VIBER_USER_ID), not to a channel")
 _SUBSCRIPTION = Advice("gone", "subscribe the topic to this service's address; it confirms by itself")
-_PROVIDER = Advice("not there yet", "page through incident_io")
 
 GONE: Mapping[str, Advice] = {
     "agent": _NO_AGENT,
@@ -50,9 +49,6 @@ GONE: Mapping[str, Advice] = {
     "alert.*.template_path": _TEMPLATE,
     "alert.*.use_proxy": _FOR_ALL,
     "alert.msteams.other_power_url": Advice("renamed", "name it in alert.msteams.other_power_urls"),
-    "oncall.aws_incident_manager": _PROVIDER,
-    "oncall.pagerduty": _PROVIDER,
-    "oncall.servicenow": _PROVIDER,
 }
 """Keys that this edition does not have. What the schema has is not looked up here."""
 
@@ -60,9 +56,6 @@ VARIABLES: Mapping[str, Advice] = {
     name: advice
     for names, advice in (
         ("AGENT_ENABLE AGENT_MODE AGENT_NEW_SERVICE_GRACE AGENT_SERVICE_PATTERNS AGENT_AI_*", _NO_AGENT),
-        ("AWS_INCIDENT_MANAGER_* PAGERDUTY_ROUTING_KEY PAGERDUTY_OTHER_ROUTING_KEY_*", _PROVIDER),
-        ("SERVICENOW_INSTANCE_URL SERVICENOW_OTHER_INSTANCE_URL_*", _PROVIDER),
-        ("SERVICENOW_PASSWORD SERVICENOW_USERNAME", _PROVIDER),
         ("DEBUG_BODY", _DEBUG),
         ("LARK_USE_PROXY TELEGRAM_USE_PROXY VIBER_USE_PROXY", _FOR_ALL),
         ("POSTGRES_DSN POSTGRES_CONNECT_TIMEOUT STORAGE_TYPE", _REDIS_KEEPS_ALL),

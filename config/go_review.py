@@ -47,11 +47,9 @@ def _keys(block: Mapping[Any, Any], path: Key) -> Iterator[tuple[str, Advice]]:
     for name, value in block.items():
         key = (*path, str(name))
         shown = ".".join(key)
-        if rule_path(key) in SETTINGS or key[:-1] == ALTERNATES or key[:-1] in TEXTS:
+        if rule_path(key) in SETTINGS or key[:-1] in ALTERNATES or key[:-1] in TEXTS:
             if isinstance(value, dict):
                 yield from _keys(value, key)
-            elif key == ("oncall", "provider") and ("oncall", str(value)) not in SETTINGS:
-                yield shown, gone(("oncall", str(value))) or _KEPT
             else:
                 yield shown, _BRACES if _braces_are_missing(value) else _KEPT
         elif advice := gone(key):

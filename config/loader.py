@@ -17,16 +17,14 @@ from config.channels import NAME, Listed
 from config.document import ConfigError, expand, read_document, variables
 from config.go_edition import go_variables, gone
 from config.nearest import nearest
+from config.providers import DEFAULT
 from config.schema import (
     ALTERNATES,
     CHANNELS,
-    DEFAULT_SOURCE,
     LISTS,
     NAMED,
-    PROVIDER,
     SETTINGS,
     TEXTS,
-    Alternate,
     Config,
     inner_block,
     is_secret,
@@ -38,7 +36,6 @@ DEFAULT_FILE = Path("config/config.yaml")
 SHIPPED_FILE = Path(__file__).with_name("config.yaml")
 SHORTEST_SECRET = 16
 """Characters of a gateway secret, below which there is a warning: it signs links, which strangers may try."""
-ALTERNATE_VARIABLE = "INCIDENTIO_OTHER_ALERT_SOURCE_CONFIG_ID_"
 
 OWN_VARIABLES = frozenset(setting.variable for setting in SETTINGS.values() if setting.variable)
 
@@ -90,7 +87,7 @@ class _Loading:
     """The environment variables that may have set a key."""
     ignored: list[str] = field(default_factory=list)
     literal_keys: list[Key] = field(default_factory=list)
-    empty_alternates: list[str] = field(default_factory=list)
+    empty_alternates: list[Key] = field(default_factory=list)
     channels: list[str] = field(default_factory=list)
     """What each channel of the list is called in sentences."""
     empty_channels: list[str] = field(default_factory=list)
@@ -123,9 +120,9 @@ class _Loading:
             elif inner := inner_block(block, name):
                 if self._is_mapping(key, value):
                     values[name] = self._block(inner, value, key)
-            elif key == ALTERNATES:
+            elif key in ALTERNATES:
                 if self._is_mapping(key, value):
-                    values[name] = self._alternates(value)
+                    values[name] = self._alternates(key, value)
             elif key == CHANNELS:
                 values[name] = self._channels(value)
             elif key in TEXTS:
@@ -196,37 +193,39 @@ class _Loading:
 
     # -- alternates -----------------------------------------------------------------------------------
 
-    def _alternates(self, mapping: dict[Any, Any]) -> dict[str, Any]:
+    def _alternates(self, path: Key, mapping: dict[Any, Any]) -> dict[str, Any]:
         alternates: dict[str, Any] = {}
         for given, value in mapping.items():
             name = str(given).lower()
-            key = (*ALTERNATES, name)
+            key = (*path, name)
             if name in alternates:
                 self._problem(key, "is there twice, as names are compared in lower case: remove one")
             if not name.strip() or not name.isprintable():
-                self._problem(ALTERNATES, "has a name that is blank or has control characters: mend it")
+                self._problem(path, "has a name that is blank or has control characters: fix it")
             alternates[name] = self._block(
-                Alternate, value if isinstance(value, dict) else {"id": value}, key
+                NAMED[path], value if isinstance(value, dict) else {"id": value}, key
             )
         return alternates
 
     def _complete_alternates(self, values: dict[str, Any]) -> None:
         """Those that only the environment names are added, those without an ID removed."""
-        provider = values.setdefault("oncall", {}).setdefault("incident_io", {})
-        alternates = provider.setdefault(ALTERNATES[-1], {})
+        for path, (prefix, own_key) in ALTERNATES.items():
+            alternates = values
+            for part in path:
+                alternates = alternates.setdefault(part, {})
+            self._add_from_environment(path, prefix, alternates)
+            if DEFAULT in alternates:
+                self._problem((*path, DEFAULT), f"has a name that is taken by {own_key}: choose another name")
+            for name in [name for name, alternate in alternates.items() if "id" not in alternate]:
+                self.empty_alternates.append((*path, name))
+                del alternates[name]
+
+    def _add_from_environment(self, path: Key, prefix: str, alternates: dict[str, Any]) -> None:
         for variable in sorted(self.environ):
-            name = variable.removeprefix(ALTERNATE_VARIABLE).lower()
-            if variable.startswith(ALTERNATE_VARIABLE) and name and self.environ[variable].strip():
-                self.variables.setdefault((*ALTERNATES, name), []).append(variable)
+            name = variable.removeprefix(prefix).lower()
+            if variable.startswith(prefix) and name and self.environ[variable].strip():
+                self.variables.setdefault((*path, name), []).append(variable)
                 alternates.setdefault(name, {}).setdefault("id", self.environ[variable])
-        if DEFAULT_SOURCE in alternates:
-            self._problem(
-                (*ALTERNATES, DEFAULT_SOURCE),
-                "has a name that is taken by alert_source_config_id: choose another name",
-            )
-        self.empty_alternates = [name for name, alternate in alternates.items() if "id" not in alternate]
-        for name in self.empty_alternates:
-            del alternates[name]
 
     # -- the environment, the checks ------------------------------------------------------------------
 
@@ -286,12 +285,10 @@ class _Loading:
             place, *rest = key[len(CHANNELS) :]
             return (*CHANNELS, self.channels[int(place)], *rest)
         # An alternate is mostly written `name: id`, so its ID goes by its name.
-        return key[:-1] if rule_path(key) == (*ALTERNATES, "<name>", "id") else key
+        return key[:-1] if key[:-2] in ALTERNATES and key[-1] == "id" else key
 
     def _warnings(self, config: Config) -> Iterator[str]:
         oncall = config.oncall
-        if oncall.provider != PROVIDER:
-            self.ignored.append(f"oncall.provider {oncall.provider}")
         if self.ignored:
             names = ", ".join(self.ignored)
             yield f"{self.name} has settings that this edition does not have; they are ignored: {names}."
@@ -323,11 +320,10 @@ class _Loading:
                 f"alert.channels in {self.name} has channels without a url, which are treated as not "
                 f"configured: {', '.join(self.empty_channels)}."
             )
-        if self.empty_alternates and (oncall.wanted or oncall.ready):
-            yield (
-                f"{'.'.join(ALTERNATES)} in {self.name} names alert sources whose ID is empty, which are "
-                f"treated as not configured: {', '.join(self.empty_alternates)}."
-            )
+        empty = [key for key in self.empty_alternates if key[1] == oncall.provider]
+        if empty and (oncall.wanted or oncall.ready):
+            keys = ", ".join(map(".".join, empty))
+            yield f"{self.name} has names without a value, which are treated as not configured: {keys}."
         if self.literal_keys:
             keys = ", ".join(".".join(self._shown(key)) for key in self.literal_keys)
             yield (

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from collections.abc import Iterator
+from typing import Annotated, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
@@ -15,94 +14,42 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from config.block import Block
 from config.channels import Alert, ChannelSettings, Listed
 from config.intake import PHRASE, Intake, IntakeSignatures, Queue
+from config.providers import (
+    DEFAULT,
+    Alternate,
+    AwsIncidentManager,
+    IncidentIo,
+    OtherInstance,
+    OtherUrl,
+    PagerDuty,
+    ProviderBlock,
+    ResponsePlan,
+    RoutingKey,
+    ServiceNow,
+    Webhook,
+)
 from config.redis_settings import Redis
 from config.values import (
-    ApiKey,
-    ConfigId,
     Host,
     Name,
     Networks,
     PassPhrase,
     Port,
-    ProviderAddress,
     Setting,
-    TitleTemplate,
     WebAddress,
     Words,
 )
 
-PROVIDER = "incident_io"
-DEFAULT_SOURCE = "default"
-
-_ID = "a config ID as incident.io shows it, without spaces and slashes"
-_KEY = "an API key, without spaces and line ends"
 _SWITCH = "true or false"
 
 
 class UnknownAlertSource(ValueError):
-    """No alert source has the name that was asked for; the text lists the names that exist."""
+    """No alert source, or what another provider calls it, has that name; the text lists those that exist."""
 
 
-@dataclass(frozen=True, slots=True)
-class AlertSource:
-    """An HTTP alert source of incident.io, complete with the key that it takes."""
-
-    name: str
-    id: str
-    api_key: SecretStr
-
-
-class Alternate(Block):
-    """An alert source that a request may name."""
-
-    id: Annotated[ConfigId, Setting(_ID)]
-    api_key: Annotated[ApiKey | None, Setting(_KEY)] = None
-    """Its own key; otherwise it takes the default one."""
-
-
-class IncidentIo(Block):
-    """The provider incident.io."""
-
-    api_key: Annotated[ApiKey | None, Setting(_KEY, "INCIDENTIO_API_KEY")] = None
-    alert_source_config_id: Annotated[ConfigId | None, Setting(_ID, "INCIDENTIO_ALERT_SOURCE_CONFIG_ID")] = (
-        None
-    )
-    other_alert_source_config_ids: Annotated[
-        Mapping[str, Alternate], Setting("a mapping of names to alert source config IDs")
-    ] = Field(default={})
-    base_url: Annotated[
-        ProviderAddress,
-        Setting("an https address such as https://api.incident.io", "INCIDENTIO_BASE_URL"),
-    ] = "https://api.incident.io"
-    title: Annotated[
-        TitleTemplate, Setting("a Jinja template that renders, such as Incident {{ incident.id }}")
-    ] = "Incident {{ incident.id }}"
-    max_per_minute: Annotated[
-        int, Field(ge=0), Setting("a whole number of events, 0 or more (0: no limit)")
-    ] = 120
-    """Events a minute and alert source; incident.io's documented limit. 0: no limit of ours."""
-    heartbeat_config_id: Annotated[ConfigId | None, Setting(_ID)] = None
-
-    @property
-    def alert_sources(self) -> Mapping[str, AlertSource]:
-        """`default` and the alternates, as far as they are complete."""
-        ids = {DEFAULT_SOURCE: (self.alert_source_config_id, None)} | {
-            name: (other.id, other.api_key) for name, other in self.other_alert_source_config_ids.items()
-        }
-        return {
-            name: AlertSource(name, source_id, key)
-            for name, (source_id, own_key) in ids.items()
-            if source_id and (key := own_key or self.api_key)
-        }
-
-    def alert_source(self, name: str | None) -> AlertSource:
-        """The source of that name in any case; None is the default one. Raises `UnknownAlertSource`."""
-        sources = self.alert_sources
-        wanted = DEFAULT_SOURCE if name is None else name.lower()
-        if wanted not in sources:
-            names = ", ".join(sources) or "none, as none is configured"
-            raise UnknownAlertSource(f"There is no alert source {wanted[:100]!r}: the names are {names}.")
-        return sources[wanted]
+ProviderName = Literal["incident_io", "pagerduty", "servicenow", "aws_incident_manager", "webhook"]
+PROVIDERS: tuple[ProviderName, ...] = get_args(ProviderName)
+_ONE_OF_THEM = f"{', '.join(PROVIDERS[:-1])} or {PROVIDERS[-1]}"
 
 
 class OnCall(Block):
@@ -116,10 +63,9 @@ class OnCall(Block):
         Field(ge=0, le=10080, allow_inf_nan=False),
         Setting("a number of minutes from 0 to 10080 (a week)", "ONCALL_WAIT_MINUTES", variable_wins=True),
     ] = 3.0
-    provider: Annotated[
-        Literal["incident_io", "aws_incident_manager", "pagerduty", "servicenow"],
-        Setting("incident_io, the provider of this edition", "ONCALL_PROVIDER", variable_wins=True),
-    ] = "incident_io"
+    provider: Annotated[ProviderName, Setting(_ONE_OF_THEM, "ONCALL_PROVIDER", variable_wins=True)] = (
+        "incident_io"
+    )
     late_after_minutes: Annotated[
         float, Field(gt=0, le=1440, allow_inf_nan=False), Setting("a number of minutes above 0, 1440 at most")
     ] = 2.0
@@ -127,6 +73,12 @@ class OnCall(Block):
     fallback: Annotated[Words, Setting("a list such as incident_io/infra, channel/sms")] = ()
     when_redis_is_down: Annotated[Literal["escalate", "reject"], Setting("escalate or reject")] = "escalate"
     incident_io: Annotated[IncidentIo, Setting("a mapping of settings")] = IncidentIo()
+    pagerduty: Annotated[PagerDuty, Setting("a mapping of settings")] = PagerDuty()
+    servicenow: Annotated[ServiceNow, Setting("a mapping of settings")] = ServiceNow()
+    aws_incident_manager: Annotated[AwsIncidentManager, Setting("a mapping of settings")] = (
+        AwsIncidentManager()
+    )
+    webhook: Annotated[Webhook, Setting("a mapping of settings")] = Webhook()
 
     @property
     def by_default(self) -> bool:
@@ -136,7 +88,25 @@ class OnCall(Block):
     @property
     def ready(self) -> bool:
         """Whether the credentials are complete, so that a request may ask for on-call."""
-        return self.provider == PROVIDER and DEFAULT_SOURCE in self.incident_io.alert_sources
+        return DEFAULT in self.block(self.provider).names
+
+    def block(self, provider: str) -> ProviderBlock:
+        """The settings of a provider."""
+        block: ProviderBlock = getattr(self, provider)
+        return block
+
+    @property
+    def pagers(self) -> tuple[str, ...]:
+        """Every destination that can be paged, such as `incident_io/default`."""
+        return tuple(f"{provider}/{name}" for provider in PROVIDERS for name in self.block(provider).names)
+
+    def pager(self, provider: str, name: str) -> str:
+        """The destination of that name, in any case. Raises `UnknownAlertSource`."""
+        block = self.block(provider)
+        if name.lower() not in block.names:
+            names = ", ".join(block.names) or "none, as none is configured"
+            raise UnknownAlertSource(f"There is no {block.noun} {name[:100]!r}: the names are {names}.")
+        return f"{provider}/{name.lower()}"
 
     @property
     def wanted(self) -> bool:
@@ -238,11 +208,10 @@ class Config(Block):
         return _derived(secret, b"versus dashboard session") if secret else secrets.token_bytes(32)
 
     def _unmet_by_fallback(self) -> Iterator[tuple[str, str]]:
-        sources = [f"{PROVIDER}/{name}" for name in self.oncall.incident_io.alert_sources]
-        known = [*sources, *(f"channel/{channel.name}" for channel in self.channels)]
+        known = [*self.oncall.pagers, *(f"channel/{channel.name}" for channel in self.channels)]
         for entry in self.oncall.fallback:
             if entry not in known:
-                names = ", ".join(known) or "none, as neither an alert source nor a channel is configured"
+                names = ", ".join(known) or "none, as neither a provider nor a channel is configured"
                 yield "oncall.fallback", f"has {entry[:100]!r}, which is not there: the names are {names}"
 
     def unmet(self) -> Iterator[tuple[str, str]]:
@@ -256,18 +225,8 @@ class Config(Block):
             )
         if not self.oncall.wanted:
             return
-        if self.oncall.provider != PROVIDER:
-            yield (
-                "oncall.provider",
-                f"is {self.oncall.provider}, but this edition pages through {PROVIDER}: "
-                f"set it to {PROVIDER}, or switch on-call off with oncall.enable: false "
-                "and oncall.initialized_only: false",
-            )
-            return
-        for name, what in (("api_key", "API key"), ("alert_source_config_id", "config ID")):
-            if getattr(self.oncall.incident_io, name) is None:
-                right = f"it must be the {what} of your incident.io alert source"
-                yield f"oncall.incident_io.{name}", f"is missing while on-call is on: {right}"
+        for name, text in self.oncall.block(self.oncall.provider).missing():
+            yield f"oncall.{self.oncall.provider}.{name}", text
 
 
 def _derived(secret: SecretStr, purpose: bytes) -> bytes:
@@ -288,19 +247,41 @@ def inner_block(block: type[Block], name: str) -> type[Block] | None:
     return kind if isinstance(kind, type) and issubclass(kind, Block) else None
 
 
-ALTERNATES = ("oncall", "incident_io", "other_alert_source_config_ids")
+ALTERNATES: dict[tuple[str, ...], tuple[str, str]] = {
+    ("oncall", "incident_io", "other_alert_source_config_ids"): (
+        "INCIDENTIO_OTHER_ALERT_SOURCE_CONFIG_ID_",
+        "alert_source_config_id",
+    ),
+    ("oncall", "pagerduty", "other_routing_keys"): ("PAGERDUTY_OTHER_ROUTING_KEY_", "routing_key"),
+    ("oncall", "servicenow", "other_instance_urls"): ("SERVICENOW_OTHER_INSTANCE_URL_", "instance_url"),
+    ("oncall", "aws_incident_manager", "other_response_plan_arns"): (
+        "AWS_INCIDENT_MANAGER_OTHER_RESPONSE_PLAN_ARN_",
+        "response_plan_arn",
+    ),
+    ("oncall", "webhook", "other_urls"): ("ONCALL_WEBHOOK_OTHER_URL_", "url"),
+}
+"""Mappings of names to what a request may ask for instead of the configured one, which is called `default`:
+the beginning of the variables that add one, and the key of the configured one."""
 CHANNELS = ("alert", "channels")
-TEXTS = {("alert", "msteams", "other_power_urls"), ("alert", "lark", "other_webhook_urls")}
+TEXTS = {
+    ("alert", "msteams", "other_power_urls"),
+    ("alert", "lark", "other_webhook_urls"),
+    ("oncall", "webhook", "headers"),
+}
 """Mappings of names to texts."""
 LISTS = {(*CHANNELS, "<name>", "events"), ("oncall", "fallback"), ("intake", "secret_headers")}
 """Lists of texts."""
-NAMED: dict[tuple[str, ...], type[Block]] = {ALTERNATES: Alternate, CHANNELS: Listed}
+NAMED: dict[tuple[str, ...], type[Block]] = {
+    **dict(zip(ALTERNATES, (Alternate, RoutingKey, OtherInstance, ResponsePlan, OtherUrl), strict=True)),
+    CHANNELS: Listed,
+}
 """Mappings and lists whose entries are blocks."""
 SETTINGS: dict[tuple[str, ...], Setting] = dict(_settings(Config))
 """Every key, as a path. The keys of what is named or listed stand under `<name>`."""
 for _path, _block in NAMED.items():
     SETTINGS |= dict(_settings(_block, (*_path, "<name>")))
 
+PROVIDER_SECRETS = {"api_key", "routing_key"}
 # Keys of channels that are secrets whatever they hold; the URL of a listed one may be none.
 CHANNEL_SECRETS = {"token", "bot_token", "password", "signing_secret", "power_automate_url", "webhook_url"}
 
@@ -310,8 +291,9 @@ def is_secret(key: tuple[str, ...], text: str) -> bool:
     if rule_path(key) == (*CHANNELS, "<name>", "url"):
         # Besides the whole address, which may be one without a secret.
         return any(secret != text for secret in ChannelSettings("", SecretStr(text)).secrets())
-    of_a_channel = key[0] == "alert" and (key[-1] in CHANNEL_SECRETS or key[:-1] in TEXTS)
-    return key[-1] == "api_key" or of_a_channel
+    if key[:-1] in TEXTS or key[:3] == ("oncall", "pagerduty", "other_routing_keys"):
+        return True
+    return key[-1] in (CHANNEL_SECRETS if key[0] == "alert" else PROVIDER_SECRETS)
 
 
 def rule_path(key: tuple[str, ...]) -> tuple[str, ...]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 import re
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -77,8 +79,17 @@ SnsTopics = Annotated[
     SEPARATED,
     AfterValidator(lambda topics: topics or None),
 ]
+Headers = Annotated[
+    Mapping[
+        Annotated[str, matching("[A-Za-z0-9_-]{1,100}")],
+        Annotated[SecretStr, matching("[!-~]([ -~]*[!-~])?")],
+    ],
+    "names of headers, and what they hold",
+]
 # It becomes one segment of a URL's path.
 ConfigId = Annotated[str, matching(r"(?!\.\.?$)((?![/\\?#%])[!-~])+")]
+Arn = Annotated[str, matching(r"arn:aws[a-z-]*:ssm-incidents:[\w:-]*:response-plan/[\w-]{1,200}")]
+TableName = Annotated[str, matching(r"\w{1,80}")]
 ApiKey = Annotated[SecretStr, matching("[!-~]+")]
 """Goes into a header: visible ASCII without spaces."""
 PassPhrase = Annotated[SecretStr, matching("[!-~]([ -~]*[!-~])?")]
@@ -112,6 +123,14 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
+def _secret_address(secret: SecretStr) -> SecretStr:
+    address, _, query = secret.get_secret_value().partition("?")
+    _tls_or_loopback(_web_address(address))
+    if query and not re.fullmatch(r"[!-~]+", query):
+        raise Wrong
+    return secret
+
+
 def _host(text: str) -> str:
     if not re.fullmatch(r"[^\s/@?#\[\]\x00-\x1f]+", text):
         raise Wrong
@@ -124,6 +143,8 @@ def _host(text: str) -> str:
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 """http or https; without a slash at the end."""
 ProviderAddress = Annotated[str, AfterValidator(_web_address), AfterValidator(_tls_or_loopback)]
+SecretAddress = Annotated[SecretStr, AfterValidator(_secret_address)]
+"""A `ProviderAddress` that may hold a token; it may have a query."""
 Host = Annotated[str, AfterValidator(_host)]
 
 
@@ -226,4 +247,18 @@ def _why(error: Exception) -> str:
     return f"rendering it ends in {type(error).__name__}"
 
 
+def _json_template(template: str) -> str:
+    environment = SandboxedEnvironment(undefined=StrictUndefined)
+    environment.policies["json.dumps_kwargs"] = {"default": str}
+    try:
+        rendered = environment.from_string(template).render(incident=SAMPLE_INCIDENT, event="firing", url="")
+        json.loads(rendered)
+    except json.JSONDecodeError as error:
+        raise Wrong(f"what it renders is not JSON, line {error.lineno}") from None
+    except _TEMPLATE_ERRORS as error:
+        raise Wrong(_why(error)) from None
+    return template
+
+
+JsonTemplate = Annotated[str, AfterValidator(_json_template)]
 TitleTemplate = Annotated[str, AfterValidator(_title)]

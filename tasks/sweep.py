@@ -152,7 +152,7 @@ def _again(*, busy: bool) -> float:
 
 def send_heartbeat(gateway: Gateway) -> None:
     """Tell the provider's dead man's switch that all is well, if there is one."""
-    outcome = gateway.provider.ping(deadline=time.monotonic() + page.ATTEMPT_SECONDS)
+    outcome = gateway.providers["incident_io"].ping(deadline=time.monotonic() + page.ATTEMPT_SECONDS)
     if outcome is None:
         return
     if outcome.verdict != "delivered":

@@ -65,7 +65,7 @@ def gateway(redis_url: str, clock: Clock, provider: RecordingProvider) -> Gatewa
         config=config,
         store=Store(redis_url),
         wakeup=Wakeup(redis_url),
-        provider=provider,
+        providers={provider.name: provider},
         channels=Channels(config.channels, {}),
         links=Links(config.link_key or Store(redis_url).sessions.link_key, config.public_base),
         clock=clock,

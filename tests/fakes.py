@@ -80,7 +80,7 @@ class RecordingProvider:
         self.pings += 1
         return self.pong
 
-    def budgets(self, alert_source: str) -> list[Budget]:
+    def budgets(self, address: str) -> list[Budget]:
         return self.limits
 
     def told(self) -> list[tuple[str, str]]:

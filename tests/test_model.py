@@ -314,7 +314,8 @@ class World(RuleBasedStateMachine):
         config = config_for(url)
         links = Links(config.link_key or b"of a test", config.public_base)
         channels = Channels(CHANNELS.values(), {name: ModelChannel(self, name) for name in CHANNELS})
-        self.gateway = Gateway(config, Store(url), self.wakeup, self, channels, links, self.clock)
+        providers = {self.name: self}
+        self.gateway = Gateway(config, Store(url), self.wakeup, providers, channels, links, self.clock)
         self.sweep = Sweep(
             self.gateway,
             pages=InlineSlots(lambda work: self._work(*work.args[1:]), each=20),
@@ -356,7 +357,7 @@ class World(RuleBasedStateMachine):
             for identity, effect, severity in what
         ]
         asked = None if channels is None else tuple(map(Destination, channels))
-        received = receive(self.gateway, messages, Options(enable, wait, source, asked))
+        received = receive(self.gateway, messages, Options(enable, wait, source, channels=asked))
         for n, ((identity, effect, severity), one) in enumerate(zip(what, received, strict=True)):
             now = self.clock.now + timedelta(microseconds=n)
             due = now + timedelta(minutes=wait) if enable else None

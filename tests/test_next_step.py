@@ -150,6 +150,40 @@ def test_what_a_pager_is_sent_next(phase: Phase, delivery: Delivery, step: Step 
     assert incident.is_over == (phase is Phase.RESOLVED and step is None)
 
 
+ACKNOWLEDGED = "acknowledged"
+
+
+@pytest.mark.parametrize(
+    ("pager", "delivery", "step"),
+    [
+        ("pagerduty/default", Delivery(accepted="firing"), Step(ACKNOWLEDGED, OVER, OVER)),
+        ("webhook/default", Delivery(accepted="firing"), Step(ACKNOWLEDGED, OVER, OVER)),
+        ("incident_io/default", Delivery(accepted="firing"), None),
+        ("servicenow/default", Delivery(accepted="firing"), None),
+        ("pagerduty/default", Delivery(), None),
+        ("pagerduty/default", Delivery(uncertain=True), None),
+        ("pagerduty/default", Delivery(accepted="acknowledged"), None),
+    ],
+)
+def test_an_acknowledgement_after_the_page_goes_to_providers_that_understand_it(
+    pager: str, delivery: Delivery, step: Step | None
+) -> None:
+    one = Destination(pager)
+    opened = Incident.opened("i", Alert(title="x", source="test"), NOW, due_at=DUE, pager=one)
+    incident = replace(opened, pagers={one: delivery}).acknowledged("somebody", OVER)
+    assert incident.next_step(one) == step
+
+
+def test_what_heard_of_the_acknowledgement_hears_of_the_end() -> None:
+    one = Destination("pagerduty/default")
+    opened = Incident.opened("i", Alert(title="x", source="test"), NOW, due_at=DUE, pager=one)
+    paged = replace(opened, pagers={one: Delivery(accepted="firing", accepted_at=DUE)})
+    claimed = paged.acknowledged("somebody", OVER).claimed(one, "t", OVER, LEASE)
+    heard = claimed.delivered(one, "t", OVER, "202", "acknowledged")
+    assert (heard.next_step(one), heard.state, heard.escalated_at) == (None, State.ACKNOWLEDGED, DUE)
+    assert heard.resolved("somebody", at(300)).next_step(one) == Step(RESOLVED, at(300), at(300))
+
+
 def test_who_is_neither_pager_nor_channel_is_sent_nothing() -> None:
     incident = pages(Phase.PENDING, Delivery())
     assert incident.next_step(INFRA) is None

@@ -16,7 +16,7 @@ from app.gateway import Gateway
 from app.incident import Incident
 from app.page import ATTEMPT_SECONDS, LEASE, deliver
 from app.providers import Budget, Event
-from app.providers.incident_io import WHOLE_SECONDS
+from app.providers.http import WHOLE_SECONDS
 from app.receive import Message, Options, receive
 from app.state import State
 from app.store import Store

@@ -218,7 +218,7 @@ def documented() -> list[set[str]]:
 
 
 @pytest.mark.parametrize(
-    ("table", "extras"), [(0, ()), (1, ("embedded", "local")), (2, ("dev",)), (3, ("lock",))]
+    ("table", "extras"), [(0, ()), (1, ("aws",)), (2, ("embedded", "local")), (3, ("dev",)), (4, ("lock",))]
 )
 def test_each_dependency_is_accounted_for(table: int, extras: tuple[str, ...]) -> None:
     names = {"types-*" if name.startswith("types-") else name for name in required(*extras)}

@@ -23,8 +23,13 @@ class Event:
     page_url: str | None
     """Where a person reads and acknowledges the incident; None when it could not be stored."""
     alert_source: str = "default"
+    """The alert source, or what the provider calls it."""
     told: tuple[Entry, ...] = ()
     """What channels were notified of, so that the person who is paged knows who may know already."""
+    reference: str | None = None
+    """What the provider calls its record of the incident, as far as it said so."""
+    uncertain: bool = False
+    """An earlier attempt ended without an answer: the provider may have a record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,5 +58,5 @@ class Provider(Protocol):
         Like `send`, it never raises, and is over at `deadline`.
         """
 
-    def budgets(self, alert_source: str) -> list[Budget]:
-        """The limits that an event of this alert source counts against, the alert source's own first."""
+    def budgets(self, address: str) -> list[Budget]:
+        """The limits that an event to this address counts against, its own first."""

@@ -11,18 +11,21 @@ from concurrent.futures import Future
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, Literal
 
 import requests
 from pydantic import SecretStr
 from requests.adapters import HTTPAdapter
-from requests.auth import AuthBase
+from requests.auth import AuthBase, HTTPBasicAuth
 from requests.cookies import RequestsCookieJar
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 CONNECT_SECONDS = 3.0
 """For each address of the host; the deadline of the call holds for all of them."""
+WHOLE_SECONDS = 10.0
+"""For a call to a provider, from its beginning to its end."""
 ANSWER_BYTES = 64 * 1024
 CONNECTIONS = 64
 
@@ -48,6 +51,16 @@ class NoAnswer:
     """The server may have the request, whole or in part."""
 
 
+def whole_call(deadline: float) -> float:
+    """The earlier of `deadline` (of `time.monotonic()`, seconds) and 10 s from now."""
+    return min(deadline, time.monotonic() + WHOLE_SECONDS)
+
+
+def seconds_left(deadline: float) -> float:
+    """Until `deadline` (of `time.monotonic()`, seconds), 10 s at most."""
+    return whole_call(deadline) - time.monotonic()
+
+
 class TooLate(Exception):
     """The deadline of the call is over: nothing may be sent any more."""
 
@@ -65,6 +78,18 @@ class Bearer(AuthBase):
     def redact(self, text: str) -> str:
         """The text without the key, for servers that echo it."""
         return text.replace(self._key.get_secret_value(), "<secret>")
+
+
+class Basic(Bearer):
+    """Sends a user and a password."""
+
+    def __init__(self, user: str, password: SecretStr) -> None:
+        super().__init__(password)
+        self._user = user
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        HTTPBasicAuth(self._user.encode(), self._key.get_secret_value().encode())(request)
+        return request
 
 
 def _nobody(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -167,15 +192,24 @@ class Http:
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, _Adapter(pool_maxsize=CONNECTIONS))
 
-    def post(self, url: str, body: bytes, *, auth: Bearer | None, deadline: float) -> Answer | NoAnswer:
+    def post(
+        self,
+        url: str,
+        body: bytes,
+        *,
+        auth: Bearer | None,
+        deadline: float,
+        method: Literal["POST", "PATCH"] = "POST",
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> Answer | NoAnswer:
         """Send a JSON body; over at `deadline` (of `time.monotonic()`), and nothing is sent after it.
 
         The call runs in a thread of its own, since no timeout of requests covers a slow name server, a slow
         TLS handshake or an answer that comes byte by byte. At the deadline the thread is left to itself.
         Nothing is sent a second time: whether to try again is for the caller, who knows what happened since.
         """
-        headers = {"Content-Type": "application/json"}
-        request = requests.Request("POST", url, headers, data=body, auth=auth or _nobody)
+        sent = {"Content-Type": "application/json", **headers}
+        request = requests.Request(method, url, sent, data=body, auth=auth or _nobody)
         return self._ask(request, deadline)
 
     def get(self, url: str, *, deadline: float, auth: Bearer | None = None) -> Answer | NoAnswer:
@@ -228,7 +262,7 @@ class Http:
             return self._environments[url]
         environment = self._session.merge_environment_settings(url, {}, True, True, None)
         # There is no end of URLs that strangers may want us to GET.
-        if request.method == "POST":
+        if request.method != "GET":
             self._environments[url] = environment
         return environment
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-import time
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -16,27 +13,15 @@ from jinja2.sandbox import SandboxedEnvironment
 from app import __version__
 from app.incident import Incident
 from app.providers.event import Budget, Event, Outcome
-from app.providers.http import Bearer, Http
-from app.providers.incident_io_answer import judge
+from app.providers.http import Bearer, Http, whole_call
+from app.providers.incident_io_answer import Asked, judge
+from app.providers.rendering import LINK, TITLE, VALUE, description, metadata
 from app.telemetry import log
-from app.text import lines, one_line
+from app.text import one_line
 from config import AlertSource, Config
 
-WHOLE_SECONDS = 10.0
 KEY_PER_MINUTE = 1200
 """Requests a minute that incident.io takes with one API key."""
-
-# In characters, of at most four bytes each: together they keep any body far below 256 KiB, half of what
-# Alertmanager's receiver for incident.io allows itself (incident.io documents no limit).
-TITLE = 255
-WORDS = 16_000
-VALUE = 500
-LABEL_NAME = 100
-LABELS = 50
-LINK = 2_000
-TOLD = 10
-"""Lines about channels in a description."""
-TOLD_HEADS = {"notified": "Notified", "not_notified": "Could not notify"}
 
 
 class IncidentIo:
@@ -107,14 +92,28 @@ class IncidentIo:
             f"{self._settings.base_url}/v2/{path}",
             content,
             auth=bearer,
-            deadline=min(deadline, time.monotonic() + WHOLE_SECONDS),
+            deadline=whole_call(deadline),
         )
-        return judge(result, source, datetime.now(UTC), bearer.redact)
+        return judge(result, asked(source), datetime.now(UTC), bearer.redact)
 
     def _source(self, name: str) -> AlertSource | None:
         """The source of that name; the default one for a name that is gone: in doubt, page."""
         sources = self._settings.alert_sources
         return sources.get(name) or sources.get("default")
+
+
+def asked(source: AlertSource) -> Asked:
+    """What to check when incident.io does not take an event for this alert source."""
+    key, place = "the API key in INCIDENTIO_API_KEY", "INCIDENTIO_ALERT_SOURCE_CONFIG_ID"
+    if source.name != "default":
+        key += f", or the api_key of the alert source {source.name!r} in the configuration file"
+        place = f"INCIDENTIO_OTHER_ALERT_SOURCE_CONFIG_ID_{source.name.upper()}"
+    return Asked(
+        "incident.io",
+        "INCIDENTIO_BASE_URL",
+        key,
+        f"the config ID of the alert source {source.name!r}, as in {place}",
+    )
 
 
 # -- the fields of an alert event ----------------------------------------------------------------------
@@ -128,8 +127,8 @@ def body(event: Event, title: str) -> bytes:
         "title": title,
         "deduplication_key": incident.id,
         "status": event.kind,
-        "description": _description(event),
-        "metadata": _metadata(incident),
+        "description": description(event),
+        "metadata": metadata(incident),
     }
     # A link that was cut would lead nowhere.
     if link := source_url if 0 < len(source_url) <= LINK else event.page_url:
@@ -146,72 +145,3 @@ def _title(template: Template, incident: Incident) -> str:
         log.error("title_failed", incident=incident.id, error=one_line(repr(error), VALUE))
         title = ""
     return title or f"Incident {incident.id}"
-
-
-def _description(event: Event) -> str:
-    """Markdown for whoever is woken by it.
-
-    The facts and the link stand before the sender's words, which may be long, or leave a code block open.
-    """
-    facts = "\n".join(f"- {fact}" for fact in _facts(event))
-    words = lines(event.incident.description, WORDS)
-    return f"**{one_line(event.incident.title, TITLE)}**\n\n{facts}\n\n{words}".rstrip()
-
-
-def _facts(event: Event) -> Iterator[str]:
-    incident = event.incident
-    if incident.severity:
-        yield f"Severity: {incident.severity}"
-    if incident.service:
-        yield f"Service: {one_line(incident.service, VALUE)}"
-    yield f"Source: {one_line(incident.source, VALUE)}"
-    yield f"Since: {_utc(incident.started_at or incident.created_at)}"
-    if incident.occurrences > 1:
-        yield f"Occurrences: {incident.occurrences}"
-    yield from _told(event)
-    if event.kind == "resolved":
-        yield f"Resolved: {_resolution(incident)}"
-    if event.page_url is None:
-        yield "Paged at once because Redis was out of reach; it can't be acknowledged in Versus Incident"
-    else:
-        invitation = "Acknowledge or read more" if event.kind == "firing" else "Read more"
-        yield f"[{invitation}]({event.page_url})"
-
-
-def _told(event: Event) -> Iterator[str]:
-    """Which channels were notified."""
-    for entry in event.told[:TOLD]:
-        clock = entry.at.astimezone(UTC).strftime("%H:%M:%S")
-        yield f"{TOLD_HEADS[entry.event]} {one_line(entry.detail, VALUE)} (at {clock})"
-
-
-def _resolution(incident: Incident) -> str:
-    when = [_utc(incident.resolved_at)] if incident.resolved_at else []
-    # The record has no field for it, its timeline has.
-    who = next((entry.detail for entry in reversed(incident.timeline) if entry.event == "resolved"), "")
-    return one_line(" ".join([*when, who]), VALUE)
-
-
-def _utc(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def _metadata(incident: Incident) -> dict[str, Any]:
-    """Flat, with stable keys, since people parse attributes and routes from it.
-
-    A label is `label_<name>`, every character of its name but letters, digits and `_` as `_`; of two names
-    that become the same, the first stays.
-    """
-    facts = {
-        "incident_id": incident.id,
-        "alert_title": one_line(incident.title, VALUE),
-        "source": one_line(incident.source, VALUE),
-        "severity": incident.severity,
-        "service": one_line(incident.service, VALUE) if incident.service else None,
-        "occurrences": incident.occurrences,
-    }
-    metadata: dict[str, Any] = {key: value for key, value in facts.items() if value is not None}
-    for name, value in list(incident.labels.items())[:LABELS]:
-        key = re.sub(r"\W", "_", name[:LABEL_NAME])
-        metadata.setdefault(f"label_{key}", lines(value, VALUE))
-    return metadata

@@ -1,10 +1,11 @@
-"""What each answer of incident.io means: delivered, to be tried again, or a wrong configuration."""
+"""What each answer of a provider means: delivered, to be tried again, or a wrong configuration."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal
@@ -12,7 +13,6 @@ from typing import Any, Literal
 from app.providers.event import Outcome
 from app.providers.http import Answer, NoAnswer
 from app.text import one_line
-from config import AlertSource
 
 Reason = Literal[
     "ok",
@@ -46,50 +46,62 @@ _TRY_AGAIN: tuple[Reason, ...] = ("timeout", "conflict", "rate_limited", "server
 _NOT_TAKEN = (500, 503)
 
 
-def judge(
-    result: Answer | NoAnswer, source: AlertSource, now: datetime, redact: Callable[[str], str]
-) -> Outcome:
-    """The outcome of an attempt to send to `source` that ended `now` (UTC); `redact` removes the key.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who was asked, and what to check when it does not take an event."""
+
+    name: str
+    """Of the service, as in `incident.io accepted the event`."""
+    address: str
+    """The setting that holds its address."""
+    key: str
+    """Completes `check` when it does not know the credentials."""
+    place: str
+    """Completes `check` when it does not know where the event was to go."""
+
+
+def judge(result: Answer | NoAnswer, asked: Asked, now: datetime, redact: Callable[[str], str]) -> Outcome:
+    """The outcome of an attempt to send that ended `now` (UTC); `redact` removes the key.
 
     Any 2xx is success; 408, 409, 429, 5xx and no answer at all are worth another attempt; other 4xx and 3xx
-    mean that somebody has to mend the configuration (documented errors: docs.incident.io/api-reference).
+    mean that somebody has to fix the configuration (documented errors: docs.incident.io/api-reference).
     """
     if isinstance(result, NoAnswer):
-        return _unanswered(result, redact)
+        return _unanswered(result, asked, redact)
     status = result.status
-    body = _parsed(result.body)
+    body = parsed(result.body)
     said = _said(result, body, redact)
     if 200 <= status < 300:
-        return Outcome("delivered", f"incident.io accepted the event: {said}.")
+        return Outcome("delivered", f"{asked.name} accepted the event: {said}.")
     reason = _reason(status)
     if reason in _TRY_AGAIN:
         return Outcome(
             "try_again",
-            f"incident.io answered {said}.",
+            f"{asked.name} answered {said}.",
             reason,
             not_before=_retry_after(result, body, now),
             hold_all=reason == "rate_limited",
             uncertain=reason == "server_error" and status not in _NOT_TAKEN,
         )
-    mend = _mend(reason, result, source, redact)
-    return Outcome("misconfigured", f"incident.io answered {said}: {mend}.", reason)
+    fix = _fix(reason, result, asked, redact)
+    return Outcome("misconfigured", f"{asked.name} answered {said}: {fix}.", reason)
 
 
-def _unanswered(result: NoAnswer, redact: Callable[[str], str]) -> Outcome:
+def _unanswered(result: NoAnswer, asked: Asked, redact: Callable[[str], str]) -> Outcome:
     detail = one_line(redact(result.detail), TEXT)
     if result.reason == "address":
         return Outcome(
             "misconfigured",
-            f"incident.io was not asked, {detail}: check INCIDENTIO_BASE_URL and HTTPS_PROXY.",
+            f"{asked.name} was not asked, {detail}: check {asked.address} and HTTPS_PROXY.",
             "rejected",
         )
     if result.reason == "tls":
         detail = (
             "NO TRUSTED TLS CONNECTION, so nothing was sent; something may stand between this host and "
-            f"incident.io, or the trusted certificates (REQUESTS_CA_BUNDLE) are wrong: {detail}"
+            f"{asked.name}, or the trusted certificates (REQUESTS_CA_BUNDLE) are wrong: {detail}"
         )
     return Outcome(
-        "try_again", f"No answer from incident.io: {detail}.", result.reason, uncertain=result.sent
+        "try_again", f"No answer from {asked.name}: {detail}.", result.reason, uncertain=result.sent
     )
 
 
@@ -99,31 +111,25 @@ def _reason(status: int) -> Reason:
     return _REASONS.get(status, "rejected" if 400 <= status < 500 else "server_error")
 
 
-def _mend(reason: Reason, answer: Answer, source: AlertSource, redact: Callable[[str], str]) -> str:
-    default = source.name == "default"
+def _fix(reason: Reason, answer: Answer, asked: Asked, redact: Callable[[str], str]) -> str:
     if reason == "unauthorized":
-        other = f", or the api_key of the alert source {source.name!r} in the configuration file"
-        return f"check the API key in INCIDENTIO_API_KEY{'' if default else other}"
+        return f"check {asked.key}"
     if reason == "not_found":
-        variable = (
-            "INCIDENTIO_ALERT_SOURCE_CONFIG_ID"
-            if default
-            else f"INCIDENTIO_OTHER_ALERT_SOURCE_CONFIG_ID_{source.name.upper()}"
-        )
-        return f"check the config ID of the alert source {source.name!r}, as in {variable}"
+        return f"check {asked.place}"
     if reason == "redirected":
         where = one_line(redact(answer.headers.get("Location", "nowhere")), TEXT)
         return (
-            f"redirects are not followed (this one leads to {where}), so INCIDENTIO_BASE_URL must be the "
-            "address of incident.io's API itself"
+            f"redirects are not followed (this one leads to {where}), so {asked.address} must be the "
+            f"address of {asked.name}'s API itself"
         )
-    return "it will not take this event, see its errors and the alert source's settings there"
+    return "it will not take this event, see its errors and the settings there"
 
 
 # -- what the body says, whatever it is ----------------------------------------------------------------
 
 
-def _parsed(body: bytes) -> dict[str, Any]:
+def parsed(body: bytes) -> dict[str, Any]:
+    """The object that a body holds; empty for anything else."""
     try:
         parsed = json.loads(body)
     except (ValueError, RecursionError):
@@ -136,7 +142,9 @@ def _said(answer: Answer, body: dict[str, Any], redact: Callable[[str], str]) ->
     said = str(answer.status)
     if request_id := body.get("request_id"):
         said += f" (request {one_line(redact(str(request_id)), TEXT)})"
-    errors = "; ".join(one_line(redact(error), 2 * TEXT) for error in _errors(body.get("errors")))
+    errors = "; ".join(
+        one_line(redact(error), 2 * TEXT) for error in _errors(body.get("errors") or body.get("error"))
+    )
     return f"{said} {errors}".rstrip(". ")
 
 
@@ -145,7 +153,7 @@ def _errors(errors: object) -> Iterator[str]:
         if not isinstance(error, dict):
             yield str(error)
             continue
-        texts = [str(error[key]) for key in ("code", "message") if error.get(key)]
+        texts = [str(error[key]) for key in ("code", "message", "detail") if error.get(key)]
         source = error.get("source")
         field = source.get("field") or source.get("pointer") if isinstance(source, dict) else None
         yield ": ".join(texts) + (f" ({field})" if field else "")

@@ -107,7 +107,7 @@ def _pagers(before: Incident, after: Incident) -> Iterator[tuple[str, Delivery, 
     for pager, has in after.pagers.items():
         had = before.pagers.get(pager, Delivery())
         if had is not has:
-            yield pager.address or "default", had, has
+            yield pager.alert_source, had, has
 
 
 def _paged(before: Incident | None, after: Incident) -> Iterator[tuple[str, Delivery, Delivery]]:

@@ -72,7 +72,7 @@ def _lights(gateway: Gateway, gauges: Gauges, now: datetime) -> Iterator[Light]:
     if gateway.config.oncall.incident_io.heartbeat_config_id is not None:
         yield _heartbeat(gauges, now)
     for pager, budget in gauges.budgets.items():
-        yield _budget(pager.address or "default", budget)
+        yield _budget(pager.alert_source, budget)
     if waiting := sum(gauges.notifications.values()):
         yield Light("Notifications", f"{waiting} waiting")
     yield Light("Rejected", str(gauges.rejected), path="/rejected")

@@ -20,6 +20,7 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 
 from app import __version__
+from app.delivery import Destination
 from app.gateway import Gateway
 from app.health import standing
 from app.providers.incident_io_answer import Reason
@@ -73,7 +74,8 @@ class _Collector(Collector):
 
 def table(gauges: Gauges, now: float, config: Config) -> list[Row]:
     """Every metric but the lateness of pages, the version, and whether Redis answers."""
-    counts, alert_sources = gauges.counters.counts, config.oncall.incident_io.alert_sources
+    counts, pagers = gauges.counters.counts, map(Destination, config.oncall.pagers)
+    alert_sources = [pager.alert_source for pager in pagers]
     # Prometheus sees no growth in a series that begins with 1, so what an alert looks at begins with 0.
     pages = _from_zero(counts["pages"], PAGES, alert_sources)
     failed = _from_zero(counts["retries"], REASONS, alert_sources)
@@ -81,7 +83,7 @@ def table(gauges: Gauges, now: float, config: Config) -> list[Row]:
     waiting: Counter[tuple[str, ...]] = Counter()
     for destination, count in gauges.notifications.items():
         waiting[destination.name,] += count
-    budgets = [((pager.address or "default",), budget) for pager, budget in gauges.budgets.items()]
+    budgets = [((pager.alert_source,), budget) for pager, budget in gauges.budgets.items()]
     limits: Labelled = {name: budget.limit for name, budget in budgets if budget.limit}
     left: Labelled = {name: budget.left for name, budget in budgets if budget.left is not None}
     paused: Labelled = {name: budget.paused_until is not None for name, budget in budgets}

@@ -35,10 +35,14 @@ ALTERNATES = {"msteams_other_power_url": "msteams", "lark_other_webhook_url": "l
 
 
 PREFIXES = ("oncall_", "incidentio_", "pagerduty_", "servicenow_", "awsim_")
-OURS = (
-    *("oncall_enable", "oncall_wait_minutes", "incidentio_other_alert_source"),
-    *("pagerduty_other_routing_key", "servicenow_other_instance", "awsim_other_response_plan"),
-)
+PAGERS = {
+    "incidentio_other_alert_source": "incident_io",
+    "pagerduty_other_routing_key": "pagerduty",
+    "servicenow_other_instance": "servicenow",
+    "awsim_other_response_plan": "aws_incident_manager",
+}
+"""Parameters that name one of several places where a provider pages, and whose they are."""
+OURS = ("oncall_enable", "oncall_wait_minutes", *PAGERS)
 """The parameters that begin so: any other is a mistake, and what it asks for would be lost."""
 
 BOOLEANS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True)
@@ -52,11 +56,23 @@ def options_of(args: MultiDict[str, str], channels: Channels) -> Options:
     return Options(
         oncall_enable=_boolean(args, "oncall_enable"),
         wait_minutes=_minutes(args, "oncall_wait_minutes"),
-        alert_source=single(args, "incidentio_other_alert_source"),
+        **_pager(args),
         channels=_targets(args, channels),
         mail_subject=one_line(single(args, "email_subject") or "", LINE_LIMIT) or None,
         namespace=_namespace(args),
     )
+
+
+def _pager(args: MultiDict[str, str]) -> dict[str, str]:
+    named = [
+        {"provider": provider, "alert_source": name}
+        for one, provider in PAGERS.items()
+        if (name := single(args, one)) is not None
+    ]
+    if len(named) > 1:
+        given = " and ".join(one for one in PAGERS if args.get(one))
+        raise BadParameter(f"The parameters {given} exclude each other: name one place to page, not several.")
+    return named[0] if named else {}
 
 
 def _check_names(args: MultiDict[str, str]) -> None:

@@ -70,27 +70,30 @@ def test_on_call_is_not_ready_without_credentials(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "source"),
     [
-        (None, AlertSource("default", "source-1", SecretStr("key-1"))),
         ("default", AlertSource("default", "source-1", SecretStr("key-1"))),
         ("infra", AlertSource("infra", "source-2", SecretStr("key-1"))),
-        ("INFRA", AlertSource("infra", "source-2", SecretStr("key-1"))),
         ("db", AlertSource("db", "source-3", SecretStr("key-3"))),
     ],
 )
-def test_it_finds_an_alert_source(tmp_path: Path, name: str | None, source: AlertSource) -> None:
-    assert load(tmp_path, SOURCES).oncall.incident_io.alert_source(name) == source
+def test_it_finds_an_alert_source(tmp_path: Path, name: str, source: AlertSource) -> None:
+    assert load(tmp_path, SOURCES).oncall.incident_io.alert_sources[name] == source
+
+
+def test_names_are_compared_in_lower_case(tmp_path: Path) -> None:
+    assert load(tmp_path, SOURCES).oncall.pager("incident_io", "INFRA") == "incident_io/infra"
 
 
 @pytest.mark.parametrize("name", ["", "apps", "infra ", "x" * 10_000])
 def test_it_lists_the_names_that_exist(tmp_path: Path, name: str) -> None:
     with pytest.raises(UnknownAlertSource, match="the names are default, infra, db") as caught:
-        load(tmp_path, SOURCES).oncall.incident_io.alert_source(name)
+        load(tmp_path, SOURCES).oncall.pager("incident_io", name)
     assert len(str(caught.value)) < 250
 
 
-def test_it_has_no_alert_source_without_a_key(tmp_path: Path) -> None:
+@pytest.mark.parametrize("which", ["incident_io", "pagerduty"])
+def test_it_has_no_alert_source_without_a_key(tmp_path: Path, which: str) -> None:
     with pytest.raises(UnknownAlertSource, match="none is configured"):
-        load(tmp_path, provider(alert_source_config_id="source-1")).oncall.incident_io.alert_source(None)
+        load(tmp_path, provider(alert_source_config_id="source-1")).oncall.pager(which, "default")
 
 
 # -- addresses ----------------------------------------------------------------------------------------
@@ -264,7 +267,7 @@ WITH_SECRETS: dict[str, object] = {
 
 def test_no_secret_is_ever_shown(tmp_path: Path) -> None:
     config = load(tmp_path, WITH_SECRETS, **PLANTED)
-    source = config.oncall.incident_io.alert_source("db")
+    source = config.oncall.incident_io.alert_sources["db"]
     shown = f"{config!r} {config} {config.describe()} {config.warnings} {source} {config.model_dump_json()}"
     assert "planted" not in shown
     with pytest.raises(ValidationError) as caught:

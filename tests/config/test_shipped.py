@@ -53,7 +53,7 @@ def test_the_shipped_file_takes_every_variable() -> None:
         "source-app",
         "source-db",
     ]
-    assert provider.alert_source("db").api_key.get_secret_value() == "key-db"
+    assert provider.alert_sources["db"].api_key.get_secret_value() == "key-db"
     assert provider.heartbeat_config_id == "heartbeat-1"
     assert config.redis.url.get_secret_value() == "rediss://:pw@redis:6380/2?ssl_cert_reqs=none"
     assert config.intake_secret is not None

@@ -56,6 +56,8 @@ OF_SLOTS = ("tests/tasks/test_slots.py",)
 OF_AGENDA = ("tests/store/test_agenda.py",)
 OF_STORE = ("tests/store/test_incidents.py",)
 OF_RETENTION = ("tests/store/test_retention.py",)
+OF_NEXT_STEPS = ("tests/test_next_step.py",)
+OF_PROVIDERS = ("tests/stories/test_providers.py",)
 OF_CONNECTION = ("tests/store/test_connection.py",)
 
 MUTATIONS: tuple[Mutation, ...] = (
@@ -445,10 +447,26 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "attempt_of_100_seconds",
         "An incident.io that hangs is waited for longer than ten seconds.",
-        INCIDENT_IO,
+        HTTP,
         "WHOLE_SECONDS = 10.0",
         "WHOLE_SECONDS = 100.0",
         OF_INCIDENT_IO,
+    ),
+    Mutation(
+        "acknowledgement_after_the_page_is_kept",
+        "PagerDuty never hears that somebody acknowledged after the page.",
+        DELIVERY,
+        'phase is Phase.ACKNOWLEDGED and acknowledged_at is not None and self.accepted == "firing"',
+        "False",
+        OF_NEXT_STEPS,
+    ),
+    Mutation(
+        "servicenow_inserts_twice",
+        "After an attempt without an answer ServiceNow gets a second record.",
+        "app/providers/servicenow.py",
+        "event.uncertain or ",
+        "",
+        OF_PROVIDERS,
     ),
     Mutation(
         "too_many_requests_hold_back_one",
@@ -522,9 +540,9 @@ MUTATIONS: tuple[Mutation, ...] = (
         "one_page_is_enough",
         "What one alert source took counts for the other, too.",
         RECORD,
-        "        step = delivery.page_step(self.phase, self.due_at, self.resolved_at)",
-        "        step = None if self.phase is Phase.PENDING and self.escalated_at else delivery.page_step("
-        "self.phase, self.due_at, self.resolved_at)",
+        "        step = delivery.page_step(self.phase, self.due_at",
+        "        paged = self.phase is Phase.PENDING and self.escalated_at\n"
+        "        step = None if paged else delivery.page_step(self.phase, self.due_at",
         OF_TWO_PAGERS,
     ),
     Mutation(
@@ -972,8 +990,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "channel_ends_the_chain",
         "After a message to a channel the alert source is not tried any more.",
         CHAINS,
-        'self.pagers[link].accepted == "firing" for link in links if link.name != CHANNEL)',
-        'self.pagers[link].accepted == "firing" for link in links)',
+        "self.pagers[link].has_page for link in links if link.name != CHANNEL)",
+        "self.pagers[link].has_page for link in links)",
         OF_CHAINS,
     ),
     Mutation(

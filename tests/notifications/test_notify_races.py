@@ -51,8 +51,9 @@ def repeat(gateway: Gateway, incident: Incident) -> None:
 
 
 def fail(gateway: Gateway, incident: Incident) -> None:
-    assert isinstance(gateway.provider, RecordingProvider)
-    gateway.provider.outcomes = [WRONG_KEY]
+    provider = gateway.providers["incident_io"]
+    assert isinstance(provider, RecordingProvider)
+    provider.outcomes = [WRONG_KEY]
     deliver(gateway, incident.id)
 
 
@@ -267,7 +268,11 @@ def test_with_many_workers_and_much_that_happens_every_change_that_is_wanted_is_
         store = Store(redis_url)
         channels = Channels(wanted, dict(made))
         return dataclasses.replace(
-            gateway, store=store, clock=store.now, channels=channels, provider=Whimsical(chance.random())
+            gateway,
+            store=store,
+            clock=store.now,
+            channels=channels,
+            providers={"incident_io": Whimsical(chance.random())},
         )
 
     people = [(worker(), random.Random(f"{seed} person {n}")) for n in range(PEOPLE)]

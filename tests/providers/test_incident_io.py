@@ -22,9 +22,10 @@ from app.alert import SEVERITIES
 from app.delivery import Delivery, Outcome
 from app.delivery import Event as Kind
 from app.incident import Incident
-from app.providers import Budget, Event, provider_for
+from app.providers import Budget, Event
 from app.providers.http import Answer, Http, NoAnswer
-from app.providers.incident_io import LABELS, IncidentIo, body
+from app.providers.incident_io import IncidentIo, body
+from app.providers.rendering import LABELS
 from app.timeline import Entry
 from config import load_config
 from local.simulator import Simulator
@@ -109,17 +110,11 @@ def test_an_alternate_that_is_gone_pages_through_the_default_source(simulator: S
 def test_without_credentials_nothing_is_sent_and_the_outcome_says_why(tmp_path: Any) -> None:
     path = tmp_path / "config.yaml"
     path.write_text("oncall: {enable: false}")
-    provider = provider_for(load_config(path, {}))
+    provider = IncidentIo(load_config(path, {}))
     outcome = provider.send(an_event(), deadline=soon())
     assert outcome.verdict == "misconfigured"
     assert "INCIDENTIO_API_KEY" in outcome.detail
     assert provider.budgets("default") == []
-
-
-def test_a_provider_of_the_go_edition_does_not_stop_a_process_that_pages_nobody(tmp_path: Any) -> None:
-    path = tmp_path / "config.yaml"
-    path.write_text("oncall: {enable: false, provider: pagerduty}")
-    assert isinstance(provider_for(load_config(path, {})), IncidentIo)
 
 
 @pytest.mark.parametrize(("given", "taken"), [(13.0, 10.0), (2.0, 2.0)])

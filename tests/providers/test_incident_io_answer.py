@@ -15,6 +15,7 @@ from requests.structures import CaseInsensitiveDict
 from app.delivery import Outcome
 from app.providers import Verdict
 from app.providers.http import Answer, Bearer, NoAnswer
+from app.providers.incident_io import asked
 from app.providers.incident_io_answer import Reason, judge
 from config import AlertSource
 
@@ -31,11 +32,11 @@ def judged(
 ) -> Outcome:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     answer = Answer(status, CaseInsensitiveDict(headers or {}), raw)
-    return judge(answer, AlertSource(source, "id", SecretStr(KEY)), NOW, REDACT)
+    return judge(answer, asked(AlertSource(source, "id", SecretStr(KEY))), NOW, REDACT)
 
 
 def unanswered(no_answer: NoAnswer) -> Outcome:
-    return judge(no_answer, AlertSource("default", "id", SecretStr(KEY)), NOW, REDACT)
+    return judge(no_answer, asked(AlertSource("default", "id", SecretStr(KEY))), NOW, REDACT)
 
 
 SPECIAL: dict[int, tuple[Verdict, Reason]] = {

@@ -97,4 +97,4 @@ def test_the_variable_that_it_names_makes_another_alert_source() -> None:
     name = "INCIDENTIO_OTHER_ALERT_SOURCE_CONFIG_ID_INFRA"
     assert f"`infra`, once `.env` has `{name}`" in README
     config = load_config(environ={**FILLED_IN, name: "source-infra"})
-    assert config.oncall.incident_io.alert_source("infra").id == "source-infra"
+    assert config.oncall.incident_io.alert_sources["infra"].id == "source-infra"

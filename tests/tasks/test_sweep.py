@@ -448,7 +448,7 @@ def test_in_a_crowd_of_one_alert_source_the_most_urgent_of_another_leaves_first(
     quiet: Gateway, clock: Clock
 ) -> None:
     provider = SharedKey()
-    gateway = dataclasses.replace(quiet, provider=provider)
+    gateway = dataclasses.replace(quiet, providers={provider.name: provider})
     sweep = Sweep(gateway, pages=AtOnce())
     received(gateway, 0, alike=300, severity="info")
     for _ in range(30):

@@ -19,7 +19,7 @@ from app.gateway import Gateway
 from app.store.rejected import BODY_KEPT, BYTES, COUNTS, ENTRIES, KEPT, whole_body
 from app.web import create_app
 from app.web.body import MAX_BODY
-from config.schema import Alternate
+from config.providers import Alternate
 from tests.fakes import GATEWAY_SECRET, Clock
 
 SECRET = "test-secret-of-a-sender-5e"
