@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app.store.connection import PREFIX, Connection
+from app.store.lua import lua
 from app.timeline import rfc3339
 
 REJECTED = PREFIX + "rejected"
@@ -25,36 +26,6 @@ ROOM = 2 * BODY_KEPT
 PREVIEW = 2_000
 """Characters shown of a body that is kept as base64."""
 
-# KEYS: times, entries, counts, bytes; ARGV: ID, time, entry, how many are kept, how many bytes of them.
-REJECT_SCRIPT = """
-local times, entries, counts, bytes = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-redis.call('ZADD', times, ARGV[2], ARGV[1])
-if redis.call('HSETNX', entries, ARGV[1], ARGV[3]) == 1 then
-  redis.call('INCRBY', bytes, #ARGV[3])
-end
-redis.call('HINCRBY', counts, ARGV[1], 1)
-local kept, used = redis.call('ZCARD', times), tonumber(redis.call('GET', bytes) or 0)
-while kept > 1 and (kept > tonumber(ARGV[4]) or used > tonumber(ARGV[5])) do
-  local oldest = redis.call('ZRANGE', times, 0, 0)[1]
-  used = redis.call('DECRBY', bytes, redis.call('HSTRLEN', entries, oldest))
-  redis.call('ZREM', times, oldest)
-  redis.call('HDEL', entries, oldest)
-  redis.call('HDEL', counts, oldest)
-  kept = kept - 1
-end
-"""
-
-# KEYS: times, entries, counts, bytes; ARGV: ID.
-FORGET_SCRIPT = """
-redis.call('DECRBY', KEYS[4], redis.call('HSTRLEN', KEYS[2], ARGV[1]))
-redis.call('ZREM', KEYS[1], ARGV[1])
-redis.call('HDEL', KEYS[2], ARGV[1])
-redis.call('HDEL', KEYS[3], ARGV[1])
-if redis.call('ZCARD', KEYS[1]) == 0 then
-  redis.call('DEL', KEYS[4])
-end
-"""
-
 KEYS = (REJECTED, ENTRIES, COUNTS, BYTES)
 
 
@@ -67,8 +38,8 @@ class Rejected:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._reject = connection.script(REJECT_SCRIPT)
-        self._forget = connection.script(FORGET_SCRIPT)
+        self._reject = connection.script(lua("remove_rejected", "reject"))
+        self._forget = connection.script(lua("remove_rejected", "forget_rejected"))
 
     def add(
         self,
