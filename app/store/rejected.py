@@ -17,6 +17,7 @@ REJECTED = PREFIX + "rejected"
 ENTRIES = REJECTED + ":entries"
 COUNTS = REJECTED + ":counts"
 BYTES = REJECTED + ":bytes"
+INCIDENTS = REJECTED + ":incidents"
 
 KEPT = 1000
 BODY_KEPT = 65_536
@@ -26,11 +27,16 @@ ROOM = 2 * BODY_KEPT
 PREVIEW = 2_000
 """Characters shown of a body that is kept as base64."""
 
-KEYS = (REJECTED, ENTRIES, COUNTS, BYTES)
+KEYS = (REJECTED, ENTRIES, COUNTS, BYTES, INCIDENTS)
 
 
 class NotKept(Exception):
     """There is no rejected body with this ID."""
+
+
+def id_of(body: bytes, error: str) -> str:
+    """The ID of the entry for a body: the same body refused for the same reason is one entry."""
+    return hashlib.sha256(body + error.encode()).hexdigest()[:32]
 
 
 class Rejected:
@@ -50,13 +56,14 @@ class Rejected:
         status: int,
         about: Mapping[str, Any],
         most_bytes: int,
+        incident_id: str | None = None,
     ) -> str:
         """Keep a body (its first 64 KiB) and why it was refused; returns the entry's ID.
 
-        `about`: headers and query, free of secrets; `most_bytes`: of all entries, or the oldest go. Raises
-        `Unavailable`.
+        `about`: headers and query, free of secrets; `most_bytes`: of all entries, or the oldest go;
+        `incident_id`: of the incident that it is reported by. Raises `Unavailable`.
         """
-        entry_id = hashlib.sha256(body + error.encode()).hexdigest()[:32]
+        entry_id = id_of(body, error)
         entry = {
             "id": entry_id,
             "first_at": rfc3339(now),
@@ -67,33 +74,42 @@ class Rejected:
             **_kept(body),
             **about,
         }
-        self._reject(KEYS, [entry_id, now.timestamp(), json.dumps(entry), KEPT, most_bytes])
+        self._reject(
+            KEYS, [entry_id, now.timestamp(), json.dumps(entry), KEPT, most_bytes, incident_id or ""]
+        )
         return entry_id
 
     def need(self, entry_id: str) -> dict[str, Any]:
         """One entry, without count and last time. Raises `NotKept` and `Unavailable`."""
-        entry = self._connection.call("HGET", ENTRIES, entry_id)
+        entry, incident_id = self._connection.calls(
+            [("HGET", ENTRIES, entry_id), ("HGET", INCIDENTS, entry_id)]
+        )
         if entry is None:
             raise NotKept(
                 f"There is no rejected body {entry_id[:40]!r}: GET /api/rejected lists those that are kept."
             )
-        found: dict[str, Any] = json.loads(entry)
-        return found
+        return {**json.loads(entry), "incident": incident_id}
 
     def forget(self, entry_id: str) -> None:
         """Remove an entry, if it is still there. Raises `Unavailable`."""
         self._forget(KEYS, [entry_id])
 
     def newest(self, limit: int) -> list[dict[str, Any]]:
-        """The entries, the one refused last first, each with `count` and `last_at`. Raises `Unavailable`."""
+        """The entries, the one refused last first, each with `count`, `last_at` and the ID of its newest
+        `incident`. Raises `Unavailable`."""
         rows = self._connection.call("ZREVRANGE", REJECTED, 0, limit - 1, "WITHSCORES")
         ids, times = rows[::2], rows[1::2]
         if not ids:
             return []
-        entries, counts = self._connection.calls([("HMGET", ENTRIES, *ids), ("HMGET", COUNTS, *ids)])
+        found = self._connection.calls([("HMGET", key, *ids) for key in (ENTRIES, COUNTS, INCIDENTS)])
         return [
-            {**json.loads(entry), "count": int(count), "last_at": rfc3339(_moment(time))}
-            for entry, count, time in zip(entries, counts, times, strict=True)
+            {
+                **json.loads(entry),
+                "count": int(count),
+                "last_at": rfc3339(_moment(time)),
+                "incident": incident_id,
+            }
+            for entry, count, incident_id, time in zip(*found, times, strict=True)
             if entry is not None and count is not None
         ]
 

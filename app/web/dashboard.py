@@ -95,7 +95,7 @@ def blueprint(gateway: Gateway, intake: Intake) -> Blueprint:
 
     @dashboard.post("/rejected/<entry_id>/replay")
     def replay(entry_id: str) -> Redirect:
-        answer, _ = intake.replay(entry_id)
+        answer, _ = intake.replay(entry_id, g.person)
         flash(f"Sent once more: {answer['status']}.")
         return _back()
 

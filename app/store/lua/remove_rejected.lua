@@ -1,5 +1,5 @@
 -- KEYS of both scripts about rejected bodies.
-local times, entries, counts, bytes = unpack(KEYS)
+local times, entries, counts, bytes, incidents = unpack(KEYS)
 
 -- Removes every trace of an entry; returns how many bytes the others take.
 local function remove(id)
@@ -7,6 +7,7 @@ local function remove(id)
   redis.call('ZREM', times, id)
   redis.call('HDEL', entries, id)
   redis.call('HDEL', counts, id)
+  redis.call('HDEL', incidents, id)
   if redis.call('ZCARD', times) == 0 then
     redis.call('DEL', bytes)
   end
