@@ -11,7 +11,7 @@ from flask import Blueprint, Response, flash, g, redirect, request
 from werkzeug.wrappers import Response as Redirect
 
 from app import actions, explain
-from app.alert import SEVERITIES
+from app.alert import SEVERITIES, VERSUS
 from app.gateway import Gateway
 from app.incident import Incident
 from app.shown import with_notifications
@@ -72,6 +72,7 @@ def blueprint(gateway: Gateway, intake: Intake) -> Blueprint:
             return {
                 "incident": incident,
                 "payload": None if payload is None else _readable(payload),
+                "rejected": payload.get("rejected") if incident.source == VERSUS else None,
                 "verdict": explain.verdict(incident, gateway.clock()),
                 "next_step": explain.next_step(incident, gateway.clock()),
                 "late": explain.lateness(incident),
