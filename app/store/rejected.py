@@ -56,12 +56,13 @@ class Rejected:
         status: int,
         about: Mapping[str, Any],
         most_bytes: int,
+        inside: bytes | None = None,
         incident_id: str | None = None,
     ) -> str:
         """Keep a body (its first 64 KiB) and why it was refused; returns the entry's ID.
 
-        `about`: headers and query, free of secrets; `most_bytes`: of all entries, or the oldest go;
-        `incident_id`: of the incident that it is reported by. Raises `Unavailable`.
+        `about`: headers and query, free of secrets; `most_bytes`: of all entries, or the oldest go; `inside`:
+        what is in it, if it is packed; `incident_id`: of the incident that reports it. Raises `Unavailable`.
         """
         entry_id = id_of(body, error)
         entry = {
@@ -71,7 +72,7 @@ class Rejected:
             "error": error,
             "size": len(body),
             "truncated": len(body) > BODY_KEPT,
-            **_kept(body),
+            **_kept(body, body if inside is None else inside),
             **about,
         }
         self._reject(
@@ -123,11 +124,12 @@ def whole_body(entry: Mapping[str, Any]) -> bytes | None:
     return str(entry["body"]).encode()
 
 
-def _kept(body: bytes) -> dict[str, str]:
+def _kept(body: bytes, inside: bytes) -> dict[str, str]:
     """The body as text; what is none, or what JSON would bloat, as a glance at it and the whole in base64."""
     text = body[:BODY_KEPT].decode("utf-8", "replace")
     if len(body) <= BODY_KEPT and (text.encode() != body or len(json.dumps(text)) > ROOM):
-        return {"body": text[:PREVIEW], "body_base64": b64encode(body).decode()}
+        glance = inside[:PREVIEW].decode("utf-8", "replace")
+        return {"body": glance, "body_base64": b64encode(body).decode()}
     while len(json.dumps(text)) > ROOM:
         text = text[: len(text) // 2]
     return {"body": text}

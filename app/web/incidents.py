@@ -162,7 +162,7 @@ def keep_rejected(gateway: Gateway, refusals: Refusals, error: Exception, status
         return hidden(SECRET_IN_URL.sub(r"\1<secret>", known(text)))
 
     sentence = hide(sentence)
-    body = _without_secrets(g.raw_body, request.headers.get("Content-Encoding", ""))
+    body, inside = _without_secrets(g.raw_body, request.headers.get("Content-Encoding", ""))
     # First what a replay needs, as only so many are kept.
     headers = sorted(request.headers.items(), key=lambda pair: not pair[0].startswith("Content-"))
     of_secrets = {name.lower() for name in gateway.config.intake.secret_headers}
@@ -176,7 +176,7 @@ def keep_rejected(gateway: Gateway, refusals: Refusals, error: Exception, status
     entry = incident = None
     try:
         agent = hide(request.headers.get("User-Agent", ""))[:SHOWN_VALUE]
-        incident = refusals.report(kind_of(error, status), status, sentence, agent, body)
+        incident = refusals.report(kind_of(error, status), status, sentence, agent, body, inside)
         entry = gateway.store.rejected.add(
             body,
             gateway.clock(),
@@ -184,6 +184,7 @@ def keep_rejected(gateway: Gateway, refusals: Refusals, error: Exception, status
             status=status,
             about=about,
             most_bytes=gateway.config.retention.rejected_mib * 2**20,
+            inside=inside,
             incident_id=incident,
         )
     except Unavailable:
@@ -199,14 +200,15 @@ def keep_rejected(gateway: Gateway, refusals: Refusals, error: Exception, status
     )
 
 
-def _without_secrets(raw: bytes, content_encoding: str) -> bytes:
-    """The body as it came, or, if there are secrets in it, packed again without them."""
+def _without_secrets(raw: bytes, content_encoding: str) -> tuple[bytes, bytes]:
+    """The body as it came, or, if there are secrets in it, packed again without them; and what is in it."""
     try:
         data = unpacked(raw, content_encoding)
     except BadBody:
-        return redact.refused(raw)
-    kept = redact.refused(data)
-    return raw if kept == data else packed(kept, content_encoding)
+        data = raw
+        content_encoding = ""
+    clean = redact.refused(data)
+    return raw if clean == data else packed(clean, content_encoding), clean
 
 
 def _read() -> bytes:

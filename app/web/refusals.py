@@ -47,10 +47,12 @@ class Refusals:
         self._how = gateway.config.intake.refused
         self._reports = RefusedReports(gateway)
 
-    def report(self, kind: Kind | None, status: int, error: str, agent: str, body: bytes) -> str | None:
+    def report(
+        self, kind: Kind | None, status: int, error: str, agent: str, body: bytes, inside: bytes
+    ) -> str | None:
         """The ID of the incident about the request under way, if there is one. Raises `Unavailable`.
 
-        Of `error`, `agent` (its User-Agent) and `body`, the secrets were taken out.
+        `agent`: its User-Agent; `inside`: what is in the body. The secrets were taken out of all.
         """
         if kind is None or self._how == "keep" or not (g.proven or self._entrance.admits(request)):
             return None
@@ -67,7 +69,7 @@ class Refusals:
                 "status": status,
                 "sender": sender,
                 "rejected": id_of(body, error),
-                "body": body[:PREVIEW].decode("utf-8", "replace"),
+                "body": inside[:PREVIEW].decode("utf-8", "replace"),
             },
         )
         return self._reports.report(refused, self._asked())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -80,6 +81,14 @@ def test_the_body_is_on_the_dashboard_alone(person: FlaskClient, gateway: Gatewa
     assert "planted-word" not in incident.title + incident.description
     assert "planted-word" in person.get(f"/incidents/{incident.id}").text
     assert "planted-word" in person.get("/rejected").text
+
+
+def test_of_a_packed_body_the_beginning_of_what_is_in_it_is_shown(
+    client: FlaskClient, gateway: Gateway
+) -> None:
+    packed = gzip.compress(b'{"title": "planted-word')
+    client.post("/api/incidents", data=packed, headers={"Content-Encoding": "gzip"})
+    assert gateway.store.incidents.payload(only(gateway).id)["body"] == '{"title": "planted-word'
 
 
 @pytest.mark.parametrize(
