@@ -136,6 +136,15 @@ def test_what_would_not_have_come_in_opens_nothing(gateway: Gateway, data: bytes
     assert reported(gateway) == []
 
 
+def test_a_wrong_signature_opens_nothing_though_no_secret_is_asked_for(gateway: Gateway) -> None:
+    signatures = gateway.config.intake_signatures.model_copy(update={"sentry": SecretStr(SECRET)})
+    client = served(gateway, intake_signatures=signatures)
+    for data in (BROKEN, b'{"title": "x"}'):
+        answer = client.post("/api/incidents", data=data, headers={"Sentry-Hook-Signature": "wrong"})
+        assert answer.status_code == 401
+    assert reported(gateway) == []
+
+
 @pytest.mark.parametrize("data", [BROKEN, b" " * (MAX_BODY + 1)])
 def test_with_the_secret_it_does(gateway: Gateway, data: bytes) -> None:
     refuse(served(gateway, intake_secret=SecretStr(SECRET)), f"?token={SECRET}", data)
