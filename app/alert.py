@@ -29,6 +29,15 @@ def rank(severity: Severity | None) -> int:
     return SEVERITIES.index(severity or "medium")
 
 
+VERSUS = "versus"
+"""The source of what the service itself reports."""
+
+
+def own_identity(key: str) -> str:
+    """The identity of a problem of our own; those of senders are digests, so it is none of them."""
+    return f"{VERSUS} {key}"
+
+
 class Effect(StrEnum):
     """What a webhook does to the problem that it speaks of."""
 

@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -87,8 +88,12 @@ class Plan:
         return None if self.wait is None else now + self.wait
 
 
-def receive(gateway: Gateway, messages: Sequence[Message], options: Options) -> list[Received]:
+def receive(
+    gateway: Gateway, messages: Sequence[Message], options: Options, sender: str | None = None
+) -> list[Received]:
     """Store what each alert does to its problem, all or nothing, with its escalation scheduled.
+
+    `sender`: whose incidents about refused webhooks are over, now that one was read.
 
     With Redis away, alerts that would have been escalated go to the provider at once, if that is configured.
     Raises `UnknownAlertSource`, `NotReady`, and `Unavailable` when nothing could be done.
@@ -97,7 +102,7 @@ def receive(gateway: Gateway, messages: Sequence[Message], options: Options) -> 
     messages = [replace(one, alert=one.alert.within(options.namespace)) for one in messages]
     try:
         with gateway.store.patience(PATIENCE):
-            received = _store(gateway, messages, plan)
+            received = _store(gateway, messages, plan, sender)
     except Unavailable:
         if gateway.config.oncall.when_redis_is_down == "reject":
             raise
@@ -141,12 +146,14 @@ def _wait(oncall: OnCall, options: Options) -> timedelta | None:
     return timedelta(minutes=minutes)
 
 
-def _store(gateway: Gateway, messages: Sequence[Message], plan: Plan) -> list[Received]:
+def _store(gateway: Gateway, messages: Sequence[Message], plan: Plan, sender: str | None) -> list[Received]:
     now = gateway.clock()
     # Made here, not in `work`: that may run more than once.
     fresh = [str(uuid.uuid4()) for _ in messages]
 
     def work(unit: UnitOfWork) -> list[Received]:
+        if sender is not None:
+            unit.read_webhook_of(sender)
         # A microsecond apart, so that lists show the incidents of one request in its order.
         return [
             _apply(unit, message, fresh[n], now + timedelta(microseconds=n), plan)
@@ -155,10 +162,18 @@ def _store(gateway: Gateway, messages: Sequence[Message], plan: Plan) -> list[Re
 
     identities = sorted({m.alert.identity for m in messages if m.alert.identity is not None})
     ends = sorted({m.alert.identity for m in messages if m.alert.identity and m.alert.can_be_late})
+    incidents = gateway.store.incidents
     if all(message.alert.effect is Effect.FIRING for message in messages):
         # A storm is made of new problems, so look whether one is known only if it can't be stored as new.
-        return gateway.update(work, gateway.store.incidents.assume_new(identities, ends))
-    return gateway.update(work, gateway.store.incidents.unit_of_work((), identities, ends=ends))
+        unit = incidents.assume_new(identities, ends)
+    else:
+        unit = incidents.unit_of_work((), identities, ends=ends)
+    received = gateway.update(work, unit)
+    if sender is not None and all(one.incident is None for one in received):
+        # Nothing was written that could have noted it as well.
+        with suppress(Unavailable):
+            gateway.store.refused.read(sender)
+    return received
 
 
 def _apply(unit: UnitOfWork, message: Message, fresh_id: str, now: datetime, plan: Plan) -> Received:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
@@ -20,6 +20,8 @@ class Intake(Block):
         HeaderNames, Setting("names of headers such as X-Gitlab-Token, separated by commas")
     ] = ()
     """Headers that may carry the intake secret, besides those that always may."""
+    refused: Annotated[Literal["page", "notify", "keep"], Setting("page, notify or keep")] = "page"
+    """What becomes of a webhook that can't be read, beside being kept."""
 
 
 class IntakeSignatures(Block):

@@ -21,6 +21,7 @@ from app.delivery import Destination
 from app.gateway import Gateway
 from app.health import heartbeat_due
 from app.notify import notify
+from app.refused import resolve_over
 from app.store import LOOK_AGAIN, Unavailable
 from app.telemetry import log
 from tasks.slots import Slots
@@ -96,6 +97,7 @@ class Sweep:
             self._background.submit(send_heartbeat, self._gateway)
         if self._gateway.store.retention.turn():
             self._background.submit(forget_old, self._gateway)
+        resolve_over(self._gateway)
 
     def notify(self) -> None:
         """Hand out what channels are to be notified of, as far as slots are free. Raises `Unavailable`."""

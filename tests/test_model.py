@@ -847,8 +847,9 @@ class World(RuleBasedStateMachine):
                 assert step is not None
                 assert step.event == "firing"
         if fate.identity is not None and self._is_sure(fate.identity):
-            mapped = self.redis.hget("versus:identities", fate.identity)
-            assert (mapped == incident.id) == (not fate.resolved_at)
+            name = f"{fate.identity} {incident.id}"
+            listed = self.redis.zscore("versus:open_identities", name) is not None
+            assert listed == (not fate.resolved_at)
 
     @invariant()
     def nothing_due_is_out_of_sight(self) -> None:

@@ -16,7 +16,7 @@ from app.alert import End
 from app.delivery import Delivery, Destination
 from app.incident import Incident
 from app.state import Phase
-from app.store import agenda, counters, notifications, retention, search
+from app.store import agenda, counters, notifications, refused, retention, search
 from app.store.commit import Check, committing
 from app.store.connection import Command, Connection, Unavailable
 from app.store.counters import Sources
@@ -113,7 +113,7 @@ class UnitOfWork:
         self.saved: dict[str, Incident] = {}
         self._payloads: dict[str, str] = {}
         self._deliveries: dict[tuple[str, Destination], Delivery] = {}
-        self._counts: list[Command] = []
+        self._also: list[Command] = []
         self._ends = {identity: END.validate_json(end) for identity, end in self._ends_read.items() if end}
         self._ended: set[str] = set()
 
@@ -167,7 +167,11 @@ class UnitOfWork:
         `count`: how an attempt ended, for the metrics.
         """
         self._deliveries[incident_id, channel] = delivery
-        self._counts += [counters.notified(channel, outcome) for outcome in count]
+        self._also += [counters.notified(channel, outcome) for outcome in count]
+
+    def read_webhook_of(self, sender: str) -> None:
+        """Note that a webhook of this sender was read, when this is committed, if it is."""
+        self._also.append(refused.read(sender))
 
     @property
     def is_empty(self) -> bool:
@@ -205,6 +209,7 @@ class UnitOfWork:
             yield from _listed(before, after)
             yield from agenda.index(before, after, enqueue_at=one.enqueue_at)
             yield from retention.index(before, after)
+            yield from refused.index(before, after)
         yield from notifications.index(changes)
         yield from counters.index(changes, sources)
         for (incident_id, channel), delivery in self._deliveries.items():
@@ -215,7 +220,7 @@ class UnitOfWork:
         for identity in self._ended:
             yield "HSET", ENDS + identity, "at", END.dump_json(self._ends[identity]).decode()
             yield "EXPIRE", ENDS + identity, ENDS_SECONDS
-        yield from self._counts
+        yield from self._also
         yield "INCR", VERSION
 
     def stored(self, enqueued: Callable[[datetime, int], bool]) -> list[Stored]:

@@ -10,12 +10,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app.store.connection import PREFIX, Connection
+from app.store.lua import lua
 from app.timeline import rfc3339
 
 REJECTED = PREFIX + "rejected"
 ENTRIES = REJECTED + ":entries"
 COUNTS = REJECTED + ":counts"
 BYTES = REJECTED + ":bytes"
+INCIDENTS = REJECTED + ":incidents"
 
 KEPT = 1000
 BODY_KEPT = 65_536
@@ -25,41 +27,16 @@ ROOM = 2 * BODY_KEPT
 PREVIEW = 2_000
 """Characters shown of a body that is kept as base64."""
 
-# KEYS: times, entries, counts, bytes; ARGV: ID, time, entry, how many are kept, how many bytes of them.
-REJECT_SCRIPT = """
-local times, entries, counts, bytes = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-redis.call('ZADD', times, ARGV[2], ARGV[1])
-if redis.call('HSETNX', entries, ARGV[1], ARGV[3]) == 1 then
-  redis.call('INCRBY', bytes, #ARGV[3])
-end
-redis.call('HINCRBY', counts, ARGV[1], 1)
-local kept, used = redis.call('ZCARD', times), tonumber(redis.call('GET', bytes) or 0)
-while kept > 1 and (kept > tonumber(ARGV[4]) or used > tonumber(ARGV[5])) do
-  local oldest = redis.call('ZRANGE', times, 0, 0)[1]
-  used = redis.call('DECRBY', bytes, redis.call('HSTRLEN', entries, oldest))
-  redis.call('ZREM', times, oldest)
-  redis.call('HDEL', entries, oldest)
-  redis.call('HDEL', counts, oldest)
-  kept = kept - 1
-end
-"""
-
-# KEYS: times, entries, counts, bytes; ARGV: ID.
-FORGET_SCRIPT = """
-redis.call('DECRBY', KEYS[4], redis.call('HSTRLEN', KEYS[2], ARGV[1]))
-redis.call('ZREM', KEYS[1], ARGV[1])
-redis.call('HDEL', KEYS[2], ARGV[1])
-redis.call('HDEL', KEYS[3], ARGV[1])
-if redis.call('ZCARD', KEYS[1]) == 0 then
-  redis.call('DEL', KEYS[4])
-end
-"""
-
-KEYS = (REJECTED, ENTRIES, COUNTS, BYTES)
+KEYS = (REJECTED, ENTRIES, COUNTS, BYTES, INCIDENTS)
 
 
 class NotKept(Exception):
     """There is no rejected body with this ID."""
+
+
+def id_of(body: bytes, error: str) -> str:
+    """The ID of the entry for a body: the same body refused for the same reason is one entry."""
+    return hashlib.sha256(body + error.encode()).hexdigest()[:32]
 
 
 class Rejected:
@@ -67,8 +44,8 @@ class Rejected:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._reject = connection.script(REJECT_SCRIPT)
-        self._forget = connection.script(FORGET_SCRIPT)
+        self._reject = connection.script(lua("remove_rejected", "reject"))
+        self._forget = connection.script(lua("remove_rejected", "forget_rejected"))
 
     def add(
         self,
@@ -79,13 +56,15 @@ class Rejected:
         status: int,
         about: Mapping[str, Any],
         most_bytes: int,
+        inside: bytes | None = None,
+        incident_id: str | None = None,
     ) -> str:
         """Keep a body (its first 64 KiB) and why it was refused; returns the entry's ID.
 
-        `about`: headers and query, free of secrets; `most_bytes`: of all entries, or the oldest go. Raises
-        `Unavailable`.
+        `about`: headers and query, free of secrets; `most_bytes`: of all entries, or the oldest go; `inside`:
+        what is in it, if it is packed; `incident_id`: of the incident that reports it. Raises `Unavailable`.
         """
-        entry_id = hashlib.sha256(body + error.encode()).hexdigest()[:32]
+        entry_id = id_of(body, error)
         entry = {
             "id": entry_id,
             "first_at": rfc3339(now),
@@ -93,36 +72,45 @@ class Rejected:
             "error": error,
             "size": len(body),
             "truncated": len(body) > BODY_KEPT,
-            **_kept(body),
+            **_kept(body, body if inside is None else inside),
             **about,
         }
-        self._reject(KEYS, [entry_id, now.timestamp(), json.dumps(entry), KEPT, most_bytes])
+        self._reject(
+            KEYS, [entry_id, now.timestamp(), json.dumps(entry), KEPT, most_bytes, incident_id or ""]
+        )
         return entry_id
 
     def need(self, entry_id: str) -> dict[str, Any]:
         """One entry, without count and last time. Raises `NotKept` and `Unavailable`."""
-        entry = self._connection.call("HGET", ENTRIES, entry_id)
+        entry, incident_id = self._connection.calls(
+            [("HGET", ENTRIES, entry_id), ("HGET", INCIDENTS, entry_id)]
+        )
         if entry is None:
             raise NotKept(
                 f"There is no rejected body {entry_id[:40]!r}: GET /api/rejected lists those that are kept."
             )
-        found: dict[str, Any] = json.loads(entry)
-        return found
+        return {**json.loads(entry), "incident": incident_id}
 
     def forget(self, entry_id: str) -> None:
         """Remove an entry, if it is still there. Raises `Unavailable`."""
         self._forget(KEYS, [entry_id])
 
     def newest(self, limit: int) -> list[dict[str, Any]]:
-        """The entries, the one refused last first, each with `count` and `last_at`. Raises `Unavailable`."""
+        """The entries, the one refused last first, each with `count`, `last_at` and the ID of its newest
+        `incident`. Raises `Unavailable`."""
         rows = self._connection.call("ZREVRANGE", REJECTED, 0, limit - 1, "WITHSCORES")
         ids, times = rows[::2], rows[1::2]
         if not ids:
             return []
-        entries, counts = self._connection.calls([("HMGET", ENTRIES, *ids), ("HMGET", COUNTS, *ids)])
+        found = self._connection.calls([("HMGET", key, *ids) for key in (ENTRIES, COUNTS, INCIDENTS)])
         return [
-            {**json.loads(entry), "count": int(count), "last_at": rfc3339(_moment(time))}
-            for entry, count, time in zip(entries, counts, times, strict=True)
+            {
+                **json.loads(entry),
+                "count": int(count),
+                "last_at": rfc3339(_moment(time)),
+                "incident": incident_id,
+            }
+            for entry, count, incident_id, time in zip(*found, times, strict=True)
             if entry is not None and count is not None
         ]
 
@@ -136,11 +124,12 @@ def whole_body(entry: Mapping[str, Any]) -> bytes | None:
     return str(entry["body"]).encode()
 
 
-def _kept(body: bytes) -> dict[str, str]:
+def _kept(body: bytes, inside: bytes) -> dict[str, str]:
     """The body as text; what is none, or what JSON would bloat, as a glance at it and the whole in base64."""
     text = body[:BODY_KEPT].decode("utf-8", "replace")
     if len(body) <= BODY_KEPT and (text.encode() != body or len(json.dumps(text)) > ROOM):
-        return {"body": text[:PREVIEW], "body_base64": b64encode(body).decode()}
+        glance = inside[:PREVIEW].decode("utf-8", "replace")
+        return {"body": glance, "body_base64": b64encode(body).decode()}
     while len(json.dumps(text)) > ROOM:
         text = text[: len(text) // 2]
     return {"body": text}

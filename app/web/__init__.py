@@ -40,6 +40,7 @@ from app.web.pages import page, wants_page
 from app.web.paths import INTAKE, Paths
 from app.web.proxies import Proxies
 from app.web.query import BadParameter
+from app.web.refusals import Refusals
 from app.web.room import NoRoom
 from app.web.session import NotLoggedIn
 from config import UnknownAlertSource, load_config
@@ -128,7 +129,7 @@ def create_app(gateway: Gateway | None = None) -> Flask:
     app.wsgi_app = Paths(app.wsgi_app, gateway.config.public_path, _has(app))  # type: ignore[method-assign]
     if trusted := gateway.config.trusted_proxies:
         app.wsgi_app = Proxies(app.wsgi_app, trusted)  # type: ignore[method-assign]
-    _answer_errors(app, gateway)
+    _answer_errors(app, gateway, intake.refusals)
     return app
 
 
@@ -137,14 +138,14 @@ def _has(app: Flask) -> Callable[[str, str], bool]:
     return lambda path, method: routes.test(path, method)
 
 
-def _answer_errors(app: Flask, gateway: Gateway) -> None:
+def _answer_errors(app: Flask, gateway: Gateway, refusals: Refusals) -> None:
     @app.errorhandler(Exception)
     def answer(error: Exception) -> BaseResponse:
         status, sentence = _described(error)
         if isinstance(error, (NotFound, MethodNotAllowed)) and f"{request.path}/".startswith(f"{INTAKE}/"):
             log.warning("no_such_route", method=request.method, path=request.path[:300], status=status)
         if status < 500 and request.blueprint == "intake":
-            incidents.keep_rejected(gateway, error, status, sentence)
+            incidents.keep_rejected(gateway, refusals, error, status, sentence)
         from_a_script = "X-Live" in request.headers
         if isinstance(error, NotLoggedIn) and request.method == "GET" and not from_a_script:
             return redirect(f"{request.script_root}/login?{urlencode({'next': _asked_for()})}", 303)

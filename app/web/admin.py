@@ -61,7 +61,7 @@ def blueprint(gateway: Gateway, intake: Intake, secret: SecretStr) -> Blueprint:
 
     @admin.post("/api/rejected/<entry_id>/replay")
     def replay(entry_id: str) -> tuple[Answer, int]:
-        return intake.replay(entry_id)
+        return intake.replay(entry_id, _by())
 
     return admin
 

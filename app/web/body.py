@@ -49,6 +49,10 @@ class BadBody(Exception):
     """The body is not what it must be; the text says what is wrong and what would be right."""
 
 
+class EmptyBody(BadBody):
+    """There is no body: nothing can have been lost."""
+
+
 class BrokenJson(BadBody):
     """The body is no JSON, but may have been meant as such."""
 
@@ -79,7 +83,7 @@ def read_body(raw: bytes, *, content_type: str, content_encoding: str) -> Body:
     kind, options = parse_options_header(content_type)
     text = _decoded(data, options.get("charset", ""))
     if not text.strip():
-        raise BadBody(f"The body is empty: {WANTED}.")
+        raise EmptyBody(f"The body is empty: {WANTED}.")
     if _is_form(text, kind.lower()):
         fields = _form(data, text, kind.lower(), options)
         carried = _json_field(fields)

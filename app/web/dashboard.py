@@ -11,7 +11,7 @@ from flask import Blueprint, Response, flash, g, redirect, request
 from werkzeug.wrappers import Response as Redirect
 
 from app import actions, explain
-from app.alert import SEVERITIES
+from app.alert import SEVERITIES, VERSUS
 from app.gateway import Gateway
 from app.incident import Incident
 from app.shown import with_notifications
@@ -83,7 +83,7 @@ def blueprint(gateway: Gateway, intake: Intake) -> Blueprint:
 
     @dashboard.post("/rejected/<entry_id>/replay")
     def replay(entry_id: str) -> Redirect:
-        answer, _ = intake.replay(entry_id)
+        answer, _ = intake.replay(entry_id, g.person)
         flash(f"Sent once more: {answer['status']}.")
         return _back()
 
@@ -109,6 +109,7 @@ def _about(gateway: Gateway, incident_id: str) -> dict[str, Any]:
     return {
         "incident": incident,
         "payload": None if payload is None else _readable(payload),
+        "rejected": payload.get("rejected") if incident.source == VERSUS else None,
         "verdict": explain.verdict(incident, gateway.clock()),
         "next_step": explain.next_step(incident, gateway.clock()),
         "late": explain.lateness(incident),

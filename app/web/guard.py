@@ -67,6 +67,10 @@ class Entrance:
             raise IntakeUnauthorized(UNSIGNED)
         return False
 
+    def admits(self, request: Request) -> bool:
+        """Whether it would come in, for all that can be said without its body."""
+        return self.config.intake_secret is None or self._has_secret(request)
+
     def check(self, body: Body, sources: Iterable[str]) -> None:
         """Whether a webhook that is not `proven` may come in. Raises `IntakeUnauthorized` and `NotNow`.
 

@@ -17,6 +17,7 @@ from app import senders, shown
 from app.alert import Effect
 from app.gateway import Gateway
 from app.receive import Message, Received, receive
+from app.refused import resolve_replayed
 from app.senders import redact
 from app.senders.secrets import hidden
 from app.senders.sns import CONFIRMATION, is_message
@@ -27,6 +28,7 @@ from app.telemetry import log, redactor
 from app.web.body import MAX_BODY, TOO_LARGE, BadBody, Body, TooLarge, packed, read_body, unpacked
 from app.web.guard import Entrance
 from app.web.options import check_mail, options_of
+from app.web.refusals import Refusals, kind_of, sender_of
 from app.web.room import LARGE, alone
 
 # What is read and thrown away of a body that is too large, bytes: a sender that is cut off while it still
@@ -81,20 +83,23 @@ class Intake:
         self._gateway = gateway
         self._sns = Sns(gateway.config.intake_signatures.sns_topics)
         self._entrance = Entrance(gateway.config, self._sns)
+        self.refusals = Refusals(gateway, self._entrance)
 
     def receive(self) -> Answer:
         """The request that is under way."""
-        g.raw_body = b""
+        g.raw_body, g.proven = b"", False
         g.alone = ExitStack()
         raw = _read()
-        proven = self._entrance.proven(request, raw)
+        g.proven = self._entrance.proven(request, raw)
         sent = Sent(raw, request.headers, request.args)
         # Until the answer is made, which is large as well.
         g.alone.enter_context(alone(sent.size))
-        return self._take(sent, admitted=proven)
+        return self._take(sent, admitted=g.proven, sender=sender_of(request))
 
-    def replay(self, entry_id: str) -> Answer:
-        """A rejected webhook, as if somebody who may had sent it now; it is forgotten once it was taken.
+    def replay(self, entry_id: str, by: str) -> Answer:
+        """A rejected webhook, as if somebody who may had sent it now.
+
+        Once it was taken it is forgotten, and its incident is resolved in the name of `by`.
 
         Raises `NotKept`, `Truncated` and what an ordinary webhook raises.
         """
@@ -108,10 +113,12 @@ class Intake:
             answer = self._take(sent, admitted=True)
         # It is stored, and that is what matters: an entry that stays can be seen.
         with suppress(Unavailable):
+            if entry["incident"]:
+                resolve_replayed(self._gateway, entry["incident"], by)
             rejected.forget(entry_id)
         return answer
 
-    def _take(self, sent: Sent, *, admitted: bool) -> Answer:
+    def _take(self, sent: Sent, *, admitted: bool, sender: str | None = None) -> Answer:
         options = options_of(sent.args, self._gateway.channels)
         check_mail(sent.args, self._gateway.config)
         body = read_body(
@@ -122,7 +129,7 @@ class Intake:
         messages = _messages(body, sent.headers)
         if not admitted:
             self._entrance.check(body, {message.alert.source for message in messages})
-        received = receive(self._gateway, messages, options)
+        received = receive(self._gateway, messages, options, sender)
         first = body.elements[0]
         if is_message(first) and first["Type"] == CONFIRMATION and not body.is_array:
             self._sns.confirm(first)
@@ -146,15 +153,16 @@ def blueprint(intake: Intake, sns_path: str | None) -> Blueprint:
     return blueprint
 
 
-def keep_rejected(gateway: Gateway, error: Exception, status: int, sentence: str) -> None:
-    """Keep a refused webhook so that it can be found again; log it when not even that can be done."""
+def keep_rejected(gateway: Gateway, refusals: Refusals, error: Exception, status: int, sentence: str) -> None:
+    """Report a refused webhook, and keep it so that it can be found again; log it when that can't be done."""
     known = redactor(gateway.config.secrets())
 
     def hide(text: str) -> str:
         # Proxies repeat a whole URL in headers of their own, with a token in it that may be an old one.
         return hidden(SECRET_IN_URL.sub(r"\1<secret>", known(text)))
 
-    body = _without_secrets(g.raw_body, request.headers.get("Content-Encoding", ""))
+    sentence = hide(sentence)
+    body, inside = _without_secrets(g.raw_body, request.headers.get("Content-Encoding", ""))
     # First what a replay needs, as only so many are kept.
     headers = sorted(request.headers.items(), key=lambda pair: not pair[0].startswith("Content-"))
     of_secrets = {name.lower() for name in gateway.config.intake.secret_headers}
@@ -165,8 +173,10 @@ def keep_rejected(gateway: Gateway, error: Exception, status: int, sentence: str
         "headers": _shown(headers, hide),
         "query": _shown_query(hide),
     }
-    entry = None
+    entry = incident = None
     try:
+        agent = hide(request.headers.get("User-Agent", ""))[:SHOWN_VALUE]
+        incident = refusals.report(kind_of(error, status), status, sentence, agent, body, inside)
         entry = gateway.store.rejected.add(
             body,
             gateway.clock(),
@@ -174,21 +184,31 @@ def keep_rejected(gateway: Gateway, error: Exception, status: int, sentence: str
             status=status,
             about=about,
             most_bytes=gateway.config.retention.rejected_mib * 2**20,
+            inside=inside,
+            incident_id=incident,
         )
     except Unavailable:
         about["body"] = body[:2000].decode("utf-8", "replace")
         log.warning("rejected_not_kept", **about)
-    log.warning("rejected", entry=entry, status=status, error=sentence, kind=type(error).__name__)
+    log.warning(
+        "rejected",
+        entry=entry,
+        incident=incident,
+        status=status,
+        error=sentence,
+        kind=type(error).__name__,
+    )
 
 
-def _without_secrets(raw: bytes, content_encoding: str) -> bytes:
-    """The body as it came, or, if there are secrets in it, packed again without them."""
+def _without_secrets(raw: bytes, content_encoding: str) -> tuple[bytes, bytes]:
+    """The body as it came, or, if there are secrets in it, packed again without them; and what is in it."""
     try:
         data = unpacked(raw, content_encoding)
     except BadBody:
-        return redact.refused(raw)
-    kept = redact.refused(data)
-    return raw if kept == data else packed(kept, content_encoding)
+        data = raw
+        content_encoding = ""
+    clean = redact.refused(data)
+    return raw if clean == data else packed(clean, content_encoding), clean
 
 
 def _read() -> bytes:

@@ -199,7 +199,7 @@ PATHS: Json = {
     "/api/rejected/{entry_id}/replay": {
         "post": _admin(
             "replay",
-            "A rejected body once more, as if it had been sent now",
+            "A rejected body once more, as if it had been sent now; resolves the incident about it",
             TAKEN,
             *(400, 403, 404, 409, 413),
             parameters=[_path("entry_id", "ID of the rejected body.")],

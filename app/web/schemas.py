@@ -27,9 +27,23 @@ def _object(properties: Json, *optional: str) -> Json:
 
 
 TEXT: Json = {"type": "string"}
+NUMBER: Json = {"type": "integer"}
 BRIEF, INCIDENT = ref("IncidentBrief"), ref("IncidentOut")
 BRIEF_OR_NULL: Json = {"anyOf": [BRIEF, {"type": "null"}]}
-REJECTED = _object({"rejected": {"type": "array", "items": {"type": "object"}}})
+_REJECTED = _object(
+    {
+        **dict.fromkeys(("id", "first_at", "last_at", "error", "body", "method"), TEXT),
+        **dict.fromkeys(("status", "size", "count"), NUMBER),
+        "truncated": {"type": "boolean"},
+        "incident": {"type": ["string", "null"], "description": "ID of the incident about it."},
+        "remote_address": {"type": ["string", "null"]},
+        "headers": {"type": "object"},
+        "query": {"type": "object"},
+        "body_base64": {"type": "string", "description": "The whole body, if it is no text."},
+    },
+    "body_base64",
+)
+REJECTED = _object({"rejected": {"type": "array", "items": _REJECTED}})
 PAYLOAD: Json = {
     "anyOf": [
         {"type": "object"},

@@ -21,6 +21,7 @@ ROUNDED = 0.0011
 STATUSES: dict[str, frozenset[int]] = {
     "firing": frozenset({200, 201, 202, 503}),
     "resolved": frozenset({200, 503}),
+    "refused": frozenset({400, 503}),
     "acknowledge": frozenset({200, 409, 503}),
     "resolve": frozenset({200, 503}),
     "page_now": frozenset({200, 409, 503}),
@@ -149,6 +150,38 @@ def a_direct_escalation_was_taken(known: Known) -> Iterator[Violation]:
                     incident=seen.id,
                     marker=exchange.marker,
                 )
+
+
+@rule
+def what_is_refused_pages_once(known: Known) -> Iterator[Violation]:
+    """A webhook that can't be read, and is answered 400, is one incident, and one page when that is due.
+
+    Unless Redis was harmed at the time: then it is logged alone.
+    """
+    faults = known.history.faults
+    of_redis = [fault for fault in faults if "redis" in fault.kind]
+    for exchange in known.history.exchanges:
+        if exchange.action != "refused" or exchange.status != 400:
+            continue
+        until = exchange.answered_at or exchange.sent_at
+        if any(_meets(fault, exchange.sent_at, until) for fault in of_redis):
+            continue
+        named = f"'{exchange.marker}'"
+        records = [r for r in known.records.values() if named in r.title]
+        pages = [event for r in records for event in known.accepted(r.id, "firing")]
+        ids = {record.id for record in records}
+        due = [r for r in records if r.due_at is not None and r.due_at <= known.history.ended_at]
+        if known.history.records and len(ids) != 1:
+            yield Violation(
+                "what_is_refused_pages_once", f"It is {len(ids)} incidents.", marker=exchange.marker
+            )
+        elif due and not pages:
+            yield Violation(
+                "what_is_refused_pages_once", "Nobody was paged for it.", incident=due[0].id, curable=True
+            )
+        for one, again in pairwise(pages):
+            if not any(_meets(f, one.at, again.at) for f in faults if f.kind not in HARMLESS):
+                yield Violation("what_is_refused_pages_once", "It was paged twice.", incident=records[0].id)
 
 
 # -- nobody is woken for nothing -------------------------------------------------------------------------
@@ -300,7 +333,9 @@ def one_incident_is_one_alert(known: Known) -> Iterator[Violation]:
     An event of an incident that no answer showed belongs, by the marker in its title, to a webhook without a
     certain answer: it may be stored, or paged directly, or both, each time it was sent.
     """
-    uncertain = {e.marker for e in known.history.exchanges if e.status in (None, 202, 503)}
+    uncertain = {
+        e.marker for e in known.history.exchanges if e.status in (None, 202, 503) or e.action == "refused"
+    }
     for key, events in known.events.items():
         accepted = [event for event in events if event.accepted]
         if key in known.answers:

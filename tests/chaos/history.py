@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-Action = Literal["firing", "resolved", "acknowledge", "resolve", "page_now"]
-"""What a request asks for: the first two are webhooks, the others a person's."""
+Action = Literal["firing", "resolved", "refused", "acknowledge", "resolve", "page_now"]
+"""What a request asks for: three are webhooks, the last of which can't be read, the others a person's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

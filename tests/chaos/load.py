@@ -84,7 +84,10 @@ class Load:
         url = f"{self._platform.bases[web]}/api/incidents"
         sent_at = time.time()
         answer, note = self._post(
-            url, json=webhook.body, params=webhook.parameters | {"channels": _channel(webhook)}
+            url,
+            json=webhook.body,
+            params=webhook.parameters | {"channels": _channel(webhook)},
+            headers=_headers(webhook),
         )
         shown = _incidents(answer)
         exchange = Exchange(
@@ -159,6 +162,12 @@ class Load:
         except requests.RequestException as error:
             return None, type(error).__name__
         return answer, "" if answer.ok else answer.text[:300]
+
+
+def _headers(webhook: PlannedWebhook) -> dict[str, str]:
+    """What can't be read is packed in a way that nobody knows, and the error says which."""
+    marker = webhook.marker
+    return {"Content-Encoding": marker, "User-Agent": marker} if webhook.effect == "refused" else {}
 
 
 def _channel(webhook: PlannedWebhook) -> str:

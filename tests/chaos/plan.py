@@ -15,6 +15,9 @@ HOUR = 3600.0
 LONGEST_WAIT = 25.0
 WEBHOOKS_A_SECOND = (5.0, 9.0)
 
+MOST_REFUSED = 20
+FIRST_REFUSED = 1_000_000
+
 # Before the first fault, so that a run begins with something that has to work without one.
 QUIET = 4.0
 
@@ -101,7 +104,7 @@ class PlannedWebhook:
     adds: bool
     """It names an alert source other than the problem's: a known incident gets a second pager."""
     wait: float
-    effect: Literal["firing", "resolved"]
+    effect: Literal["firing", "resolved", "refused"]
     web: int
     tries: int
     deeds: tuple[PlannedDeed, ...] = ()
@@ -129,7 +132,7 @@ def plan(seed: int, seconds: float) -> Plan:
         max_per_minute=chance.choice((0, 0, 600)),
         children=chance.choice((1, 2)),
         faults=tuple(_faults(chance, seconds)),
-        webhooks=tuple(_Senders(chance, seconds).webhooks()),
+        webhooks=(*_Senders(chance, seconds).webhooks(), *_refused(random.Random(seed), seconds)),
     )
 
 
@@ -293,6 +296,25 @@ class _Senders:
                 by_link=deed == "acknowledge" and self._chance.random() < 0.6,
                 web=self._chance.randrange(WEBS),
             )
+
+
+def _refused(chance: random.Random, seconds: float) -> Iterator[PlannedWebhook]:
+    """What can't be read, each of another sender; no more than may have incidents of their own."""
+    for n in range(min(MOST_REFUSED, int(seconds / 8) + 1)):
+        wait = chance.uniform(0, min(LONGEST_WAIT, seconds / 2))
+        yield PlannedWebhook(
+            at=round(chance.uniform(0, seconds), 3),
+            marker=f"chaos-{FIRST_REFUSED + n}",
+            body={},
+            parameters={"oncall_wait_minutes": f"{wait / 60:.6f}"},
+            problem=None,
+            source="source-default",
+            adds=False,
+            wait=wait,
+            effect="refused",
+            web=chance.randrange(WEBS),
+            tries=4,
+        )
 
 
 def _alertmanager(marker: str, problem: str, effect: str) -> dict[str, Any]:

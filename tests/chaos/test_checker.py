@@ -110,8 +110,15 @@ TWICE = (webhook(), INFRA, event(110.1), event(110.2, source="source-infra"))
 CLOSED = (*TWICE, deed("resolve", 120), record("resolved", escalated_at=110.1))
 OVER = webhook(action="resolved", status=200, problem="p", sent_at=105.0, answered_at=105.1)
 
+REFUSED = webhook(action="refused", status=400, incidents=())
+REPORTED = record("escalated", title="Webhook refused: The Content-Encoding is 'chaos-1'", escalated_at=110.1)
+CUT = Fault(kind="redis_cut", began_at=99.0, ended_at=99.1)
+
 KEPT: dict[str, Iterable[Any]] = {
     "nothing happened": (),
+    "refused, and paged": (REFUSED, event(110.1), REPORTED),
+    "refused while Redis was away": (REFUSED, CUT, *PAGED),
+    "refused, not due yet": (REFUSED, replace(REPORTED, state="pending", due_at=3700.0, escalated_at=None)),
     "paged": PAGED,
     "acknowledged in time": ACKNOWLEDGED,
     "paged, then resolved": RESOLVED,
@@ -344,6 +351,18 @@ BROKEN: list[tuple[str, str, Iterable[Any]]] = [
         "no_process_dies_by_itself",
         "a worker died",
         (Life(at=1.0, name="worker-1", event="died", detail="exit code 1"),),
+    ),
+    ("what_is_refused_pages_once", "only kept", (REFUSED, *PAGED)),
+    (
+        "what_is_refused_pages_once",
+        "not paged",
+        (REFUSED, replace(REPORTED, state="open", escalated_at=None)),
+    ),
+    ("what_is_refused_pages_once", "paged twice", (REFUSED, event(110.1), event(112.0), REPORTED)),
+    (
+        "what_is_refused_pages_once",
+        "two incidents",
+        (REFUSED, event(110.1), REPORTED, replace(REPORTED, id="j"), event(110.1, key="j")),
     ),
     ("records_agree_with_incident_io", "still waiting", (webhook(), event(110.1), record("pending"))),
     ("records_agree_with_incident_io", "still being sent", (*PAGED[:2], record("escalating"))),

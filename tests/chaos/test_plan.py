@@ -15,7 +15,7 @@ def test_a_long_plan_has_every_fault_and_every_kind_of_webhook() -> None:
     long = plan(1, 1800)
     assert {fault.kind for fault in long.faults} == set(FAULTS)
     assert all(QUIET <= fault.at < 1800 for fault in long.faults)
-    assert {webhook.effect for webhook in long.webhooks} == {"firing", "resolved"}
+    assert {webhook.effect for webhook in long.webhooks} == {"firing", "resolved", "refused"}
     assert {deed.deed for w in long.webhooks for deed in w.deeds} == {"acknowledge", "resolve", "page_now"}
     assert {type(webhook.body) for webhook in long.webhooks} == {dict, list}
 

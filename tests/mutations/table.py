@@ -37,6 +37,11 @@ HTTP = "app/providers/http.py"
 INCIDENT_IO = "app/providers/incident_io.py"
 ANSWER = "app/providers/incident_io_answer.py"
 
+REFUSED = "app/refused.py"
+STORE_REFUSED = "app/store/refused.py"
+REFUSALS = "app/web/refusals.py"
+ADMIT_REFUSED = "app/store/lua/admit_refused.lua"
+
 OF_INCIDENT = ("tests/test_incident.py",)
 OF_INCIDENT_IO = ("tests/providers/test_incident_io.py",)
 OF_PAGE = ("tests/test_page.py",)
@@ -59,6 +64,7 @@ OF_RETENTION = ("tests/store/test_retention.py",)
 OF_NEXT_STEPS = ("tests/test_next_step.py",)
 OF_PROVIDERS = ("tests/stories/test_providers.py",)
 OF_CONNECTION = ("tests/store/test_connection.py",)
+OF_REFUSED = ("tests/web/test_refused.py",)
 
 MUTATIONS: tuple[Mutation, ...] = (
     # -- claim and lease ---------------------------------------------------------------------------------
@@ -1001,5 +1007,71 @@ MUTATIONS: tuple[Mutation, ...] = (
         "        return any(not self.accepted(head) for head in heads)",
         "        return True",
         OF_CHAINS,
+    ),
+    # -- what is refused is seen -------------------------------------------------------------------------
+    Mutation(
+        "refused_is_only_kept",
+        "A refused webhook is kept in a list that nobody reads, and nobody is paged.",
+        REFUSALS,
+        '        if kind is None or self._how == "keep" or',
+        '        if kind is not None or self._how == "keep" or',
+        OF_REFUSED,
+        Chaos(32, "what_is_refused_pages_once"),
+    ),
+    Mutation(
+        "refused_webhooks_are_one_problem",
+        "Refused webhooks of all senders join one incident: one that is read resolves it for all.",
+        STORE_REFUSED,
+        'return f"refused {kind} {sender}"',
+        'return f"refused {kind}"',
+        OF_REFUSED,
+    ),
+    Mutation(
+        "every_refused_webhook_is_a_problem",
+        "Each refused body is an incident of its own.",
+        REFUSED,
+        "own_key = key_of(refused.kind, refused.sender)",
+        'own_key = key_of(refused.kind, refused.details["rejected"])',
+        OF_REFUSED,
+    ),
+    Mutation(
+        "no_limit_of_refused",
+        "A flood of senders that are refused opens as many incidents, and pages for each.",
+        ADMIT_REFUSED,
+        ">= tonumber(most)",
+        ">= 100 * tonumber(most)",
+        OF_REFUSED,
+    ),
+    Mutation(
+        "readable_webhook_resolves_nothing",
+        "What can be read again stays an incident for a day.",
+        RECEIVE,
+        "            unit.read_webhook_of(sender)",
+        "            pass",
+        OF_REFUSED,
+    ),
+    Mutation(
+        "any_webhook_resolves_what_was_refused",
+        "A webhook that was refused while the incident is being resolved goes unseen.",
+        REFUSED,
+        "            if incident is not None and incident == seen.get(identity):",
+        "            if incident is not None:",
+        OF_REFUSED,
+    ),
+    Mutation(
+        "unauthorized_is_reported",
+        "A webhook without the secret opens an incident, so that any stranger can page.",
+        REFUSALS,
+        "or status == 401:",
+        "or status == 402:",
+        OF_REFUSED,
+    ),
+    Mutation(
+        "stranger_is_reported",
+        "A body that is too large opens an incident though its sender has not the secret.",
+        REFUSALS,
+        "(g.proven or self._entrance.admits(request))",
+        "(g.proven or True)",
+        OF_REFUSED,
     ),
 )

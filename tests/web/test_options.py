@@ -16,6 +16,7 @@ from app.alert import LINE_LIMIT
 from app.channels import Channels, UnknownChannel
 from app.delivery import Destination
 from app.gateway import Gateway
+from app.store import Search
 from app.web import create_app
 from app.web.options import options_of
 from app.web.query import BadParameter
@@ -240,7 +241,8 @@ def test_what_is_wrong_is_answered_400_and_creates_nothing(
     answer = channelled.post(f"/api/incidents?{quote(query, safe='=&')}", json={"title": "x"})
     assert answer.status_code == 400
     assert answer.get_json()["error"]
-    assert gateway.store.notifications.channels() == []
+    [refused] = gateway.store.incidents.page(Search(), 2, None).incidents
+    assert refused.source == "versus"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+remove(ARGV[1])
