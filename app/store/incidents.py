@@ -131,7 +131,7 @@ class UnitOfWork:
         The first mark, which is the installation, counts most: what two have in common may have joined later.
         """
         named = map(self.get, self._ids.get(identity, ())) if identity is not None else ()
-        found = [one for one in named if one is not None and one.phase is not Phase.RESOLVED]
+        found = [one for one in named if one and one.identity == identity and one.phase is not Phase.RESOLVED]
         return next((one for some in (marks[:1], marks) for one in found if one.has_any(some)), None)
 
     def end(self, identity: str | None) -> End | None:
@@ -366,8 +366,13 @@ def _listed(before: Incident | None, after: Incident) -> Iterable[Command]:
         yield "ZADD", BY_STATE + after.state, created, after.id
         if before is not None:
             yield "ZREM", BY_STATE + before.state, after.id
-        if after.identity is not None:
-            if after.phase is Phase.RESOLVED:
-                yield "ZREM", IDENTITIES, identity_name(after.identity, after.id)
-            elif before is None:
-                yield "ZADD", IDENTITIES, 0, identity_name(after.identity, after.id)
+    was, now = _name(before), _name(after)
+    if was != now:
+        yield ("ZADD", IDENTITIES, 0, now) if now else ("ZREM", IDENTITIES, was or "")
+
+
+def _name(incident: Incident | None) -> str | None:
+    """What stands for the incident in the index of identities."""
+    if incident is None or incident.identity is None or incident.phase is Phase.RESOLVED:
+        return None
+    return identity_name(incident.identity, incident.id)

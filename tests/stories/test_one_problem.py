@@ -57,3 +57,13 @@ def test_a_firing_that_comes_after_the_resolve_event_is_a_new_incident_and_pages
     stack.wait_for_state(late.json()["incident"], "escalated")
     assert stack.show(before)["state"] == "resolved"
     assert stack.simulator.events(before["id"]) == []
+
+
+def test_two_receivers_with_two_alert_sources_page_both(stack: Stack) -> None:
+    group = {**GROUP, "groupKey": "both"}
+    incident = stack.post(group, oncall_wait_minutes=0.02).json()["incident"]
+    again = stack.post(group, oncall_wait_minutes=0.02, incidentio_other_alert_source="infra")
+    assert again.json()["incident"]["id"] == incident["id"]
+
+    both = {"source-default", "source-infra"}
+    wait_until(lambda: {e.source for e in stack.simulator.events(incident["id"])} == both, "both are paged")
