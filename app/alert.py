@@ -12,6 +12,9 @@ from app.text import cut
 LINE_LIMIT = 255
 """Characters of a title, service or source."""
 
+MEMBERS_LIMIT = 5_000
+"""Alerts of a group whose fingerprints are kept."""
+
 Severity = Literal["critical", "high", "medium", "low", "info"]
 
 SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium", "low", "info")
@@ -46,6 +49,12 @@ class Alert:
     labels: dict[str, str] = field(default_factory=dict)
     identity: str | None = None
     """A digest of the sender's own key for the problem; None when it gave none."""
+    members: dict[str, str] = field(default_factory=dict)
+    """Of a group, the alerts that fire: fingerprint and severity ("" for none), `MEMBERS_LIMIT` at most."""
+    ended_members: tuple[str, ...] = ()
+    """Of a group, the fingerprints of alerts that no longer fire, `MEMBERS_LIMIT` at most."""
+    members_complete: bool = True
+    """The sender listed all alerts of the group, and all of them are in `members` and `ended_members`."""
 
     @property
     def heading(self) -> str:

@@ -11,11 +11,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
+from hashlib import sha256
 from itertools import islice
 
 import app.senders.fields as fields
 import app.senders.generic as generic
-from app.alert import Alert, Effect, Severity, most_severe
+from app.alert import MEMBERS_LIMIT, Alert, Effect, Severity, most_severe
 from app.senders.fields import Json, Webhook, first, mapping
 from app.text import cut
 
@@ -26,6 +27,9 @@ TEXTS = ("summary", "description", "message")
 
 # Alerts that Grafana raises itself, in the place of a rule that could not be evaluated.
 _GRAFANAS_OWN = ("DatasourceNoData", "DatasourceError")
+
+_FINGERPRINT = 64
+"""ASCII characters; any other is hashed."""
 
 # Whoever is woken reads a few screens at most; these keep the whole within `fields.TEXT_LIMIT`, but for
 # oddities.
@@ -111,6 +115,10 @@ def read(webhook: Webhook) -> Alert | None:
         started_at=_started_at(group) or generic.started_at(webhook),
         labels=fields.labels(group.grouped, group.common, (group.only or {}).get("labels")),
         identity=_identity(webhook, group),
+        members={one: _severity_of(alert.get("labels")) or "" for one, alert in _named(group.firing)},
+        ended_members=tuple(one for one, _ in _named(group.resolved)),
+        members_complete=not group.left_out
+        and max(map(len, (group.firing, group.resolved))) <= MEMBERS_LIMIT,
     )
 
 
@@ -170,6 +178,15 @@ def _started_at(group: Group) -> datetime | None:
 
 def _given(alerts: Sequence[Json], name: str) -> Iterator[object]:
     return (value for alert in alerts if (value := alert.get(name)))
+
+
+def _named(alerts: Sequence[Json]) -> Iterator[tuple[str, Json]]:
+    """Alerts and their fingerprints; versions that send none have the labels in their place."""
+    for alert in alerts[:MEMBERS_LIMIT]:
+        labels = mapping(alert.get("labels"))
+        if name := fields.key(alert.get("fingerprint")) or (labels and json.dumps(labels, sort_keys=True)):
+            plain = len(name) <= _FINGERPRINT and name.isascii()
+            yield (name if plain else sha256(name.encode("utf-8", "surrogatepass")).hexdigest()), alert
 
 
 def _identity(webhook: Webhook, group: Group) -> str | None:

@@ -283,3 +283,29 @@ def test_every_sample_has_a_description() -> None:
     names = [name for name in SAMPLES if name.startswith(("alertmanager", "grafana"))]
     assert len(names) > 20
     assert all(alert_of(name).description for name in names)
+
+
+def test_its_members_are_those_that_fire_with_their_severities_and_those_that_no_longer_do() -> None:
+    fires, milder = {"fingerprint": "f1", "labels": {"severity": "page"}}, {"fingerprint": 2}
+    told = read(group(fires, milder, alert(status="resolved", fingerprint="f3"), None))
+    assert (told.members, told.ended_members) == ({"f1": "critical", "2": ""}, ("f3",))
+    assert told.members_complete
+    assert not read(group(fires, truncatedAlerts=1)).members_complete
+    assert read({"title": "no group"}).members == {}
+
+
+def test_an_alert_without_fingerprint_is_known_by_its_labels() -> None:
+    one, same, other = (
+        read(group(alert(labels=labels)))
+        for labels in ({"pod": "a", "zone": "b"}, {"zone": "b", "pod": "a"}, {"pod": "b" * 99})
+    )
+    assert one.members.keys() == same.members.keys() != other.members.keys()
+    assert read(group({"labels": None}, {"fingerprint": "{{ .Fingerprint }}"})).members == {}
+    for odd in ("f" * 65, "\ud800"):
+        [name] = read(group(alert(fingerprint=odd))).members
+        assert len(name) == 64
+
+
+def test_of_a_group_beyond_the_limit_the_first_members_are_kept() -> None:
+    told = read(group(*({"fingerprint": number} for number in range(5_001))))
+    assert (len(told.members), told.members_complete) == (5_000, False)
