@@ -24,11 +24,6 @@ Severity = Literal["critical", "high", "medium", "low", "info"]
 SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium", "low", "info")
 
 
-def rank(severity: Severity | None) -> int:
-    """0 is the most severe; one that is not known counts as medium."""
-    return SEVERITIES.index(severity or "medium")
-
-
 VERSUS = "versus"
 """The source of what the service itself reports."""
 
@@ -124,3 +119,8 @@ def most_severe(one: Severity | None, other: Severity | None) -> Severity | None
     """The worse of two severities; an unknown one is no severity."""
     known = [severity for severity in (one, other) if severity is not None]
     return min(known, key=SEVERITIES.index, default=None)
+
+
+def rank(severity: str | None) -> int:
+    """0 is the worst; an unknown severity counts as medium."""
+    return SEVERITIES.index(severity or "medium")

@@ -25,6 +25,10 @@ def continued(timeline: tuple[Entry, ...], entry: Entry) -> tuple[Entry, ...]:
     return longer if len(longer) <= HEAD + TAIL else longer[:HEAD] + longer[-TAIL:]
 
 
+TIMES = {30: "30 minutes", 120: "2 hours"}
+"""Minutes that people are offered to acknowledge for."""
+
+
 def clock(moment: datetime) -> str:
     """A time to the second, UTC, with its date, for people."""
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

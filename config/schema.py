@@ -30,11 +30,13 @@ from config.providers import (
 )
 from config.redis_settings import Redis
 from config.values import (
+    REOPEN_ON,
     Host,
     Name,
     Networks,
     PassPhrase,
     Port,
+    ReopenOn,
     Setting,
     WebAddress,
     Words,
@@ -70,6 +72,14 @@ class OnCall(Block):
         float, Field(gt=0, le=1440, allow_inf_nan=False), Setting("a number of minutes above 0, 1440 at most")
     ] = 2.0
     """After its due time, channels are notified that a page does not get out, and the fallback is tried."""
+    reopen_on: Annotated[ReopenOn, Setting("a list of severity and members, or none")] = REOPEN_ON
+    """What reopens an acknowledged incident: a higher severity, an alert that joins its group."""
+    reopen_after_minutes: Annotated[
+        float,
+        Field(ge=0, le=525600, allow_inf_nan=False),
+        Setting("a number of minutes from 0 to 525600 (a year); 0: never"),
+    ] = 1440.0
+    """A report so long after the acknowledgement, or after the page, opens it again."""
     fallback: Annotated[Words, Setting("a list such as incident_io/infra, channel/sms")] = ()
     when_redis_is_down: Annotated[Literal["escalate", "reject"], Setting("escalate or reject")] = "escalate"
     incident_io: Annotated[IncidentIo, Setting("a mapping of settings")] = IncidentIo()
@@ -269,7 +279,12 @@ TEXTS = {
     ("oncall", "webhook", "headers"),
 }
 """Mappings of names to texts."""
-LISTS = {(*CHANNELS, "<name>", "events"), ("oncall", "fallback"), ("intake", "secret_headers")}
+LISTS = {
+    (*CHANNELS, "<name>", "events"),
+    ("oncall", "fallback"),
+    ("oncall", "reopen_on"),
+    ("intake", "secret_headers"),
+}
 """Lists of texts."""
 NAMED: dict[tuple[str, ...], type[Block]] = {
     **dict(zip(ALTERNATES, (Alternate, RoutingKey, OtherInstance, ResponsePlan, OtherUrl), strict=True)),

@@ -69,10 +69,22 @@ def _separated(value: object) -> object:
 SEPARATED = BeforeValidator(_separated)
 """Several, separated by commas: one text, so that a single variable can hold them all."""
 
+
+def _reopen_on(words: tuple[str, ...]) -> tuple[str, ...]:
+    # An empty setting would have its default.
+    if words == ("none",):
+        return ()
+    if not set(words) <= set(REOPEN_ON):
+        raise Wrong
+    return words
+
+
 Name = Annotated[str, AfterValidator(_printable)]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Networks = Annotated[tuple[Network, ...], SEPARATED]
 Words = Annotated[tuple[Annotated[str, StringConstraints(to_lower=True)], ...], SEPARATED]
+REOPEN_ON = ("severity", "members")
+ReopenOn = Annotated[Words, AfterValidator(_reopen_on)]
 HeaderNames = Annotated[tuple[Annotated[str, matching("[A-Za-z0-9_-]{1,100}")], ...], SEPARATED]
 SnsTopics = Annotated[
     tuple[Annotated[str, matching(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w-]{1,256}(\.fifo)?")], ...],
@@ -203,9 +215,12 @@ SAMPLE_INCIDENT = SimpleNamespace(
     identity="a1b2c3",
     alert_source="default",
     occurrences=1,
+    previous_id=None,
+    next_id=None,
     due_at=_NOON,
     acknowledged_at=_NOON,
     acknowledged_by="somebody",
+    acknowledged_until=None,
     escalated_at=_NOON,
     failed_at=_NOON,
     resolved_at=_NOON,

@@ -144,7 +144,13 @@ class UnitOfWork:
         self._ended.add(identity or "")
 
     def save(self, incident: Incident, payload: str | None = None) -> Incident:
-        """Write the incident, and the sender's body where there is a new one, when this is committed."""
+        """Write the incident, and the sender's body where there is a new one, when this is committed.
+
+        With a successor goes the incident that it continues, which was read before.
+        """
+        previous = self.get(incident.previous_id or "")
+        if previous is not None and not (previous.next_id or previous.phase is Phase.RESOLVED):
+            self.save(previous.continued(incident))
         if incident.identity is not None and incident.id not in self._before:
             self._ids.setdefault(incident.identity, []).append(incident.id)
         self.saved[incident.id] = incident
@@ -205,7 +211,7 @@ class UnitOfWork:
         for one in stored:
             before, after = self._before.get(one.incident.id), one.incident
             changes.append((before, after))
-            yield from _write(after, token, self._payloads.get(after.id))
+            yield from _write(before, after, token, self._payloads.get(after.id))
             yield from _listed(before, after)
             yield from agenda.index(before, after, enqueue_at=one.enqueue_at)
             yield from retention.index(before, after)
@@ -277,6 +283,8 @@ class Incidents:
         """
         for attempt in range(MOST_CONFLICTS):
             if attempt:
+                # A successor may be there already: its ID is always the same.
+                unit.wanted_ids = [*unit.wanted_ids, *(i for i, one in unit.saved.items() if one.previous_id)]
                 self._read(unit)
             result = work(unit)
             stored = unit.stored(enqueued)
@@ -351,11 +359,13 @@ def _required(incident: Incident | None) -> Incident:
     return incident
 
 
-def _write(incident: Incident, token: str, payload: str | None) -> Iterator[Command]:
-    doc = RECORD.dump_json(incident, exclude_defaults=True).decode()
-    yield "HSET", INCIDENT + incident.id, "v", token, "doc", doc
+def _write(before: Incident | None, after: Incident, token: str, payload: str | None) -> Iterator[Command]:
+    doc = RECORD.dump_json(after, exclude_defaults=True).decode()
+    yield "HSET", INCIDENT + after.id, "v", token, "doc", doc
     if payload is not None:
-        yield "SET", PAYLOAD + incident.id, payload
+        yield "SET", PAYLOAD + after.id, payload
+    elif before is None and after.previous_id:
+        yield "COPY", PAYLOAD + after.previous_id, PAYLOAD + after.id
 
 
 def _listed(before: Incident | None, after: Incident) -> Iterable[Command]:
