@@ -73,9 +73,8 @@ def _advance(gateway: Gateway, incident: Incident) -> None:
 
     with suppress(InvalidTransition, Unknown):
         event = gateway.update(work, ids=ids)
-        log.error("page_late", incident=incident.id) if event == "late" else log.info(
-            event, incident=incident.id
-        )
+        write = log.error if event == "late" else log.info
+        write("page_late" if event == "late" else event, incident=incident.id)
 
 
 class Page(delivering.Job):

@@ -11,7 +11,7 @@ import functools
 import itertools
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeVar
 
@@ -74,6 +74,8 @@ T = TypeVar("T")
 Meanwhile = Literal[
     "nothing",
     "acknowledge",
+    "acknowledge_for_a_while",
+    "unacknowledge",
     "resolve",
     "page_now",
     "lose",
@@ -85,9 +87,20 @@ Meanwhile = Literal[
 ]
 MEANWHILE: tuple[Meanwhile, ...] = (
     *("nothing", "nothing", "acknowledge", "acknowledge", "resolve", "resolve", "resolve"),
+    *("acknowledge_for_a_while", "unacknowledge"),
     *("page_now", "lose", "tick", "deliver", "deliver", "repeat", "repeat_elsewhere", "notify", "notify"),
 )
-DEEDS: tuple[Meanwhile, ...] = ("acknowledge", "resolve", "page_now", "repeat", "repeat_elsewhere")
+DEEDS: tuple[Meanwhile, ...] = (
+    *(
+        "acknowledge",
+        "acknowledge_for_a_while",
+        "unacknowledge",
+        "resolve",
+        "page_now",
+        "repeat",
+        "repeat_elsewhere",
+    ),
+)
 
 
 class Died(BaseException):
@@ -157,6 +170,14 @@ class Fate:
     subscribed: tuple[str, ...]
     pages: dict[Destination, Page] = field(default_factory=dict)
     acknowledged: bool = False
+    acknowledged_at: datetime | None = None
+    until: datetime | None = None
+    """When the acknowledgement ends; None: not by itself."""
+    wait: timedelta | None = None
+    escalated_at: datetime | None = None
+    next_id: str | None = None
+    """The incident that continues this one."""
+    previous_id: str | None = None
     resolved_at: datetime | None = None
     doubtful: bool = False
     """Its record was lost at some time: since then a page too many is right, one too few still wrong."""
@@ -181,7 +202,7 @@ class Fate:
             return True
         settings = CHANNELS[name]
         severe_enough = settings.min_severity is None or rank(self.severity) <= rank(settings.min_severity)
-        wanted = "created" if event == "severity_raised" else event
+        wanted = "created" if event in ("severity_raised", "reopened") else event
         return name in self.subscribed and wanted in settings.events and severe_enough
 
     def news(self, name: str) -> Wanted | None:
@@ -364,8 +385,8 @@ class World(RuleBasedStateMachine):
             if one.became != "created":
                 known = one.incident.id if one.incident else None
                 self._expect(identity, known)
-                if known is not None:
-                    self._came_again(self.fates[known], effect, severity, due, source, now)
+                if one.incident is not None:
+                    self._came_again(one.incident, effect, severity, due, source, now)
                 continue
             assert effect is Effect.FIRING
             assert one.incident is not None
@@ -373,6 +394,7 @@ class World(RuleBasedStateMachine):
             subscribed = ("ops", "chat") if channels is None else tuple(channels)
             pager = Destination.of("incident_io", source or "default")
             fate = Fate(identity, due, severity, subscribed, {pager: Page()})
+            fate.wait = None if due is None else due - now
             self.fates[one.incident.id] = fate
             self._changed(fate, "created", now)
             if identity is not None:
@@ -381,7 +403,10 @@ class World(RuleBasedStateMachine):
     def _expect(self, identity: str | None, incident_id: str | None) -> None:
         """One problem is one incident, while it is not resolved and no record of it was ever lost."""
         known = None if identity is None else self.identities.get(identity)
-        if known is None:
+        if incident_id is not None and incident_id not in self.fates:
+            # A successor: the rest is judged where it is adopted.
+            assert self.gateway.store.incidents.need(incident_id).previous_id == known
+        elif known is None:
             assert incident_id is None
         elif self._is_sure(identity):
             assert incident_id == (None if self.fates[known].resolved_at else known)
@@ -415,26 +440,72 @@ class World(RuleBasedStateMachine):
 
     def _came_again(
         self,
-        fate: Fate,
+        stored: Incident,
         effect: Effect,
         severity: Severity | None,
         due: datetime | None,
         source: str | None,
         now: datetime,
     ) -> None:
+        is_new = stored.id not in self.fates
+        old = self.fates[stored.previous_id or "" if is_new else stored.id]
+        # What this report brings is its successor's, if there is one.
+        fate = replace(old, pages=dict(old.pages), changes=[]) if is_new else old
         if effect is Effect.RESOLVED:
             self._is_resolved(fate, now)
         elif effect is Effect.ACKNOWLEDGED:
-            self._is_acknowledged(fate, now)
+            self._is_acknowledged(fate, now, None)
         elif effect is Effect.FIRING:
             before, fate.severity = fate.severity, most_severe(fate.severity, severity)
+            too_old = self._is_too_old(fate, now)
+            reopens = (fate.acknowledged and rank(fate.severity) < rank(before)) or too_old
             if rank(fate.severity) < rank(before):
                 self._changed(fate, "severity_raised", now)
             if due is not None:
                 self._asked_to_page(fate, due, source, now)
+            if fate.doubtful:
+                reopens = is_new or (fate.acknowledged and stored.state is not State.ACKNOWLEDGED)
+            assert reopens or not is_new
+            if reopens:
+                self._reopened(fate, stored, now)
+                old.next_id = fate.next_id
+
+    def _is_too_old(self, fate: Fate, now: datetime) -> bool:
+        """It is reported long after it was acknowledged, or after a page that nobody acknowledged."""
+        paged = fate.due is not None and all(one.told_delivered for one in fate.pages.values())
+        since = fate.acknowledged_at if fate.acknowledged else fate.escalated_at if paged else None
+        return since is not None and now - since > timedelta(days=1)
+
+    def _reopened(self, fate: Fate, stored: Incident, now: datetime) -> None:
+        """`stored`: what stands for the problem now, it or its successor."""
+        tried = any(one.attempts for one in fate.pages.values())
+        has_alert = any(one.told_delivered for one in fate.pages.values())
+        if stored.id in self.fates:
+            self._promise(fate.doubtful or not has_alert, "an alert that is open collapses another page")
+            fate.acknowledged, fate.until = False, None
+        else:
+            self._promise(fate.doubtful or tried, "a successor only where there may be an alert")
+            old, pages = fate, {pager: Page() for pager in fate.pages}
+            fate = Fate(old.identity, None, old.severity, old.subscribed, pages, doubtful=old.doubtful)
+            fate.wait, fate.previous_id, old.next_id = old.wait, stored.previous_id, stored.id
+            self.fates[stored.id] = fate
+            if fate.identity is not None:
+                self.identities[fate.identity] = stored.id
+        fate.due = None if fate.wait is None else now + fate.wait
+        fate.forget_failures()
+        self._promise(fate.doubtful or stored.due_at == fate.due, "a full wait after it was reopened")
+        self._changed(fate, "reopened", now)
+
+    def _newest(self, incident_id: str) -> str:
+        """What is done to one that is continued is done to the one that continues it."""
+        while self._exists(incident_id) and (after := self.fates[incident_id].next_id):
+            incident_id = after
+        return incident_id
 
     def _asked_to_page(self, fate: Fate, due: datetime, source: str | None, now: datetime) -> None:
         pager = Destination.of("incident_io", source or "default")
+        if fate.wait is None:
+            fate.wait = due - now
         if fate.due is None and not fate.acknowledged:
             fate.due, fate.pages = due, {pager: Page()}
             fate.failed = False
@@ -458,21 +529,36 @@ class World(RuleBasedStateMachine):
         for incident_id in chosen(which, list(self.fates)):
             self._meanwhile(what, incident_id)
 
-    def _acknowledge(self, incident_id: str) -> None:
-        fate = self.fates[incident_id]
-        if not self._exists(incident_id):
+    def _acknowledge(self, incident_id: str, minutes: float | None = None) -> None:
+        newest = self._newest(incident_id)
+        fate = self.fates[newest]
+        if not self._exists(newest):
             with pytest.raises(Unknown):
-                actions.acknowledge(self.gateway, incident_id, "somebody")
+                actions.acknowledge(self.gateway, incident_id, "somebody", minutes)
         elif fate.resolved_at:
             with pytest.raises(InvalidTransition):
-                actions.acknowledge(self.gateway, incident_id, "somebody")
+                actions.acknowledge(self.gateway, incident_id, "somebody", minutes)
         else:
-            actions.acknowledge(self.gateway, incident_id, "somebody")
-            self._is_acknowledged(fate, self.clock.now)
+            assert actions.acknowledge(self.gateway, incident_id, "somebody", minutes).id == newest
+            self._is_acknowledged(fate, self.clock.now, minutes)
 
-    def _is_acknowledged(self, fate: Fate, now: datetime) -> None:
-        if not fate.acknowledged:
-            fate.acknowledged = True
+    def _unacknowledge(self, incident_id: str) -> None:
+        newest = self._newest(incident_id)
+        fate = self.fates[newest]
+        if not self._exists(newest) or fate.resolved_at:
+            with pytest.raises((Unknown, InvalidTransition)):
+                actions.unacknowledge(self.gateway, incident_id, "somebody")
+            return
+        after = actions.unacknowledge(self.gateway, incident_id, "somebody")
+        if fate.acknowledged:
+            self._reopened(fate, after, self.clock.now)
+        else:
+            assert fate.doubtful or after.id == newest
+
+    def _is_acknowledged(self, fate: Fate, now: datetime, minutes: float | None) -> None:
+        until = None if minutes is None else now + timedelta(minutes=minutes)
+        if not fate.acknowledged or (fate.until and (until is None or until > fate.until)):
+            fate.acknowledged, fate.acknowledged_at, fate.until = True, now, until
             for one in fate.pages.values():
                 one.gave_up, one.failing_since = False, None
             self._changed(fate, "acknowledged", now)
@@ -482,8 +568,13 @@ class World(RuleBasedStateMachine):
             with pytest.raises(Unknown):
                 actions.resolve(self.gateway, incident_id, "somebody")
             return
+        newest = self._newest(incident_id)
+        if not self._exists(newest):
+            with pytest.raises(Unknown):
+                actions.resolve(self.gateway, incident_id, "somebody")
+            return
         actions.resolve(self.gateway, incident_id, "somebody")
-        self._is_resolved(self.fates[incident_id], self.clock.now)
+        self._is_resolved(self.fates[newest], self.clock.now)
 
     def _is_resolved(self, fate: Fate, now: datetime) -> None:
         if not fate.resolved_at:
@@ -493,6 +584,7 @@ class World(RuleBasedStateMachine):
             self._changed(fate, "resolved", now)
 
     def _page_now(self, incident_id: str) -> None:
+        incident_id = self._newest(incident_id)
         fate = self.fates[incident_id]
         paged = all(one.told_delivered for one in fate.pages.values())
         try:
@@ -507,7 +599,8 @@ class World(RuleBasedStateMachine):
         else:
             assert not fate.resolved_at
             assert fate.doubtful or not paged
-            fate.due, fate.acknowledged = self.clock.now, False
+            fate.due, fate.acknowledged, fate.until = self.clock.now, False, None
+            fate.wait = fate.wait or timedelta(0)
             fate.forget_failures()
 
     # -- time, workers, accidents -------------------------------------------------------------------
@@ -596,6 +689,7 @@ class World(RuleBasedStateMachine):
         self.redis.delete(f"versus:incident:{incident_id}")
         fate = self.fates[incident_id]
         fate.doubtful, fate.acknowledged, fate.resolved_at = True, False, None
+        fate.until, fate.wait = None, timedelta(0)
         fate.forget_failures()
         fate.pages = {
             pager: Page(attempts=fate.pages[pager].attempts, taken=fate.pages[pager].taken)
@@ -611,6 +705,10 @@ class World(RuleBasedStateMachine):
         match what:
             case "acknowledge":
                 self._acknowledge(incident_id)
+            case "acknowledge_for_a_while":
+                self._acknowledge(incident_id, 2)
+            case "unacknowledge":
+                self._unacknowledge(incident_id)
             case "resolve":
                 self._resolve(incident_id)
             case "page_now":
@@ -642,6 +740,23 @@ class World(RuleBasedStateMachine):
             page.deliver(self.gateway, incident_id, pagers, title)
         self.working_on.pop()
         self._see_late(incident_id)
+        self._see_what_time_did(incident_id)
+
+    def _see_what_time_did(self, incident_id: str) -> None:
+        """A worker let the incident take its own step."""
+        stored, fate = self.gateway.store.incidents.get(incident_id), self.fates[incident_id]
+        if stored is None or fate.next_id:
+            return
+        acknowledged = stored.state is State.ACKNOWLEDGED and not stored.next_id
+        if fate.acknowledged and not fate.resolved_at and not acknowledged:
+            over = fate.until is not None and fate.until <= self.clock.now
+            self._promise(fate.doubtful or over, "an acknowledgement lasts as long as it was given for")
+            self._reopened(
+                fate, self.gateway.store.incidents.need(stored.next_id or stored.id), self.clock.now
+            )
+        previous = fate.previous_id and self.gateway.store.incidents.get(fate.previous_id)
+        if fate.resolved_at and previous and previous.state is State.RESOLVED:
+            self._is_resolved(self.fates[previous.id], self.clock.now)
 
     def _see_late(self, incident_id: str) -> None:
         """A worker noticed that a page does not get out."""
@@ -722,7 +837,7 @@ class World(RuleBasedStateMachine):
             one.told_delivered = one.told_delivered or event.kind == "firing"
             one.failing_since = None
             if event.kind == "firing" and not fate.escalated:
-                fate.escalated = True
+                fate.escalated, fate.escalated_at = True, now
                 self._changed(fate, "escalated", now)
             return
         over = fate.acknowledged or fate.resolved_at or one.told_delivered
@@ -842,11 +957,12 @@ class World(RuleBasedStateMachine):
             assert (incident.state is State.ACKNOWLEDGED) == fate.acknowledged
         assert set(incident.pagers) == set(fate.pages)
         for pager, one in fate.pages.items():
-            if fate.must_page(pager) and not one.told_delivered:
+            if fate.must_page(pager) and not one.told_delivered and not fate.next_id:
                 step = incident.next_step(pager)
                 assert step is not None
                 assert step.event == "firing"
-        if fate.identity is not None and self._is_sure(fate.identity):
+        assert incident.next_id == fate.next_id
+        if fate.identity is not None and self._is_sure(fate.identity) and not fate.next_id:
             name = f"{fate.identity} {incident.id}"
             listed = self.redis.zscore("versus:open_identities", name) is not None
             assert listed == (not fate.resolved_at)

@@ -267,7 +267,7 @@ def test_what_nobody_asked_to_page_for_is_open_again_and_pages_nobody(
     assert provider.told() == []
 
 
-# -- the successor ---------------------------------------------------------------------------------------
+# -- the successor ----------------------------------------------------------------------------------------
 
 
 def paged(gateway: Gateway, clock: Clock, **options: Any) -> Incident:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -13,6 +14,7 @@ WEBS = 2
 WORKERS = 3
 HOUR = 3600.0
 LONGEST_WAIT = 25.0
+SEVERITIES = ("critical", "high", "medium", "low")
 WEBHOOKS_A_SECOND = (5.0, 9.0)
 
 MOST_REFUSED = 20
@@ -257,9 +259,13 @@ class _Senders:
         return self._generic(marker, problem, effect)
 
     def _generic(self, marker: str, problem: str | None, effect: str) -> dict[str, Any]:
+        severity = self._chance.choice(SEVERITIES)
+        if problem is not None:
+            # One that becomes worse is reopened, of which the checker knows nothing.
+            severity = SEVERITIES[zlib.crc32(problem.encode()) % len(SEVERITIES)]
         body = {
             "title": f"{marker} disk full",
-            "severity": self._chance.choice(("critical", "high", "medium", "low")),
+            "severity": severity,
             "service": "checkout",
             "status": effect,
         }

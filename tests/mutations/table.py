@@ -6,6 +6,9 @@ from tests.mutations.mutation import Chaos, Mutation
 
 INCIDENT = "app/incident.py"
 RECORD = "app/record.py"
+ACKNOWLEDGEMENT = "app/acknowledgement.py"
+MEMBERS = "app/members.py"
+ACTIONS = "app/actions.py"
 CHAINS = "app/chains.py"
 DELIVERY = "app/delivery.py"
 SUBSCRIPTION = "app/subscription.py"
@@ -52,6 +55,7 @@ OF_LATE_PROBLEMS = ("tests/test_late_problems.py",)
 OF_RECEIVE = ("tests/test_receive.py",)
 OF_NOTIFY = ("tests/notifications/test_notify.py",)
 OF_CHAINS = ("tests/test_chains.py",)
+OF_REOPENING = ("tests/test_reopening.py",)
 OF_RACES = ("tests/notifications/test_notify_races.py",)
 OF_SUMMARY = ("tests/notifications/test_summary.py",)
 OF_LOGIN = ("tests/web/test_login.py",)
@@ -67,6 +71,111 @@ OF_CONNECTION = ("tests/store/test_connection.py",)
 OF_REFUSED = ("tests/web/test_refused.py",)
 
 MUTATIONS: tuple[Mutation, ...] = (
+    # -- reopening ---------------------------------------------------------------------------------------
+    Mutation(
+        "acknowledgement_covers_what_is_worse",
+        "What becomes more severe after it was acknowledged pages nobody.",
+        ACKNOWLEDGEMENT,
+        "rank(self.severity) < rank(before.severity)",
+        "rank(self.severity) < rank(self.severity)",
+        OF_REOPENING,
+    ),
+    Mutation(
+        "acknowledgement_covers_what_joins",
+        "What joins a group that was acknowledged pages nobody.",
+        MEMBERS,
+        "if one not in self.known and rank(severity) <= rank(covered)",
+        "if one not in self.known and rank(severity) < 0",
+        OF_REOPENING,
+    ),
+    Mutation(
+        "what_is_milder_reopens",
+        "An alert that is less severe than what was acknowledged pages somebody.",
+        MEMBERS,
+        "if one not in self.known and rank(severity) <= rank(covered)",
+        "if one not in self.known",
+        OF_REOPENING,
+    ),
+    Mutation(
+        "a_flapping_member_reopens",
+        "An alert that was acknowledged pages again when it ends and comes back.",
+        MEMBERS,
+        "known |= dict.fromkeys(ended & known.keys(), ENDED)",
+        "known = {o: severity for o, severity in known.items() if o not in ended}",
+        OF_REOPENING,
+    ),
+    Mutation(
+        "members_reopen_every_minute",
+        "Members that join one by one page as often.",
+        RECORD,
+        "REST = timedelta(minutes=15)",
+        "REST = timedelta(0)",
+        OF_REOPENING,
+    ),
+    Mutation(
+        "a_cut_list_reopens",
+        "A list that its sender cut differently reopens the incident.",
+        MEMBERS,
+        "        if not alert.members_complete:",
+        "        if alert.members_complete is None:",
+        OF_REOPENING,
+    ),
+    Mutation(
+        "acknowledgement_for_ever",
+        "A report long after the acknowledgement, or after the page, pages nobody.",
+        ACKNOWLEDGEMENT,
+        "after is not None and now - since > after",
+        "after is None",
+        OF_REOPENING,
+    ),
+    Mutation(
+        "minutes_never_end",
+        "An acknowledgement with minutes lasts until the incident is resolved.",
+        RECORD,
+        "        if self.acknowledged_until:",
+        "        if self.acknowledged_until and not self.acknowledged_at:",
+        OF_REOPENING,
+    ),
+    Mutation(
+        "a_shorter_acknowledgement_wins",
+        "A second acknowledgement makes the first one end sooner.",
+        ACKNOWLEDGEMENT,
+        "other is not None and (one is None or one > other)",
+        "one is None or one != other",
+        OF_REOPENING,
+    ),
+    Mutation(
+        "reopened_under_the_same_key",
+        "What was paged is reopened under the same key, which the provider collapses.",
+        ACKNOWLEDGEMENT,
+        "        if self.has_alert:",
+        "        if self.has_alert and not self.id:",
+        OF_REOPENING,
+    ),
+    Mutation(
+        "old_alert_stays",
+        "The alert of an incident that was continued is never resolved.",
+        RECORD,
+        "        if self.previous_is_open and self.phase is Phase.RESOLVED and self.resolved_at:",
+        "        if self.previous_is_open and self.phase is Phase.OPEN and self.resolved_at:",
+        OF_REOPENING,
+    ),
+    Mutation(
+        "old_one_ends_a_new_problem",
+        "The end of an incident that was continued takes the identity of a new one.",
+        ACKNOWLEDGEMENT,
+        "replace(self, identity=None, next_id=successor.id)",
+        "replace(self, next_id=successor.id)",
+        OF_REOPENING,
+    ),
+    Mutation(
+        "old_link_acknowledges_nothing",
+        "Who acknowledges by an old link is paged for its successor.",
+        ACTIONS,
+        "    while incident.next_id:",
+        "    while not incident_id:",
+        OF_REOPENING,
+    ),
     # -- claim and lease ---------------------------------------------------------------------------------
     Mutation(
         "no_lease",
@@ -203,8 +312,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "repeat_moves_the_due_time",
         "A sender that repeats its alert postpones the page for ever.",
         INCIDENT,
-        " if gave_up and self.phase is Phase.PENDING else repeated",
-        " if self.phase is Phase.PENDING else repeated",
+        " if gave_up and self.phase is Phase.PENDING else wanted",
+        " if self.phase is Phase.PENDING else wanted",
         OF_INCIDENT,
     ),
     Mutation(
@@ -504,7 +613,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "When there is too much to send, what is critical waits behind what is not.",
         RECORD,
         "else rank(self.severity)",
-        'else SEVERITIES.index("medium")',
+        'else rank("medium")',
         OF_AGENDA,
     ),
     Mutation(
@@ -519,8 +628,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "second_pager_never_paged",
         "Of two alert sources that were asked for, the second is never paged.",
         AGENDA,
-        "    for pager in (*after.pagers, LATE):",
-        "    for pager in (*list(after.pagers)[:1], LATE):",
+        "    for pager in (*after.pagers, ITSELF):",
+        "    for pager in (*list(after.pagers)[:1], ITSELF):",
         OF_TWO_PAGERS,
     ),
     Mutation(
@@ -536,10 +645,10 @@ MUTATIONS: tuple[Mutation, ...] = (
         "The second alert source never hears that the problem is over.",
         AGENDA,
         """        step = after.next_step(pager)
-        if pager == LATE""",
+        # A new record""",
         """        first = next(iter(after.pagers))
         step = after.next_step(pager) if after.resolved_at is None or pager == first else None
-        if pager == LATE""",
+        # A new record""",
         OF_TWO_PAGERS,
     ),
     Mutation(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -372,3 +373,58 @@ def test_the_answers_hold_no_secret(client: FlaskClient, gateway: Gateway, link:
     answers = [send(client, m, link, a) for m in ("GET", "POST") for a in (BROWSER, JSON)]
     for secret in gateway.config.secrets():
         assert all(secret not in answer.text for answer in answers)
+
+
+# -- name and minutes -----------------------------------------------------------------------------------
+
+
+def test_the_page_asks_for_a_name_and_for_how_long(client: FlaskClient, link: str) -> None:
+    page = send(client, "GET", link, BROWSER).text
+    assert 'name="name" value=""' in page
+    assert "(at most 24 hours)" in page
+    for value, words in (("", "Until it is resolved"), ("30", "30 minutes"), ("120", "2 hours")):
+        assert re.search(rf'name="minutes" value="{value}"( checked)?> {words}', page)
+
+
+def test_the_name_is_on_record_and_remembered_for_the_next_link(
+    client: FlaskClient, gateway: Gateway, link: str, report: Report, clock: Clock
+) -> None:
+    fields = {"name": "  Dana Größe ", "minutes": "30"}
+    answer = client.post(link, data=fields, headers={"Accept": BROWSER})
+    assert (answer.status_code, "Nobody will be paged until then." in answer.text) == (200, True)
+    incident = gateway.store.incidents.need(id_of(link))
+    assert incident.acknowledged_by == "Dana Größe"
+    assert incident.acknowledged_until == clock.now + timedelta(minutes=30)
+    assert "until <time" in answer.text
+    cookie = answer.headers["Set-Cookie"]
+    assert all(word in cookie for word in ("HttpOnly", "SameSite=Lax", "Path=/api/ack"))
+    another = path_of(report(title="Another")["ack_url"])
+    assert 'value="Dana Größe"' in send(client, "GET", another, BROWSER).text
+
+
+def test_a_program_may_say_both_in_json(client: FlaskClient, link: str) -> None:
+    answer = client.post(link, json={"name": "bot", "minutes": 120}, headers={"Accept": JSON}).get_json()
+    assert (answer["status"], answer["incident"]["acknowledged_by"]) == ("acknowledged", "bot")
+    assert answer["incident"]["acknowledged_until"] == "2026-03-04T05:00:00.000Z"
+
+
+@pytest.mark.parametrize("minutes", ["0", "-1", "10081", "soon", "nan", "inf"])
+def test_minutes_that_make_no_sense_acknowledge_nothing(
+    client: FlaskClient, gateway: Gateway, link: str, minutes: str
+) -> None:
+    answer = client.post(link, data={"minutes": minutes}, headers={"Accept": JSON})
+    assert (answer.status_code, "10080 at most" in answer.get_json()["error"]) == (400, True)
+    assert gateway.store.incidents.need(id_of(link)).acknowledged_at is None
+
+
+def test_each_client_is_noted_once_a_minute(
+    client: FlaskClient, gateway: Gateway, link: str, clock: Clock
+) -> None:
+    for agent in ("Slackbot", "Slackbot", "Firefox", "Slackbot"):
+        client.get(link, headers={"User-Agent": agent})
+        clock.wind(seconds=10)
+    clock.wind(seconds=20)
+    client.get(link, headers={"User-Agent": "Slackbot"})
+    timeline = gateway.store.incidents.need(id_of(link)).timeline
+    noted = [entry.detail for entry in timeline if entry.event == "link_opened"]
+    assert noted == [f"by {agent}, from 127.0.0.1" for agent in ("Slackbot", "Firefox", "Slackbot")]

@@ -429,3 +429,15 @@ def test_redis_away_is_a_503(without_redis: Gateway, method: str, path: str) -> 
     answer = client.open(path.format(id=NOBODY), method=method, headers={"X-Gateway-Secret": GATEWAY_SECRET})
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     assert "Redis" in answer.get_json()["error"]
+
+
+def test_an_acknowledgement_may_have_an_end_and_be_taken_back(admin: FlaskClient, report: Report) -> None:
+    path = f"/api/incidents/{report()['id']}"
+    shown = admin.post(f"{path}/ack", json={"by": "dana", "minutes": 0.5}).get_json()["incident"]
+    assert (shown["state"], shown["acknowledged_until"]) == ("acknowledged", "2026-03-04T03:00:30.000Z")
+    for _ in range(2):
+        answer = admin.post(f"{path}/unack", json={"by": "dana"}).get_json()
+        assert (answer["status"], answer["incident"]["state"]) == ("unacknowledged", "pending")
+        assert answer["incident"]["acknowledged_until"] is None
+    for minutes in (0, -1, 10081, True, [1], "soon"):
+        assert admin.post(f"{path}/ack", json={"minutes": minutes}).status_code == 400
