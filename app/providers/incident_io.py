@@ -18,6 +18,7 @@ from app.providers.http import Bearer, Http
 from app.providers.incident_io_answer import judge
 from app.telemetry import log
 from app.text import lines, one_line
+from app.timeline import clock
 from config import AlertSource, Config
 
 WHOLE_SECONDS = 10.0
@@ -163,7 +164,7 @@ def _facts(event: Event) -> Iterator[str]:
     if incident.service:
         yield f"Service: {one_line(incident.service, VALUE)}"
     yield f"Source: {one_line(incident.source, VALUE)}"
-    yield f"Since: {_utc(incident.started_at or incident.created_at)}"
+    yield f"Since: {clock(incident.started_at or incident.created_at)}"
     if incident.occurrences > 1:
         yield f"Occurrences: {incident.occurrences}"
     yield from _told(event)
@@ -179,19 +180,15 @@ def _facts(event: Event) -> Iterator[str]:
 def _told(event: Event) -> Iterator[str]:
     """Which channels were notified."""
     for entry in event.told[:TOLD]:
-        clock = entry.at.astimezone(UTC).strftime("%H:%M:%S")
-        yield f"{TOLD_HEADS[entry.event]} {one_line(entry.detail, VALUE)} (at {clock})"
+        at = entry.at.astimezone(UTC).strftime("%H:%M:%S")
+        yield f"{TOLD_HEADS[entry.event]} {one_line(entry.detail, VALUE)} (at {at})"
 
 
 def _resolution(incident: Incident) -> str:
-    when = [_utc(incident.resolved_at)] if incident.resolved_at else []
+    when = [clock(incident.resolved_at)] if incident.resolved_at else []
     # The record has no field for it, its timeline has.
     who = next((entry.detail for entry in reversed(incident.timeline) if entry.event == "resolved"), "")
     return one_line(" ".join([*when, who]), VALUE)
-
-
-def _utc(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _metadata(incident: Incident) -> dict[str, Any]:
