@@ -124,7 +124,7 @@ class OnCall(Block):
     """After its due time, channels are notified that a page does not get out, and the fallback is tried."""
     fallback: Annotated[Words, Setting("a list such as incident_io/infra, channel/sms")] = ()
     when_redis_is_down: Annotated[Literal["escalate", "reject"], Setting("escalate or reject")] = "escalate"
-    incident_io: Annotated[IncidentIo, Setting("a mapping of settings")] = IncidentIo()
+    incident_io: IncidentIo = IncidentIo()
 
     @property
     def by_default(self) -> bool:
@@ -173,16 +173,14 @@ class Config(Block):
     ] = ()
     """Whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed."""
     intake_secret: Annotated[PassPhrase | None, Setting(PHRASE, "INTAKE_SECRET")] = None
-    intake: Annotated[Intake, Setting("a mapping of settings")] = Intake()
-    queue: Annotated[Queue, Setting("a mapping of settings")] = Queue()
+    intake: Intake = Intake()
+    queue: Queue = Queue()
     # After `queue`, which may name one more topic.
-    intake_signatures: Annotated[IntakeSignatures, Setting("a mapping of settings")] = Field(
-        default=IntakeSignatures(), validate_default=True
-    )
-    oncall: Annotated[OnCall, Setting("a mapping of settings")] = OnCall()
-    alert: Annotated[Alert, Setting("a mapping of settings")] = Alert()
-    retention: Annotated[Retention, Setting("a mapping of settings")] = Retention()
-    redis: Annotated[Redis, Setting("a mapping of settings")] = Redis()
+    intake_signatures: IntakeSignatures = Field(default=IntakeSignatures(), validate_default=True)
+    oncall: OnCall = OnCall()
+    alert: Alert = Alert()
+    retention: Retention = Retention()
+    redis: Redis = Redis()
     warnings: tuple[str, ...] = Field(default=(), exclude=True)
     """What works, but probably not as meant; sentences for people. No setting."""
 
@@ -277,6 +275,7 @@ def _settings(block: type[Block], path: tuple[str, ...] = ()) -> Iterator[tuple[
         for setting in (entry for entry in field.metadata if isinstance(entry, Setting)):
             yield (*path, name), setting
         if inner := inner_block(block, name):
+            yield (*path, name), Setting("a mapping of settings")
             yield from _settings(inner, (*path, name))
 
 
