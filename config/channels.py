@@ -135,12 +135,12 @@ class Alert(Block):
 
     channels: Annotated[Mapping[str, Listed], Setting("a list of channels")] = Field(default={})
     """By their place in the list."""
-    slack: Annotated[Slack, Setting("a mapping of settings")] = Slack()
-    telegram: Annotated[Telegram, Setting("a mapping of settings")] = Telegram()
-    email: Annotated[Email, Setting("a mapping of settings")] = Email()
-    msteams: Annotated[MsTeams, Setting("a mapping of settings")] = MsTeams()
-    lark: Annotated[Lark, Setting("a mapping of settings")] = Lark()
-    viber: Annotated[Viber, Setting("a mapping of settings")] = Viber()
+    slack: Slack = Slack()
+    telegram: Telegram = Telegram()
+    email: Email = Email()
+    msteams: MsTeams = MsTeams()
+    lark: Lark = Lark()
+    viber: Viber = Viber()
 
     def made(self) -> Iterator[ChannelSettings]:
         """Every channel that is configured, those of the list first."""

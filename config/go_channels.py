@@ -84,7 +84,7 @@ class Slack(GoBlock):
     base_url: Annotated[ProviderAddress, Setting("an https address such as https://slack.com/api")] = (
         "https://slack.com/api"
     )
-    message_properties: Annotated[SlackMessage, Setting("a mapping of settings")] = SlackMessage()
+    message_properties: SlackMessage = SlackMessage()
 
     def urls(self) -> Iterator[tuple[str, str, str]]:
         yield "slack", f"slack://{_said(self.token)}/{quote(self.channel_id or '', safe='')}", "token"

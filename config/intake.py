@@ -82,4 +82,4 @@ class Sns(Block):
 class Queue(Block):
     """Queues of the Go edition."""
 
-    sns: Annotated[Sns, Setting("a mapping of settings")] = Sns()
+    sns: Sns = Sns()

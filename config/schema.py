@@ -82,13 +82,11 @@ class OnCall(Block):
     """A report so long after the acknowledgement, or after the page, opens it again."""
     fallback: Annotated[Words, Setting("a list such as incident_io/infra, channel/sms")] = ()
     when_redis_is_down: Annotated[Literal["escalate", "reject"], Setting("escalate or reject")] = "escalate"
-    incident_io: Annotated[IncidentIo, Setting("a mapping of settings")] = IncidentIo()
-    pagerduty: Annotated[PagerDuty, Setting("a mapping of settings")] = PagerDuty()
-    servicenow: Annotated[ServiceNow, Setting("a mapping of settings")] = ServiceNow()
-    aws_incident_manager: Annotated[AwsIncidentManager, Setting("a mapping of settings")] = (
-        AwsIncidentManager()
-    )
-    webhook: Annotated[Webhook, Setting("a mapping of settings")] = Webhook()
+    incident_io: IncidentIo = IncidentIo()
+    pagerduty: PagerDuty = PagerDuty()
+    servicenow: ServiceNow = ServiceNow()
+    aws_incident_manager: AwsIncidentManager = AwsIncidentManager()
+    webhook: Webhook = Webhook()
 
     @property
     def by_default(self) -> bool:
@@ -155,16 +153,14 @@ class Config(Block):
     ] = ()
     """Whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed."""
     intake_secret: Annotated[PassPhrase | None, Setting(PHRASE, "INTAKE_SECRET")] = None
-    intake: Annotated[Intake, Setting("a mapping of settings")] = Intake()
-    queue: Annotated[Queue, Setting("a mapping of settings")] = Queue()
+    intake: Intake = Intake()
+    queue: Queue = Queue()
     # After `queue`, which may name one more topic.
-    intake_signatures: Annotated[IntakeSignatures, Setting("a mapping of settings")] = Field(
-        default=IntakeSignatures(), validate_default=True
-    )
-    oncall: Annotated[OnCall, Setting("a mapping of settings")] = OnCall()
-    alert: Annotated[Alert, Setting("a mapping of settings")] = Alert()
-    retention: Annotated[Retention, Setting("a mapping of settings")] = Retention()
-    redis: Annotated[Redis, Setting("a mapping of settings")] = Redis()
+    intake_signatures: IntakeSignatures = Field(default=IntakeSignatures(), validate_default=True)
+    oncall: OnCall = OnCall()
+    alert: Alert = Alert()
+    retention: Retention = Retention()
+    redis: Redis = Redis()
     warnings: tuple[str, ...] = Field(default=(), exclude=True)
     """What works, but probably not as meant; sentences for people. No setting."""
 
@@ -248,6 +244,7 @@ def _settings(block: type[Block], path: tuple[str, ...] = ()) -> Iterator[tuple[
         for setting in (entry for entry in field.metadata if isinstance(entry, Setting)):
             yield (*path, name), setting
         if inner := inner_block(block, name):
+            yield (*path, name), Setting("a mapping of settings")
             yield from _settings(inner, (*path, name))
 
 

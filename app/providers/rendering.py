@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any
 
 from app.incident import Incident
 from app.providers.event import Event
 from app.text import lines, one_line
+from app.timeline import clock
 
 # In characters, of at most four bytes each: together they keep any body far below 256 KiB, half of what
 # Alertmanager's receiver for incident.io allows itself (incident.io documents no limit).
@@ -41,7 +42,7 @@ def _facts(event: Event) -> Iterator[str]:
     if incident.service:
         yield f"Service: {one_line(incident.service, VALUE)}"
     yield f"Source: {one_line(incident.source, VALUE)}"
-    yield f"Since: {_utc(incident.started_at or incident.created_at)}"
+    yield f"Since: {clock(incident.started_at or incident.created_at)}"
     if incident.occurrences > 1:
         yield f"Occurrences: {incident.occurrences}"
     yield from _told(event)
@@ -57,19 +58,15 @@ def _facts(event: Event) -> Iterator[str]:
 def _told(event: Event) -> Iterator[str]:
     """Which channels were notified."""
     for entry in event.told[:TOLD]:
-        clock = entry.at.astimezone(UTC).strftime("%H:%M:%S")
-        yield f"{TOLD_HEADS[entry.event]} {one_line(entry.detail, VALUE)} (at {clock})"
+        at = entry.at.astimezone(UTC).strftime("%H:%M:%S")
+        yield f"{TOLD_HEADS[entry.event]} {one_line(entry.detail, VALUE)} (at {at})"
 
 
 def _resolution(incident: Incident) -> str:
-    when = [_utc(incident.resolved_at)] if incident.resolved_at else []
+    when = [clock(incident.resolved_at)] if incident.resolved_at else []
     # The record has no field for it, its timeline has.
     who = next((entry.detail for entry in reversed(incident.timeline) if entry.event == "resolved"), "")
     return one_line(" ".join([*when, who]), VALUE)
-
-
-def _utc(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def metadata(incident: Incident) -> dict[str, Any]:

@@ -46,6 +46,30 @@ class Counters:
     """When the last page was delivered, Unix time."""
 
 
+class Sources:
+    """Names of sources to count by: the first hundred, since strangers may think of any number."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._learn = connection.script(lua("learn_sources"))
+        self._known: set[str] = set()
+
+    def learn(self, sources: Iterable[str]) -> None:
+        """Decide which of these are counted by themselves from now on. Raises `Unavailable`."""
+        new = set(sources) - self._known
+        if new and len(self._known) < MOST_SOURCES:
+            self._known = set(self._learn([SOURCES], [MOST_SOURCES, *sorted(new)]))
+
+    def label(self, source: str) -> str:
+        """What to count it as."""
+        return source if source in self._known else OTHER
+
+    def gone(self, incidents: Sequence[Incident]) -> Iterator[Command]:
+        """The commands that stop counting incidents which are removed. Raises `Unavailable`."""
+        self.learn(incident.source for incident in incidents)
+        gone = Counter(_field("current", self.label(one.source), one.state) for one in incidents)
+        yield from (("HINCRBY", COUNTS, field, -count) for field, count in gone.items())
+
+
 def index(changes: Sequence[tuple[Incident | None, Incident]], sources: Sources) -> Iterator[Command]:
     """The commands that count these changes; part of the step that writes the incidents."""
     sources.learn(after.source for _, after in changes)
@@ -133,27 +157,3 @@ def counted(flat: Mapping[str, str], last_page: str | None) -> Counters:
         if name != "late_sum":
             counts[name][tuple(labels)] = int(value)
     return Counters(counts, float(flat.get("late_sum", 0)), None if last_page is None else float(last_page))
-
-
-class Sources:
-    """Names of sources to count by: the first hundred, since strangers may think of any number."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._learn = connection.script(lua("learn_sources"))
-        self._known: set[str] = set()
-
-    def learn(self, sources: Iterable[str]) -> None:
-        """Decide which of these are counted by themselves from now on. Raises `Unavailable`."""
-        new = set(sources) - self._known
-        if new and len(self._known) < MOST_SOURCES:
-            self._known = set(self._learn([SOURCES], [MOST_SOURCES, *sorted(new)]))
-
-    def label(self, source: str) -> str:
-        """What to count it as."""
-        return source if source in self._known else OTHER
-
-    def gone(self, incidents: Sequence[Incident]) -> Iterator[Command]:
-        """The commands that stop counting incidents which are removed. Raises `Unavailable`."""
-        self.learn(incident.source for incident in incidents)
-        gone = Counter(_field("current", self.label(one.source), one.state) for one in incidents)
-        yield from (("HINCRBY", COUNTS, field, -count) for field, count in gone.items())

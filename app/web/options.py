@@ -25,10 +25,10 @@ ADDRESSES = {
     "telegram_chat_id": ("telegram", re.compile(r"-?[0-9]{1,20}|@\w{1,64}")),
     "email_to": ("email", re.compile(rf"{_MAIL}(,{_MAIL}){{0,19}}")),
 }
-WRONG_ADDRESS = {
-    "slack": "it must be the ID of a channel, such as C0123456789",
-    "telegram": "it must be the ID of a chat, such as -1001234567890",
-    "email": "it must be mail addresses, separated by commas, 20 at the most",
+RIGHT_ADDRESS = {
+    "slack": "the ID of a channel, such as C0123456789",
+    "telegram": "the ID of a chat, such as -1001234567890",
+    "email": "mail addresses, separated by commas, 20 at the most",
 }
 ALTERNATES = {"msteams_other_power_url": "msteams", "lark_other_webhook_url": "lark"}
 """Parameters that name one of several addresses, and whose they are."""
@@ -102,8 +102,7 @@ def _targets(args: MultiDict[str, str], channels: Channels) -> tuple[Destination
     for parameter, (service, right) in ADDRESSES.items():
         if address := single(args, parameter):
             if not right.fullmatch(address):
-                wrong = f"The parameter {parameter} is {address[:40]!r}"
-                raise BadParameter(f"{wrong}: {WRONG_ADDRESS[service]}.")
+                raise BadParameter.of(parameter, address, RIGHT_ADDRESS[service])
             _replace(wanted, channels.addressed(service, address))
             changed = True
     for parameter, service in ALTERNATES.items():
@@ -135,7 +134,7 @@ def _boolean(args: MultiDict[str, str], name: str) -> bool | None:
     if value is None:
         return None
     if value not in BOOLEANS:
-        raise BadParameter(f"The parameter {name} is {value[:40]!r}: it must be true or false (or 1 or 0).")
+        raise BadParameter.of(name, value, "true or false (or 1 or 0)")
     return BOOLEANS[value]
 
 
@@ -145,8 +144,6 @@ def _minutes(args: MultiDict[str, str], name: str) -> float | None:
         return None
     minutes = float(value) if NUMBER.fullmatch(value) else -1.0
     if not 0 <= minutes <= LONGEST_WAIT_MINUTES:
-        raise BadParameter(
-            f"The parameter {name} is {value[:40]!r}: "
-            f"it must be a number of minutes from 0 to {LONGEST_WAIT_MINUTES}, for example 0.5."
-        )
+        right = f"a number of minutes from 0 to {LONGEST_WAIT_MINUTES}, for example 0.5"
+        raise BadParameter.of(name, value, right)
     return minutes

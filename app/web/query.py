@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from werkzeug.datastructures import MultiDict
 
@@ -29,6 +29,11 @@ Word = TypeVar("Word", bound=str)
 
 class BadParameter(Exception):
     """A query parameter that is not what it must be."""
+
+    @classmethod
+    def of(cls, name: str, value: str, right: str) -> Self:
+        """What its value is, and what would be right."""
+        return cls(f"The parameter {name} is {value[:SHOWN]!r}: it must be {right}.")
 
 
 def search_of(args: Args) -> Search:
@@ -100,10 +105,8 @@ def _moment(args: Args, name: str) -> datetime | None:
     try:
         return _read(value)
     except (ValueError, OverflowError) as error:
-        raise BadParameter(
-            f"The parameter {name} is {value[:SHOWN]!r}: "
-            "it must be a time in UTC as RFC 3339 writes it, for example 2026-03-04T03:00:00Z."
-        ) from error
+        right = "a time in UTC as RFC 3339 writes it, for example 2026-03-04T03:00:00Z"
+        raise BadParameter.of(name, value, right) from error
 
 
 def _read(value: str) -> datetime:
