@@ -50,7 +50,7 @@ class BadBody(Exception):
 
 
 class EmptyBody(BadBody):
-    """There is no body: nothing can have been lost."""
+    """There is no body, or an array of nothing: nothing can have been lost."""
 
 
 class BrokenJson(BadBody):
@@ -269,7 +269,7 @@ def _shaped(values: list[Any]) -> Body:
     elements = values[0] if len(values) == 1 else values
     elements = [_unwrapped(element) for element in elements]
     if not elements:
-        raise BadBody("The array is empty: send at least one object in it.")
+        raise EmptyBody("The array is empty: send at least one object in it.")
     if len(elements) > MAX_ELEMENTS:
         raise TooLarge(f"The body holds {len(elements)} incidents: send at most {MAX_ELEMENTS} at a time.")
     for index, element in enumerate(elements):

@@ -68,4 +68,4 @@ def test_a_person_finds_it_and_sends_it_once_more(stack: Stack, page: Page) -> N
     expect(row.get_by_role("link", name="the incident about it")).to_have_attribute("href", path)
     # Nothing was corrected, so it is refused again.
     row.get_by_role("button", name="Send once more").click()
-    expect(page.get_by_text("There is no channel")).to_be_visible()
+    expect(page.get_by_role("status")).to_contain_text("There is no channel")
