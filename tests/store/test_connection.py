@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -198,12 +199,10 @@ def test_a_connection_that_was_cut_is_replaced_unseen(relay: Relay) -> None:
 def test_a_half_open_connection_is_replaced_within_its_patience(relay: Relay) -> None:
     client = connection(f"redis://127.0.0.1:{relay.port}/0", patience=1.0, timeout=0.4)
 
-    def use_five_at_once(redis_client: redis.Redis) -> None:
-        pool = redis_client.connection_pool
-        for one in [pool.get_connection() for _ in range(5)]:
-            pool.release(one)
-
-    client.run(use_five_at_once)
+    all_are_connected = Barrier(5)
+    with ThreadPoolExecutor(5) as pool:
+        ping_together = lambda ask: (ask([("PING",)]), all_are_connected.wait())  # noqa: E731
+        list(pool.map(lambda _: client.run(ping_together), range(5)))
     relay.freeze()
     # More connections are half open than tries fit into its patience.
     with ThreadPoolExecutor(5) as pool:
