@@ -38,11 +38,15 @@ class Incident(Record):
         late_after: timedelta | None = None,
     ) -> Incident:
         """A new problem; it pages at `due_at` unless somebody acknowledges, or never when that is None."""
-        incident = Incident(
+        timeline = [Entry(now, "received", f"from {alert.source}")]
+        if due_at is not None:
+            timeline.append(_waiting(now, due_at))
+        return Incident(
             id=incident_id,
             title=alert.heading,
             source=alert.source,
             created_at=now,
+            phase=Phase.OPEN if due_at is None else Phase.PENDING,
             description=alert.description,
             severity=alert.severity,
             service=alert.service,
@@ -50,14 +54,15 @@ class Incident(Record):
             started_at=alert.started_at,
             labels=alert.labels,
             identity=alert.identity,
+            due_at=due_at,
             pagers={pager: Delivery()},
-            subscriptions=subscriptions,
-            mail_subject=mail_subject,
             fallback=fallback,
             late_after=late_after,
-            timeline=(Entry(now, "received", f"from {alert.source}"),),
+            subscriptions=subscriptions,
+            mail_subject=mail_subject,
+            changes=changes_continued((), "created", now) if subscriptions else (),
+            timeline=tuple(timeline),
         )
-        return incident._awaiting(now, due_at)._changed("created", now)
 
     @staticmethod
     def lost(
@@ -111,7 +116,7 @@ class Incident(Record):
                 replace(repeated, pagers={pager: Delivery()})._awaiting(now, due_at)._changed("created", now)
             )
         if asked and pager not in self.pagers:
-            repeated = repeated._with(pager, Delivery(added_at=now)).noted(now, "pager_added", pager)
+            repeated = repeated._with(pager, Delivery(added_at=now), now, "pager_added", pager)
         # One that is still to be paged must not be put off.
         paging = [one for one in self.pagers.values() if one.accepted is None]
         gave_up = bool(paging) and all(one.given_up == "firing" for one in paging)
@@ -121,13 +126,14 @@ class Incident(Record):
         """The sender said something that neither starts nor ends the problem."""
         return self.noted(now, "note", alert.heading)
 
-    def _awaiting(self, now: datetime, due_at: datetime | None) -> Incident:
-        if due_at is None:
-            return self
-        detail = f"pages at {rfc3339(due_at)} unless acknowledged"
+    def _awaiting(self, now: datetime, due_at: datetime) -> Incident:
         return replace(
-            self, phase=Phase.PENDING, due_at=due_at, pagers=self._restarted(forget_failure=True)
-        ).noted(now, "waiting", detail)
+            self,
+            phase=Phase.PENDING,
+            due_at=due_at,
+            pagers=self._restarted(forget_failure=True),
+            timeline=continued(self.timeline, _waiting(now, due_at)),
+        )
 
     # -- what a person does, or a sender in a person's name ------------------------------------------
 
@@ -183,7 +189,7 @@ class Incident(Record):
             raise InvalidTransition("Nothing is to be sent.")
         delivery = self.pagers[pager].claimed(step, token, now, lease)
         detail = f"{self.attempts + 1} to page" if step.event == "firing" else "to send the all-clear"
-        return self._with(pager, delivery).noted(now, "attempt", detail)
+        return self._with(pager, delivery, now, "attempt", detail)
 
     def delivered(
         self, pager: Destination, token: str, now: datetime, detail: str, event: Event = "firing"
@@ -194,9 +200,9 @@ class Incident(Record):
         if event == "resolved":
             ended = delivery.page_accepted(now, event) if in_time else delivery
             late = "" if in_time else " (after its lease)"
-            return self._with(pager, ended).noted(now, "all_clear_sent", detail + late)
+            return self._with(pager, ended, now, "all_clear_sent", detail + late)
         ended = delivery.page_accepted(now, event) if in_time else delivery.page_accepted_late(now)
-        paged = self._with(pager, ended).noted(now, "escalated" if in_time else "delivered_late", detail)
+        paged = self._with(pager, ended, now, "escalated" if in_time else "delivered_late", detail)
         first = self.escalated_at is None and paged.escalated_at is not None
         return paged._changed("escalated", now) if first else paged
 
@@ -212,10 +218,10 @@ class Incident(Record):
         wanted = self._page_step(pager, replace(delivery, claim=None))
         if wanted is None or wanted.event != claim.event:
             # Acknowledged or resolved meanwhile: what failed is not needed any more.
-            return self._with(pager, ended.restarted()).noted(now, "attempt_failed", outcome.detail)
+            return self._with(pager, ended.restarted(), now, "attempt_failed", outcome.detail)
         if claim.event == "firing":
             ended = ended.page_failed(now, final=outcome.verdict == "misconfigured" or again_at is None)
-        refused = self._with(pager, ended).noted(now, "attempt_failed", outcome.detail)
+        refused = self._with(pager, ended, now, "attempt_failed", outcome.detail)
         if self.failed_at is None and refused.failed_at is not None:
             refused = refused._changed("failed", now)
         if claim.event == "firing" and (ended.failed or ended.fallback or ended.late_at):
@@ -227,7 +233,7 @@ class Incident(Record):
         late = self
         for target in self.chains.stuck:
             delivery = replace(self.pagers[target], late_at=now)
-            late = late._with(target, delivery)._next_link(target, now)
+            late = replace(late, pagers={**late.pagers, target: delivery})._next_link(target, now)
         detail = f"no pager has accepted it: {self.last_error or 'no reason is known'}"
         return late.noted(now, "late", detail)._changed("late", now)
 
@@ -236,7 +242,7 @@ class Incident(Record):
         if link is None:
             return self
         detail = f"{link}, because {pager} did not accept the page"
-        return self._with(link, Delivery(added_at=now, fallback=True)).noted(now, "fallback", detail)
+        return self._with(link, Delivery(added_at=now, fallback=True), now, "fallback", detail)
 
     def noted(self, now: datetime, event: str, detail: str = "") -> Incident:
         """With one more line on the timeline, and nothing else changed."""
@@ -247,8 +253,11 @@ class Incident(Record):
             return self
         return replace(self, changes=changes_continued(self.changes, event, now))
 
-    def _with(self, pager: Destination, delivery: Delivery) -> Incident:
-        return replace(self, pagers={**self.pagers, pager: delivery})
+    def _with(
+        self, pager: Destination, delivery: Delivery, now: datetime, event: str, detail: str
+    ) -> Incident:
+        timeline = continued(self.timeline, Entry(now, event, detail))
+        return replace(self, pagers={**self.pagers, pager: delivery}, timeline=timeline)
 
     def _restarted(self, *, forget_failure: bool = False) -> dict[Destination, Delivery]:
         fresh = {pager: delivery.restarted() for pager, delivery in self.pagers.items()}
@@ -260,6 +269,10 @@ class Incident(Record):
     def _in_flight(self, now: datetime) -> bool:
         claims = [delivery.claim for delivery in self.pagers.values()]
         return any(claim and claim.event == "firing" and now < claim.until for claim in claims)
+
+
+def _waiting(now: datetime, due_at: datetime) -> Entry:
+    return Entry(now, "waiting", f"pages at {rfc3339(due_at)} unless acknowledged")
 
 
 def _rank(severity: Severity | None) -> int:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from math import inf
 
 from app.delivery import Delivery, Destination
 from app.incident import Incident
@@ -60,8 +62,11 @@ def index(changes: Sequence[tuple[Incident | None, Incident]], sources: Sources)
     for before, after in changes:
         for name, labels in _happened(before, after, sources.label(after.source)):
             counts[_field(name, *labels)] += 1
-        if before is not None and before.state is not after.state:
-            counts[_field("current", sources.label(before.source), before.state)] -= 1
+        was, state = before.state if before is not None else None, after.state
+        if was is not state:
+            counts[_field("current", sources.label(after.source), state)] += 1
+        if before is not None and was is not None and was is not state:
+            counts[_field("current", sources.label(before.source), was)] -= 1
         for _, _, delivery in _paged(before, after):
             late += max(0.0, _lateness(after, delivery))
             if delivery.accepted_at is not None:
@@ -86,15 +91,13 @@ def _happened(before: Incident | None, after: Incident, source: str) -> Iterator
         yield "created", (source,)
     if before is None or after.occurrences > before.occurrences:
         yield "received", (source,)
-    if before is None or after.state is not before.state:
-        yield "current", (source, after.state)
     if before is not None:
         for alert_source, had, has in _pagers(before, after):
             yield from _attempted(alert_source, had, has)
         for alert_source, _, delivery in _paged(before, after):
             yield "pages", ("delivered", alert_source)
             late = _lateness(after, delivery)
-            yield from (("late", (str(bound),)) for bound in (*BUCKETS, "inf") if late <= float(bound))
+            yield "late", (str(next((bound for bound in BUCKETS if late <= bound), inf)),)
 
 
 def _attempted(alert_source: str, had: Delivery, has: Delivery) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -149,11 +152,17 @@ def counted(flat: Mapping[str, str], last_page: str | None) -> Counters:
         pages=of("pages"),
         attempts=of("attempts"),
         retries=of("retries"),
-        late={float(labels[0]): count for labels, count in of("late").items()},
+        late=_cumulated({float(labels[0]): count for labels, count in of("late").items()}),
         late_sum=float(flat.get("late_sum", 0)),
         notified=of("told"),
         last_page=None if last_page is None else float(last_page),
     )
+
+
+def _cumulated(late: Mapping[float, int]) -> dict[float, int]:
+    bounds = (*BUCKETS, inf)
+    totals = accumulate(late.get(bound, 0) for bound in bounds)
+    return {bound: total for bound, total in zip(bounds, totals, strict=True) if total}
 
 
 class Sources:

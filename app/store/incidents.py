@@ -301,10 +301,11 @@ def _listed(before: Incident | None, after: Incident) -> Iterable[Command]:
     created = after.created_at.timestamp()
     if before is None:
         yield "ZADD", ALL, created, after.id
-    if before is None or before.state is not after.state:
-        yield "ZADD", BY_STATE + after.state, created, after.id
-        if before is not None:
-            yield "ZREM", BY_STATE + before.state, after.id
+    was, state = before.state if before is not None else None, after.state
+    if was is not state:
+        yield "ZADD", BY_STATE + state, created, after.id
+        if was is not None:
+            yield "ZREM", BY_STATE + was, after.id
         if after.identity is not None:
             if after.phase is Phase.RESOLVED:
                 yield "HDEL", IDENTITIES, after.identity
