@@ -7,7 +7,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -80,8 +80,7 @@ class Sweep:
         self._taken = taken
         busy = taken - before > BUSY
         half_a_tick = time.monotonic() + TICK / 2
-        for pager in agenda.pagers(now):
-            self._hand_out(pager, now, busy=busy)
+        self._hand_out(agenda.pagers(now), now, busy=busy)
         while self._enqueue(now, busy=busy) == BATCH and time.monotonic() < half_a_tick:
             pass
         if heartbeat_due(self._gateway):
@@ -115,11 +114,11 @@ class Sweep:
             with suppress(Unavailable):
                 self._gateway.store.notifications.wake()
 
-    def _hand_out(self, pager: Destination, now: datetime, *, busy: bool) -> None:
-        limits, again = self._gateway.limits(pager), _again(busy=busy)
-        for look in self._gateway.store.agenda.turn(pager, limits, now, TURNS, again):
-            if not self._deliver_here(pager, look.incident_id) and (look.deferred or not busy):
-                self._gateway.wakeup.enqueue(look.incident_id, look.due_at - now.timestamp(), [pager])
+    def _hand_out(self, pagers: Sequence[Destination], now: datetime, *, busy: bool) -> None:
+        limits = {pager: self._gateway.limits(pager) for pager in pagers}
+        for look in self._gateway.store.agenda.turns(limits, now, TURNS, _again(busy=busy)):
+            if not self._deliver_here(look.pager, look.incident_id) and (look.deferred or not busy):
+                self._gateway.wakeup.enqueue(look.incident_id, look.due_at - now.timestamp(), [look.pager])
 
     def _enqueue(self, now: datetime, *, busy: bool) -> int:
         looks = self._gateway.store.agenda.looks(now, BATCH, _again(busy=busy))

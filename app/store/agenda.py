@@ -10,7 +10,7 @@ destinations with a queue. `refused` holds what failed, by when its event was fi
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import inf
@@ -182,19 +182,22 @@ class Agenda:
         ]
         return [Destination(name) for _, name in sorted(zip(ranks, names, strict=True))]
 
-    def turn(
+    def turns(
         self,
-        pager: Destination,
-        limits: Sequence[Limit],
+        limits: Mapping[Destination, Sequence[Limit]],
         now: datetime,
         count: int,
         again: float = LOOK_AGAIN,
     ) -> list[Look]:
-        """Up to `count` deliveries of this pager that are late or deferred and may be sent now, the most
-        urgent first. As with `looks`, each is given out once, and again after a while."""
-        keys, args = _budget(pager, limits, now)
-        found = self._turn(keys, [*args, pager, URGENCIES, count, again, GRACE_SECONDS])
-        return [_look(member, due, deferred) for member, due, deferred in found]
+        """Up to `count` deliveries of each of these pagers, with their limits, that are late or deferred and
+        may be sent now, the most urgent of a pager first. As with `looks`, each is given out once, and again
+        after a while."""
+        calls = []
+        for pager, of_pager in limits.items():
+            keys, args = _budget(pager, of_pager, now)
+            calls.append((keys, [*args, pager, URGENCIES, count, again, GRACE_SECONDS]))
+        found = self._turn.each(calls)
+        return [_look(member, due, deferred) for looks in found for member, due, deferred in looks]
 
     def pagers_of(self, incident_id: str) -> list[Destination]:
         """The pagers that are to be sent something about the incident, though its record may be gone."""

@@ -37,7 +37,7 @@ def looked(store: Store, now: datetime) -> list[str]:
 
 
 def turn(store: Store, limits: Sequence[Limit], now: datetime, count: int = 500) -> list[str]:
-    return [look.incident_id for look in store.agenda.turn(PAGER, limits, now, count)]
+    return [look.incident_id for look in store.agenda.turns({PAGER: limits}, now, count)]
 
 
 def take(store: Store, incident: Incident, limits: Sequence[Limit], now: datetime, token: str) -> bool:
@@ -104,7 +104,7 @@ def test_a_budget_lets_so_many_through_and_defers_the_rest(store: Store) -> None
         acknowledge(store, str(n))
     assert turn(store, LIMITS, NOW + timedelta(seconds=60)) == []
     after = NOW + timedelta(seconds=61)
-    [three, four] = store.agenda.turn(PAGER, LIMITS, after, 500)
+    [three, four] = store.agenda.turns({PAGER: LIMITS}, after, 500)
     assert (three.incident_id, four.incident_id, three.deferred) == ("3", "4", True)
     # Each was handed out, and is again when nobody came within two seconds.
     assert turn(store, LIMITS, after) == []
@@ -128,7 +128,7 @@ def test_what_is_late_is_handed_out_with_what_was_deferred(store: Store) -> None
     put(store, due("enqueued"), enqueued=True)
     hold_back(store, NOW + timedelta(seconds=0.2))
     assert not take(store, due("deferred", "high"), [], NOW, "t")
-    looks = store.agenda.turn(PAGER, [], NOW + timedelta(seconds=0.3), 500)
+    looks = store.agenda.turns({PAGER: []}, NOW + timedelta(seconds=0.3), 500)
     assert [(look.incident_id, look.deferred) for look in looks] == [("deferred", True), ("late", False)]
     assert turn(store, [], NOW + GRACE) == ["enqueued"]
 
