@@ -26,6 +26,8 @@ from app.telemetry import log
 from tasks.slots import Slots
 
 TICK = 1.0
+# While a provider's limit is observed: it may be one of a second.
+SHORT_TICK = 0.1
 # Of each minute, for what is old; the rest comes in the next.
 FORGETS_SECONDS = 10.0
 BATCH = 500
@@ -68,11 +70,13 @@ class Sweep:
             self._gateway.store.notifications.wait(max(wait, 0.01))
         self.notify()
         if time.monotonic() >= self._next_tick:
-            self._next_tick = time.monotonic() + TICK
-            self.tick()
+            began = time.monotonic()
+            self._next_tick = began + TICK
+            if self.tick():
+                self._next_tick = began + SHORT_TICK
 
-    def tick(self) -> None:
-        """One look at all pages. Raises `Unavailable`."""
+    def tick(self) -> bool:
+        """One look at all pages; whether the next must come soon. Raises `Unavailable`."""
         now = self._gateway.clock()
         agenda = self._gateway.store.agenda
         agenda.worker_lives(self._name, now)
@@ -80,7 +84,8 @@ class Sweep:
         self._taken = taken
         busy = taken - before > BUSY
         half_a_tick = time.monotonic() + TICK / 2
-        self._hand_out(agenda.pagers(now), now, busy=busy)
+        pagers = agenda.pagers(now)
+        self._hand_out(pagers, now, busy=busy)
         while self._enqueue(now, busy=busy) == BATCH and time.monotonic() < half_a_tick:
             pass
         if heartbeat_due(self._gateway):
@@ -88,6 +93,7 @@ class Sweep:
             self._background.submit(send_heartbeat, self._gateway)
         if self._gateway.store.retention.turn():
             self._background.submit(forget_old, self._gateway)
+        return agenda.observes_limits(pagers)
 
     def notify(self) -> None:
         """Hand out what channels are to be notified of, as far as slots are free. Raises `Unavailable`."""
