@@ -133,14 +133,14 @@ class Acknowledgement(Record):
     def _awaiting(self, now: datetime, due_at: datetime | None) -> Self:
         if due_at is None:
             return self
-        detail = f"pages at {rfc3339(due_at)} unless acknowledged"
         return replace(
             self,
             phase=Phase.PENDING,
             due_at=due_at,
             wait=due_at - now if self.wait is None else self.wait,
             pagers=self._restarted(forget_failure=True),
-        ).noted(now, "waiting", detail)
+            timeline=continued(self.timeline, waiting(now, due_at)),
+        )
 
     def _restarted(self, *, forget_failure: bool = False) -> dict[Destination, Delivery]:
         fresh = {pager: delivery.restarted() for pager, delivery in self.pagers.items()}
@@ -152,6 +152,11 @@ class Acknowledgement(Record):
     def _in_flight(self, now: datetime) -> bool:
         claims = [delivery.claim for delivery in self.pagers.values()]
         return any(claim and claim.event == "firing" and now < claim.until for claim in claims)
+
+
+def waiting(now: datetime, due_at: datetime) -> Entry:
+    """The line on the timeline when a wait begins."""
+    return Entry(now, "waiting", f"pages at {rfc3339(due_at)} unless acknowledged")
 
 
 def _later(one: datetime | None, other: datetime | None) -> bool:

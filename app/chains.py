@@ -32,12 +32,15 @@ class Chains:
 
     def links(self, target: Destination) -> list[Destination]:
         """The target, and what is tried after it by now."""
-        return [link for link in dict.fromkeys((target, *self.fallback)) if link in self.pagers]
+        return [target, *(link for link in self.fallback if link in self.pagers and link != target)]
+
+    def states(self, target: Destination) -> set[State]:
+        """How far the page has come at the pagers of the chain."""
+        return {self.pagers[link].page_state for link in self.links(target) if link.name != CHANNEL}
 
     def accepted(self, target: Destination) -> bool:
         """Some pager of the chain has the page."""
-        links = self.links(target)
-        return any(self.pagers[link].has_page for link in links if link.name != CHANNEL)
+        return State.ESCALATED in self.states(target)
 
     def wants(self, pager: Destination) -> bool:
         """The pager is still to be tried: no other one of its chain has the page."""
@@ -77,9 +80,7 @@ class Chains:
 
     def state(self, target: Destination) -> State:
         """How far the page has come in the chain of a target."""
-        if self.accepted(target):
+        states = self.states(target)
+        if State.ESCALATED in states:
             return State.ESCALATED
-        states = [self.pagers[link].page_state for link in self.links(target) if link.name != CHANNEL]
-        if len(set(states)) == 1:
-            return states[0]
-        return State.ESCALATING
+        return states.pop() if len(states) == 1 else State.ESCALATING

@@ -9,14 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from app.acknowledgement import NOT_ACKNOWLEDGED, Acknowledgement
+from app.acknowledgement import NOT_ACKNOWLEDGED, Acknowledgement, waiting
 from app.alert import Alert, most_severe, rank
 from app.delivery import Delivery, Destination, Event, InvalidTransition, Outcome
 from app.members import Members
 from app.record import ITSELF, Reopening
 from app.state import Phase
 from app.subscription import Subscription
-from app.timeline import Entry, rfc3339
+from app.subscription import continued as changes_continued
+from app.timeline import Entry, continued, rfc3339
 
 LINK_NOTED = timedelta(minutes=1)
 
@@ -45,11 +46,15 @@ class Incident(Acknowledgement):
         reopening: Reopening = Reopening(),  # noqa: B008 (it can't be changed)
     ) -> Incident:
         """A new problem; it pages at `due_at` unless somebody acknowledges, or never when that is None."""
-        incident = Incident(
+        timeline = [Entry(now, "received", f"from {alert.source}")]
+        if due_at is not None:
+            timeline.append(waiting(now, due_at))
+        return Incident(
             id=incident_id,
             title=alert.heading,
             source=alert.source,
             created_at=now,
+            phase=Phase.OPEN if due_at is None else Phase.PENDING,
             description=alert.description,
             severity=alert.severity,
             service=alert.service,
@@ -58,16 +63,18 @@ class Incident(Acknowledgement):
             labels=alert.labels,
             identity=alert.identity,
             marks=alert.marks[:MARKS_LIMIT],
+            due_at=due_at,
+            wait=None if due_at is None else due_at - now,
             pagers={pager: Delivery()},
-            subscriptions=subscriptions,
-            mail_subject=mail_subject,
             fallback=fallback,
             late_after=late_after,
             reopening=reopening,
             members=Members().reported(alert, None, acknowledged=False),
-            timeline=(Entry(now, "received", f"from {alert.source}"),),
+            subscriptions=subscriptions,
+            mail_subject=mail_subject,
+            changes=changes_continued((), "created", now) if subscriptions else (),
+            timeline=tuple(timeline),
         )
-        return incident._awaiting(now, due_at)._changed("created", now)
 
     @staticmethod
     def lost(
@@ -131,7 +138,7 @@ class Incident(Acknowledgement):
             return fresh._awaiting(now, due_at)._changed("created", now)
         wanted = self if self.wait is not None else replace(self, wait=due_at - now)
         if asked and pager not in self.pagers:
-            wanted = wanted._with(pager, Delivery(added_at=now)).noted(now, "pager_added", pager)
+            wanted = wanted._with(pager, Delivery(added_at=now), now, "pager_added", pager)
         # One that is still to be paged must not be put off.
         paging = [one for one in self.pagers.values() if one.accepted is None]
         gave_up = bool(paging) and all(one.given_up == "firing" for one in paging)
@@ -181,7 +188,7 @@ class Incident(Acknowledgement):
             raise InvalidTransition("Nothing is to be sent.")
         delivery = self.pagers[pager].claimed(step, token, now, lease)
         detail = f"{self.attempts + 1} to page" if step.event == "firing" else _SENDING[step.event]
-        return self._with(pager, delivery).noted(now, "attempt", detail)
+        return self._with(pager, delivery, now, "attempt", detail)
 
     def delivered(
         self,
@@ -202,9 +209,9 @@ class Incident(Acknowledgement):
         if event != "firing":
             ended = delivery.page_accepted(now, event) if in_time else delivery
             late = "" if in_time else " (after its lease)"
-            return self._with(pager, ended).noted(now, _SENT[event], detail + late)
+            return self._with(pager, ended, now, _SENT[event], detail + late)
         ended = delivery.page_accepted(now, event) if in_time else delivery.page_accepted_late(now)
-        paged = self._with(pager, ended).noted(now, "escalated" if in_time else "delivered_late", detail)
+        paged = self._with(pager, ended, now, "escalated" if in_time else "delivered_late", detail)
         first = self.escalated_at is None and paged.escalated_at is not None
         return paged._changed("escalated", now) if first else paged
 
@@ -220,10 +227,10 @@ class Incident(Acknowledgement):
         wanted = self._page_step(pager, replace(delivery, claim=None))
         if wanted is None or wanted.event != claim.event:
             # Acknowledged or resolved meanwhile: what failed is not needed any more.
-            return self._with(pager, ended.restarted()).noted(now, "attempt_failed", outcome.detail)
+            return self._with(pager, ended.restarted(), now, "attempt_failed", outcome.detail)
         if claim.event == "firing":
             ended = ended.page_failed(now, final=outcome.verdict == "misconfigured" or again_at is None)
-        refused = self._with(pager, ended).noted(now, "attempt_failed", outcome.detail)
+        refused = self._with(pager, ended, now, "attempt_failed", outcome.detail)
         if self.failed_at is None and refused.failed_at is not None:
             refused = refused._changed("failed", now)
         if claim.event == "firing" and (ended.failed or ended.fallback or ended.late_at):
@@ -253,7 +260,7 @@ class Incident(Acknowledgement):
         late = self
         for target in self.chains.stuck:
             delivery = replace(self.pagers[target], late_at=now)
-            late = late._with(target, delivery)._next_link(target, now)
+            late = replace(late, pagers={**late.pagers, target: delivery})._next_link(target, now)
         detail = f"no pager has accepted it: {self.last_error or 'no reason is known'}"
         return late.noted(now, "late", detail)._changed("late", now)
 
@@ -262,10 +269,13 @@ class Incident(Acknowledgement):
         if link is None:
             return self
         detail = f"{link}, because {pager} did not accept the page"
-        return self._with(link, Delivery(added_at=now, fallback=True)).noted(now, "fallback", detail)
+        return self._with(link, Delivery(added_at=now, fallback=True), now, "fallback", detail)
 
-    def _with(self, pager: Destination, delivery: Delivery) -> Incident:
-        return replace(self, pagers={**self.pagers, pager: delivery})
+    def _with(
+        self, pager: Destination, delivery: Delivery, now: datetime, event: str, detail: str
+    ) -> Incident:
+        timeline = continued(self.timeline, Entry(now, event, detail))
+        return replace(self, pagers={**self.pagers, pager: delivery}, timeline=timeline)
 
 
 _SENDING = {"acknowledged": "to send the acknowledgement", "resolved": "to send the all-clear"}

@@ -147,8 +147,8 @@ class Page(delivering.Job):
         again_at = None if outcome.delivered else PAGES.again_at(claimed, outcome, now)
         _log(self._incident, self._pager, step, outcome, now)
         if outcome.hold_all:
-            until = again_at or now + PAGES.pause(claimed.failures, outcome.not_before)
-            gateway.store.agenda.hold_back(self._pager, gateway.limits(self._pager), until, now)
+            until = now + PAGES.pause(claimed.failures, outcome)
+            gateway.store.agenda.hold_back(self._pager, gateway.limits(self._pager), until, now, token)
 
         def work(unit: UnitOfWork) -> Incident:
             stored = self._stored(unit)

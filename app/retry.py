@@ -30,15 +30,18 @@ class RetryPolicy:
         since = delivery.failing_since
         if since is not None and now - since >= self.give_up_after:
             return None
-        return now + self.pause(delivery.failures, outcome.not_before)
+        return now + self.pause(delivery.failures, outcome)
 
-    def pause(self, failures: int, not_before: float | None) -> timedelta:
+    def pause(self, failures: int, outcome: Outcome) -> timedelta:
         """After a failure, with `failures` others in a row before it: twice as long each time, up to
-        `longest`, and never less than the `not_before` seconds that the destination asked for."""
+        `longest`, and never less than the seconds that the destination asked for; exactly those where it had
+        nothing against this event, but against their number."""
+        if outcome.hold_all:
+            return timedelta(seconds=self.first if outcome.not_before is None else outcome.not_before)
         growing = min(self.longest, self.first * 2 ** min(failures, 10))
         # Jitter keeps a thousand failed attempts from coming back in the same second.
         jittered = growing * random.uniform(0.75, 1.25)  # noqa: S311
-        return timedelta(seconds=max(jittered, not_before or 0.0))
+        return timedelta(seconds=max(jittered, outcome.not_before or 0.0))
 
 
 PAGES = RetryPolicy(first=1.0, longest=60.0, misconfigured=300.0, give_up_after=timedelta(hours=24))

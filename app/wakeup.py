@@ -123,6 +123,8 @@ class Wakeup:
         keep_clients()
         self._celery = Celery("versus", set_as_current=False)
         self._celery.conf.update(broker_settings(redis_url, timeout=PUBLISH_TIMEOUT))
+        # Made before there are threads: those that make it at the same time raise errors at each other.
+        _ = self._celery.producer_pool
         self._quiet_until = float("-inf")
 
     def enqueue_stored(self, stored: Iterable[Stored], now: datetime) -> None:

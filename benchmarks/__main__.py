@@ -1,6 +1,6 @@
 """`make bench`: measures everything and prints one table; ends with 1 when a goal was missed.
 
-`python -m benchmarks NAME …` measures these sections alone; `storm120`, of 25 minutes, by hand only.
+`python -m benchmarks NAME …` measures these alone; `storm120` (25 minutes) and `limits` (4) by hand only.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from benchmarks.channels import answers, beside_pages
 from benchmarks.dashboard import dashboard
 from benchmarks.growth import growth
 from benchmarks.intake import latency, throughput
+from benchmarks.limits import limits
 from benchmarks.pages import lateness, start
 from benchmarks.report import Row, machine, table
 from benchmarks.retention import retention
@@ -34,7 +35,7 @@ SECTIONS: dict[str, Callable[[], Iterable[Row]]] = {
     "retention": retention,
     "dashboard": dashboard,
 }
-BY_HAND: dict[str, Callable[[], Iterable[Row]]] = {"storm120": storm120}
+BY_HAND: dict[str, Callable[[], Iterable[Row]]] = {"storm120": storm120, "limits": limits}
 
 
 def main() -> int:

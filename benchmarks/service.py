@@ -144,6 +144,7 @@ class Service:
             "other_alert_source_config_ids": {"other": OTHER_SOURCE},
             "base_url": self.stand_in.base_url,
             "max_per_minute": self._max_per_minute,
+            "max_per_minute_per_key": 0,
         }
         oncall = {"enable": True, "wait_minutes": 3, "provider": "incident_io", "incident_io": incident_io}
         return {

@@ -54,9 +54,9 @@ class StandIn:
         self._process.kill()
         self._process.wait()
 
-    def limit(self, per_minute: int) -> None:
-        """Answer 429 to what goes beyond so many events a minute from one alert source."""
-        self._control("POST", "limit", {"per_minute": per_minute})
+    def limit(self, **limits: int) -> None:
+        """Answer 429 to what goes beyond this (see `Simulator`)."""
+        self._control("POST", "limit", limits)
 
     def reset(self) -> None:
         """Forget what came."""

@@ -26,7 +26,7 @@ IN_FLIGHT = 50
 def storm120() -> Iterable[Row]:
     """One worker, its limit and incident.io's both 120 a minute, severities mixed."""
     with Service(max_per_minute=PER_MINUTE) as service:
-        service.stand_in.limit(PER_MINUTE)
+        service.stand_in.limit(per_minute=PER_MINUTE)
         worker = service.start_worker()
         service.ready()
         _warm_up(service)

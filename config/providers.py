@@ -102,6 +102,8 @@ class IncidentIo(ProviderBlock):
         int, Field(ge=0), Setting("a whole number of events, 0 or more (0: no limit)")
     ] = 120
     """Events a minute and alert source; incident.io's documented limit. 0: no limit of ours."""
+    max_per_minute_per_key: PerMinute = 1_200
+    """Events a minute with one API key, for all its alert sources; as documented there, and 0 as above."""
     heartbeat_config_id: Annotated[ConfigId | None, Setting(_ID)] = None
 
     @property

@@ -138,9 +138,9 @@ def _invalid(code: str, message: str, name: str | None = None) -> Reply:
     return error(422, "validation_error", code, message, name)
 
 
-def too_many(name: str, limit: int, wait: int) -> Reply:
-    """429: over the limit; `wait` in seconds."""
-    reply = error(429, "too_many_requests", "too_many_requests", f"Over {limit} a minute for one {name}")
+def too_many(name: str, limit: str, wait: int) -> Reply:
+    """429: over the limit, such as "120 a minute"; `wait` in seconds."""
+    reply = error(429, "too_many_requests", "too_many_requests", f"Over {limit} for one {name}")
     again = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + wait))
-    rate_limit = {"name": name, "limit": limit, "remaining": 0, "retry_after": again}
+    rate_limit = {"name": name, "limit": int(limit.split()[0]), "remaining": 0, "retry_after": again}
     return replace(reply, body=reply.body | {"rate_limit": rate_limit}, headers={"Retry-After": str(wait)})

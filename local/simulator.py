@@ -25,7 +25,9 @@ class Simulator:
     """incident.io's API on a port of 127.0.0.1, from `with` to its end.
 
     `keys`: the alert source config IDs that each API key may use. `per_minute`: events within any 60 s for
-    each alert source, `key_per_minute` for each key; None is no limit. `on_event` sees each accepted event.
+    each alert source, `key_per_minute` for each key, `per_second` the size and refill of a bucket for each
+    alert source; None is no limit. `retry_after`: seconds that every refusal asks for, whatever is true.
+    `on_event` sees each accepted event.
     """
 
     def __init__(
@@ -35,11 +37,15 @@ class Simulator:
         port: int = 0,
         *,
         key_per_minute: int | None = None,
+        per_second: int | None = None,
+        retry_after: int | None = None,
         on_event: Callable[[Request], None] = lambda _: None,
     ) -> None:
         self.keys = keys
         self.per_minute = per_minute
         self.key_per_minute = key_per_minute
+        self.per_second = per_second
+        self.retry_after = retry_after
         self.requests: list[Request] = []
         self.alerts: dict[tuple[str, str], Literal["firing", "resolved"]] = {}
         """State by alert source config ID and deduplication key."""
@@ -48,6 +54,8 @@ class Simulator:
         self._next: deque[Reply] = deque()
         self._always: Reply | None = None
         self._times: dict[str, deque[float]] = {}
+        self._buckets: dict[str, tuple[float, float]] = {}
+        """Of each alert source: what is in it, and since when."""
         self._released = threading.Event()
         self._server = Server(port, self._receive, self._control)
         self.base_url = f"http://127.0.0.1:{self._server.server_port}"
@@ -92,6 +100,7 @@ class Simulator:
             self.requests.clear()
             self.alerts.clear()
             self._times.clear()
+            self._buckets.clear()
 
     def wait_for(self, predicate: Callable[[], object], timeout: float) -> bool:
         """Whether the predicate holds within `timeout` seconds; it is asked again after each request."""
@@ -128,10 +137,18 @@ class Simulator:
                 times.popleft()
             if limit is not None and len(times) >= limit:
                 wait = math.ceil(times[0] + 60 - now) if times else 60
-                return too_many(name.rpartition(" ")[0], limit, wait)
+                return too_many(name.rpartition(" ")[0], f"{limit} a minute", self.retry_after or wait)
+        if self.per_second is not None and not self._drawn(source, self.per_second, now):
+            return too_many("alert source", f"{self.per_second} a second", self.retry_after or 1)
         for name in limits:
             self._times[name].append(now)
         return None
+
+    def _drawn(self, source: str, per_second: int, now: float) -> bool:
+        level, since = self._buckets.get(source, (float(per_second), now))
+        level = min(per_second, level + (now - since) * per_second)
+        self._buckets[source] = (level - (level >= 1), now)
+        return level >= 1
 
     def _control(self, path: str, told: dict[str, Any]) -> object:
         match path.removeprefix("/_sim/"):
@@ -149,6 +166,8 @@ class Simulator:
             case "limit":
                 self.per_minute = told.get("per_minute")
                 self.key_per_minute = told.get("key_per_minute")
+                self.per_second = told.get("per_second")
+                self.retry_after = told.get("retry_after")
             case "reset":
                 self.reset()
             case _:

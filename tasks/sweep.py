@@ -7,7 +7,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -27,6 +27,8 @@ from app.telemetry import log
 from tasks.slots import Slots
 
 TICK = 1.0
+# While a provider's limit is observed: it may be one of a second.
+SHORT_TICK = 0.1
 # Of each minute, for what is old; the rest comes in the next.
 FORGETS_SECONDS = 10.0
 BATCH = 500
@@ -76,11 +78,13 @@ class Sweep:
             self._gateway.store.notifications.wait(max(wait, 0.01))
         self.notify()
         if time.monotonic() >= self._next_tick:
-            self._next_tick = time.monotonic() + TICK
-            self.tick()
+            began = time.monotonic()
+            self._next_tick = began + TICK
+            if self.tick():
+                self._next_tick = began + SHORT_TICK
 
-    def tick(self) -> None:
-        """One look at all pages. Raises `Unavailable`."""
+    def tick(self) -> bool:
+        """One look at all pages; whether the next must come soon. Raises `Unavailable`."""
         now = self._gateway.clock()
         agenda = self._gateway.store.agenda
         agenda.worker_lives(self._name, now)
@@ -88,8 +92,8 @@ class Sweep:
         self._taken = taken
         busy = taken - before > BUSY
         half_a_tick = time.monotonic() + TICK / 2
-        for pager in agenda.pagers(now):
-            self._hand_out(pager, now, busy=busy)
+        pagers = agenda.pagers(now)
+        self._hand_out(pagers, now, busy=busy)
         while self._enqueue(now, busy=busy) == BATCH and time.monotonic() < half_a_tick:
             pass
         if heartbeat_due(self._gateway):
@@ -98,6 +102,7 @@ class Sweep:
         if self._gateway.store.retention.turn():
             self._background.submit(forget_old, self._gateway)
         resolve_over(self._gateway)
+        return agenda.observes_limits(pagers)
 
     def notify(self) -> None:
         """Hand out what channels are to be notified of, as far as slots are free. Raises `Unavailable`."""
@@ -124,11 +129,11 @@ class Sweep:
             with suppress(Unavailable):
                 self._gateway.store.notifications.wake()
 
-    def _hand_out(self, pager: Destination, now: datetime, *, busy: bool) -> None:
-        limits, again = self._gateway.limits(pager), _again(busy=busy)
-        for look in self._gateway.store.agenda.turn(pager, limits, now, TURNS, again):
-            if not self._deliver_here(pager, look.incident_id) and (look.deferred or not busy):
-                self._gateway.wakeup.enqueue(look.incident_id, look.due_at - now.timestamp(), [pager])
+    def _hand_out(self, pagers: Sequence[Destination], now: datetime, *, busy: bool) -> None:
+        limits = {pager: self._gateway.limits(pager) for pager in pagers}
+        for look in self._gateway.store.agenda.turns(limits, now, TURNS, _again(busy=busy)):
+            if not self._deliver_here(look.pager, look.incident_id) and (look.deferred or not busy):
+                self._gateway.wakeup.enqueue(look.incident_id, look.due_at - now.timestamp(), [look.pager])
 
     def _enqueue(self, now: datetime, *, busy: bool) -> int:
         looks = self._gateway.store.agenda.looks(now, BATCH, _again(busy=busy))

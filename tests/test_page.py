@@ -333,7 +333,7 @@ def test_over_budget_is_deferred_and_its_turn_comes(
         deliver(gateway, incident_id)
     assert len(provider.events) == 2
     clock.wind(seconds=61)
-    [turn] = gateway.store.agenda.turn(PAGER, [("source:default", 2)], clock.now, 500)
+    [turn] = gateway.store.agenda.turns({PAGER: [("source:default", 2)]}, clock.now, 500)
     deliver(gateway, turn.incident_id)
     assert {incident_id for _, incident_id in provider.told()} == set(ids)
 
@@ -402,9 +402,9 @@ def test_a_record_that_is_gone_is_made_anew_for_the_alert_source_that_was_to_be_
     # A message without pagers knows only the ID; the due list knows the pager.
     deliver(gateway, due)
     clock.wind(minutes=1)
-    assert [look.incident_id for look in gateway.store.agenda.turn(INFRA, [], clock.now, 500)] == [due]
+    assert [look.incident_id for look in gateway.store.agenda.turns({INFRA: []}, clock.now, 500)] == [due]
     deliver(gateway, due, [INFRA])
-    assert gateway.store.agenda.turn(INFRA, [], clock.now, 500) == []
+    assert gateway.store.agenda.turns({INFRA: []}, clock.now, 500) == []
     incident = read(gateway, due)
     assert (incident.state, list(incident.pagers)) == (State.ESCALATED, [INFRA])
     assert {event.alert_source for event in provider.events} == {"infra"}
@@ -420,9 +420,9 @@ def test_a_message_for_another_alert_source_leaves_nothing_behind(
         client.zadd(key, {member_of(due, INFRA): 0})
     client.sadd(PAGERS, INFRA)
     agenda = gateway.store.agenda
-    assert [look.incident_id for look in agenda.turn(INFRA, [], clock.now, 500)] == [due]
+    assert [look.incident_id for look in agenda.turns({INFRA: []}, clock.now, 500)] == [due]
     deliver(gateway, due, [INFRA])
-    assert agenda.turn(INFRA, [], clock.now, 500) == []
+    assert agenda.turns({INFRA: []}, clock.now, 500) == []
     assert INFRA not in agenda.pagers(clock.now)
     assert (
         client.zcard(DUE) == client.zcard(LOOK) == client.zcard(REFUSED) == client.zcard(QUEUE + INFRA) == 0

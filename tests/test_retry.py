@@ -33,7 +33,7 @@ def seconds(policy: RetryPolicy, outcome: Outcome = TRY_AGAIN, **delivery: objec
 )
 def test_pauses_grow_to_the_longest_with_jitter(policy: RetryPolicy, growing: list[float]) -> None:
     for failures, pause in enumerate(growing):
-        made = {policy.pause(failures, None).total_seconds() for _ in range(50)}
+        made = {policy.pause(failures, Outcome("try_again")).total_seconds() for _ in range(50)}
         assert all(0.75 * pause <= one <= 1.25 * pause for one in made)
         # A thousand that failed in the same second do not come back in the same second.
         assert len(made) > 40
@@ -48,7 +48,7 @@ def test_pauses_grow_to_the_longest_with_jitter(policy: RetryPolicy, growing: li
 def test_a_pause_is_never_less_than_was_asked_for_nor_more_than_it_may_be(
     policy: RetryPolicy, failures: int, not_before: float | None
 ) -> None:
-    pause = policy.pause(failures, not_before)
+    pause = policy.pause(failures, Outcome("try_again", not_before=not_before))
     asked = timedelta(seconds=not_before or 0)
     assert pause >= asked
     assert pause >= timedelta(seconds=0.75 * policy.first)

@@ -413,7 +413,7 @@ def test_what_is_over_is_on_no_list(
     client = redis.Redis.from_url(redis_url)
     assert [client.zcard(key) for key in (DUE, LOOK, REFUSED, QUEUE + PAGER, QUEUE + INFRA)] == [0] * 5
     for pager in (PAGER, INFRA, ITSELF):
-        assert gateway.store.agenda.turn(pager, [], clock.now, 500) == []
+        assert gateway.store.agenda.turns({pager: []}, clock.now, 500) == []
     assert gateway.store.agenda.pagers(clock.now) == []
 
 

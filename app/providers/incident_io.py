@@ -20,9 +20,6 @@ from app.telemetry import log
 from app.text import one_line
 from config import AlertSource, Config
 
-KEY_PER_MINUTE = 1200
-"""Requests a minute that incident.io takes with one API key."""
-
 
 class IncidentIo:
     """Sends alert events (`POST /v2/alert_events/http/{alert_source_config_id}`)."""
@@ -75,16 +72,15 @@ class IncidentIo:
     def budgets(self, alert_source: str) -> list[Budget]:
         """The limits that an event of this alert source counts against: its own, and its API key's."""
         source = self._source(alert_source)
-        per_minute = self._settings.max_per_minute
         if source is None:
             return []
-        own = Budget(f"source:{source.name}", per_minute)
-        if per_minute == 0:
-            return [own]
         # A key is known by the first source that has it: nothing made from a key may be stored.
         sources = self._settings.alert_sources.values()
         first = next(other.name for other in sources if other.api_key == source.api_key)
-        return [own, Budget(f"key:{first}", KEY_PER_MINUTE)]
+        return [
+            Budget(f"source:{source.name}", self._settings.max_per_minute),
+            Budget(f"key:{first}", self._settings.max_per_minute_per_key),
+        ]
 
     def _post(self, path: str, content: bytes, source: AlertSource, deadline: float) -> Outcome:
         bearer = Bearer(source.api_key)

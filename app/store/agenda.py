@@ -10,7 +10,7 @@ destinations with a queue. `refused` holds what failed, by when its event was fi
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import inf
@@ -28,7 +28,8 @@ REFUSED = PREFIX + "refused"
 QUEUE = PREFIX + "queue:"
 SENT = PREFIX + "sent:"
 HELD_BACK = PREFIX + "pause:"
-LEARNED = PREFIX + "learned:"
+OBSERVED = PREFIX + "observed:"
+PROBES = PREFIX + "probes"
 PAGERS = PREFIX + "pagers"
 WORKERS = PREFIX + "workers"
 TAKEN = PREFIX + "taken"
@@ -51,9 +52,12 @@ LOOK_AGAIN = 10.0
 # A minute as the provider's clock may see it, with room for requests that travel at unequal speed.
 WINDOW_SECONDS = 61
 
-# What a 429 teaches is never less than the limit that incident.io documents: one that comes sooner speaks of
-# something else, and must not slow us down for a minute.
-LEAST_LEARNED = 120
+# What a 429 taught is remembered for so many seconds after the last one. Events that probe whether the
+# provider takes more are so many seconds apart, at first and at last.
+OBSERVED_SECONDS = 300
+FIRST_GAP, LONGEST_GAP = 1.0, 4.0
+# What was sent in so many seconds before a first refusal may be a burst of its own.
+MOMENT = 2.0
 
 NO_LIMIT = 10**9
 
@@ -138,6 +142,8 @@ def _ended(before: Delivery, after: Delivery, step: Step | None, member: str) ->
         yield "ZREM", REFUSED, member
     if before.claim is not None and after.claim is None:
         yield ("DEL", FAILED) if after.last_error is None else ("INCR", FAILED)
+        if after.last_reason != "rate_limited":
+            yield "HDEL", PROBES, before.claim.token
 
 
 def member_of(incident_id: str, pager: str) -> str:
@@ -151,8 +157,8 @@ class Agenda:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._look = connection.script(lua("next_look", "looks"))
-        self._take = connection.script(lua("room", "take"))
-        self._turn = connection.script(lua("next_look", "room", "turn"))
+        self._take = connection.script(lua("believed", "room", "take"))
+        self._turn = connection.script(lua("next_look", "believed", "room", "turn"))
         self._hold_back = connection.script(lua("hold_back"))
         self._pending = 0
         self._pending_counted = float("-inf")
@@ -182,19 +188,22 @@ class Agenda:
         ]
         return [Destination(name) for _, name in sorted(zip(ranks, names, strict=True))]
 
-    def turn(
+    def turns(
         self,
-        pager: Destination,
-        limits: Sequence[Limit],
+        limits: Mapping[Destination, Sequence[Limit]],
         now: datetime,
         count: int,
         again: float = LOOK_AGAIN,
     ) -> list[Look]:
-        """Up to `count` deliveries of this pager that are late or deferred and may be sent now, the most
-        urgent first. As with `looks`, each is given out once, and again after a while."""
-        keys, args = _budget(pager, limits, now)
-        found = self._turn(keys, [*args, pager, URGENCIES, count, again, GRACE_SECONDS])
-        return [_look(member, due, deferred) for member, due, deferred in found]
+        """Up to `count` deliveries of each of these pagers, with their limits, that are late or deferred and
+        may be sent now, the most urgent of a pager first. As with `looks`, each is given out once, and again
+        after a while."""
+        calls = []
+        for pager, of_pager in limits.items():
+            keys, args = _budget(pager, of_pager, now)
+            calls.append((keys, [*args, pager, URGENCIES, count, again, GRACE_SECONDS]))
+        found = self._turn.each(calls)
+        return [_look(member, due, deferred) for looks in found for member, due, deferred in looks]
 
     def pagers_of(self, incident_id: str) -> list[Destination]:
         """The pagers that are to be sent something about the incident, though its record may be gone."""
@@ -227,15 +236,23 @@ class Agenda:
         args += [member_of(incident.id, pager), _rank(incident, step), pager, token, AHEAD_AT_MOST]
         return bool(self._take(keys, args))
 
-    def hold_back(self, pager: Destination, limits: Sequence[Limit], until: datetime, now: datetime) -> None:
-        """The provider refused an event because there were too many.
+    def hold_back(
+        self, pager: Destination, limits: Sequence[Limit], until: datetime, now: datetime, token: str
+    ) -> None:
+        """The provider refused the event with this token because there were too many.
 
-        Every worker stays away from the pager until then (a longer pause stands), and for a minute
-        sends no more within a minute than the provider took this time.
+        Every worker stays away from the pager until then (a longer pause stands); what is sent afterwards is
+        adapted to what the provider took (`believed.lua`).
         """
-        keys = [HELD_BACK + pager, LEARNED + pager, *_windows(limits[:1])]
+        keys = [HELD_BACK + pager, OBSERVED + pager, *_windows(limits[:1])]
         seconds = max(1, int((until - now).total_seconds()) + 1)
-        self._hold_back(keys, [until.timestamp(), seconds, LEAST_LEARNED, WINDOW_SECONDS])
+        learning = (OBSERVED_SECONDS, MOMENT, FIRST_GAP, LONGEST_GAP)
+        self._hold_back(keys, [until.timestamp(), seconds, now.timestamp(), token, *learning])
+
+    def observes_limits(self, pagers: Iterable[Destination]) -> bool:
+        """One of these pagers has answered 429 within the last minutes."""
+        keys = [OBSERVED + pager for pager in pagers]
+        return bool(keys) and self._connection.call("EXISTS", *keys) > 0
 
     def taken(self) -> int:
         """How many incidents were taken since Redis began to count."""
@@ -301,7 +318,7 @@ def _rank(incident: Incident, step: Step) -> float:
 def _budget(
     pager: Destination, limits: Sequence[Limit], now: datetime
 ) -> tuple[list[str], list[str | float]]:
-    keys = [QUEUE + pager, HELD_BACK + pager, LEARNED + pager, LOOK, PAGERS, DUE, TAKEN]
+    keys = [QUEUE + pager, HELD_BACK + pager, OBSERVED + pager, LOOK, PAGERS, DUE, TAKEN, PROBES]
     per_minute = [limit or NO_LIMIT for _, limit in limits]
     return [*keys, *_windows(limits)], [now.timestamp(), WINDOW_SECONDS, SPAN, *per_minute]
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
+from queue import Empty, LifoQueue
 from typing import Any, TypeVar
 
 import redis
@@ -31,6 +34,8 @@ CLOCK_TRUSTED = 5.0
 REFUSED_FOR = 2.0
 
 T = TypeVar("T")
+Ask = Callable[[Sequence[Command]], list[Any]]
+"""Sends commands in one round trip; an answer that is a refusal is an error among the answers."""
 
 
 class Unavailable(Exception):
@@ -151,6 +156,40 @@ def _unavailable(error: redis.RedisError) -> Unavailable:
     return Refused(str(error))
 
 
+def _accepted(answers: list[Any]) -> list[Any]:
+    """The answers; raises the first that is a refusal."""
+    for answer in answers:
+        if isinstance(answer, redis.ResponseError):
+            raise answer
+    return answers
+
+
+class Script:
+    """A Lua script, sent whole only to a server that does not know it. Its methods raise `Unavailable`."""
+
+    def __init__(self, connection: Connection, source: str) -> None:
+        self._connection = connection
+        self._source = source
+        self._digest = hashlib.sha1(source.encode()).hexdigest()  # noqa: S324
+
+    def __call__(self, keys: Sequence[str], args: Sequence[str | float]) -> Any:
+        """The answer to one call."""
+        return self.each([(keys, args)])[0]
+
+    def each(self, calls: Iterable[tuple[Sequence[str], Sequence[str | float]]]) -> list[Any]:
+        """The answers to several calls, in one round trip."""
+        words = [(len(keys), *keys, *args) for keys, args in calls]
+        return self._connection.run(lambda ask: _accepted(self._answers(ask, words))) if words else []
+
+    def _answers(self, ask: Ask, words: list[Command]) -> list[Any]:
+        answers = ask([("EVALSHA", self._digest, *call) for call in words])
+        for i, answer in enumerate(answers):
+            if isinstance(answer, redis.exceptions.NoScriptError):
+                # A server that was started anew knows it from now on.
+                [answers[i]] = ask([("EVAL", self._source, *words[i])])
+        return answers
+
+
 class Connection:
     """Runs commands against Redis, again and again for `patience` seconds while it is away or refuses.
 
@@ -159,36 +198,30 @@ class Connection:
     """
 
     def __init__(self, url: str, *, patience: float, timeout: float, connections: int = 7) -> None:
-        self._client = _client(redis_address(url), timeout)
+        client = _client(redis_address(url), timeout)
+        self._callbacks: dict[str, Callable[[Any], Any]] = dict(client.response_callbacks)
+        # The one that was used last is used next: where one has timed out, the others may hang as well.
+        self._free: LifoQueue[Any] = LifoQueue()
+        for _ in range(connections):
+            self._free.put(client.connection_pool.make_connection())
         self._patience = patience
         self._timeout = timeout
-        self._free = threading.BoundedSemaphore(connections)
         self._request = threading.local()
         self._clock_offset = float("-inf")
         self._clock_checked = float("-inf")
 
-    def script(self, source: str) -> Callable[[Sequence[str], Sequence[str | float]], Any]:
-        """A Lua script, to be called with its keys and arguments. Raises `Unavailable` when called."""
-        script = self._client.register_script(source)
-        return lambda keys, args: self.run(lambda _: script(keys=keys, args=args))
+    def script(self, source: str) -> Script:
+        """What runs this Lua."""
+        return Script(self, source)
 
     def call(self, *command: str | float) -> Any:
         """The answer to one command. Raises `Unavailable`."""
-        return self.run(lambda client: client.execute_command(*command))  # type: ignore[no-untyped-call]
+        return self.calls([command])[0]
 
-    def calls(self, commands: Iterable[Command], *, atomic: bool = False) -> list[Any]:
+    def calls(self, commands: Iterable[Command]) -> list[Any]:
         """The answers to several commands, in one round trip. Raises `Unavailable`."""
         commands = list(commands)
-        if len(commands) == 1:
-            return [self.call(*commands[0])]
-
-        def ask(client: redis.Redis) -> list[Any]:
-            pipe = client.pipeline(transaction=atomic)
-            for command in commands:
-                pipe.execute_command(*command)  # type: ignore[no-untyped-call]
-            return pipe.execute()
-
-        return self.run(ask) if commands else []
+        return self.run(lambda ask: _accepted(ask(commands))) if commands else []
 
     @contextmanager
     def patience(self, seconds: float) -> Iterator[None]:
@@ -199,14 +232,14 @@ class Connection:
         finally:
             self._request.deadline = None
 
-    def run(self, ask: Callable[[redis.Redis], T]) -> T:
-        """What `ask` makes of the client. Raises `Unavailable`."""
+    def run(self, work: Callable[[Ask], T]) -> T:
+        """What `work` makes of Redis's answers. Raises `Unavailable`."""
         began = time.monotonic()
         deadline = getattr(self._request, "deadline", None) or began + self._patience
         pause = 0.0
         while True:
             try:
-                return self._try(ask, deadline)
+                return self._try(work, deadline)
             except redis.RedisError as error:
                 failure = _unavailable(error)
                 until = min(deadline, began + REFUSED_FOR) if isinstance(failure, Refused) else deadline
@@ -217,13 +250,32 @@ class Connection:
             time.sleep(pause)
             pause = min(0.2, pause * 2 or 0.01)
 
-    def _try(self, ask: Callable[[redis.Redis], T], deadline: float) -> T:
-        if not self._free.acquire(timeout=max(0.0, deadline - time.monotonic())):
-            raise Unavailable("Redis can't be reached (all connections to it are waiting).")
+    def _try(self, work: Callable[[Ask], T], deadline: float) -> T:
         try:
-            return ask(self._client)
+            connection = self._free.get(timeout=max(0.0, deadline - time.monotonic()))
+        except Empty:
+            raise Unavailable("Redis can't be reached (all connections to it are waiting).") from None
+        try:
+            return work(partial(self._ask, connection))
         finally:
-            self._free.release()
+            self._free.put(connection)
+
+    def _ask(self, connection: Any, commands: Sequence[Command]) -> list[Any]:
+        try:
+            connection.send_packed_command(connection.pack_commands(commands))
+            return [self._answer(connection, str(command[0])) for command in commands]
+        except BaseException:
+            # What is still to come would be taken for the answer to another command.
+            connection.disconnect()
+            raise
+
+    def _answer(self, connection: Any, name: str) -> Any:
+        try:
+            answer = connection.read_response()
+        except redis.ResponseError as error:
+            return error
+        callback = self._callbacks.get(name)
+        return callback(answer) if callback else answer
 
     def now(self) -> datetime:
         """Redis's time, UTC: one clock for every host, whatever a host's own clock says."""

@@ -78,8 +78,11 @@ def index(changes: Sequence[tuple[Incident | None, Incident]], sources: Sources)
     for before, after in changes:
         for name, labels in _happened(before, after, sources.label(after.source)):
             counts[_field(name, *labels)] += 1
-        if before is not None and before.state is not after.state:
-            counts[_field("current", sources.label(before.source), before.state)] -= 1
+        was, state = before.state if before is not None else None, after.state
+        if was is not state:
+            counts[_field("current", sources.label(after.source), state)] += 1
+        if before is not None and was is not None and was is not state:
+            counts[_field("current", sources.label(before.source), was)] -= 1
         for _, _, delivery in _paged(before, after):
             late += max(0.0, _lateness(after, delivery))
             if delivery.accepted_at is not None:
@@ -104,15 +107,13 @@ def _happened(before: Incident | None, after: Incident, source: str) -> Iterator
         yield "created", (source,)
     if before is None or after.occurrences > before.occurrences:
         yield "received", (source,)
-    if before is None or after.state is not before.state:
-        yield "current", (source, after.state)
     if before is not None:
         for alert_source, had, has in _pagers(before, after):
             yield from _attempted(alert_source, had, has)
         for alert_source, _, delivery in _paged(before, after):
             yield "pages", ("delivered", alert_source)
             late = _lateness(after, delivery)
-            yield from (("late", (str(bound),)) for bound in BUCKETS if late <= bound)
+            yield "late", (str(next(bound for bound in BUCKETS if late <= bound)),)
 
 
 def _attempted(alert_source: str, had: Delivery, has: Delivery) -> Iterator[tuple[str, tuple[str, ...]]]:

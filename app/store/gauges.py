@@ -14,7 +14,7 @@ from app.store.agenda import (
     DUE,
     HELD_BACK,
     LAST_HEARTBEAT,
-    LEARNED,
+    OBSERVED,
     REFUSED,
     SENT,
     WINDOW_SECONDS,
@@ -123,7 +123,7 @@ def read(
 def _of_pager(pager: Destination, window: str, now: datetime) -> list[Command]:
     return [
         ("ZCOUNT", SENT + window, now.timestamp() - WINDOW_SECONDS, "+inf"),
-        ("GET", LEARNED + pager),
+        ("HMGET", OBSERVED + pager, "burst", "period"),
         ("GET", HELD_BACK + pager),
     ]
 
@@ -136,7 +136,10 @@ def _waiting(connection: Connection, channels: Sequence[str]) -> Mapping[Destina
     }
 
 
-def _budget(now: datetime, limit: int, sent: Any, learned: Any, paused: Any) -> Budget:
-    limit = min(limit, int(learned)) if learned and limit else limit
+def _budget(now: datetime, limit: int, sent: Any, observed: Any, paused: Any) -> Budget:
+    burst, period = observed
+    if burst is not None:
+        per_minute = int(60 * float(burst) / float(period))
+        limit = min(limit or per_minute, per_minute)
     until = float(paused) if paused and float(paused) > now.timestamp() else None
     return Budget(limit, int(sent), until)

@@ -372,13 +372,14 @@ def _listed(before: Incident | None, after: Incident) -> Iterable[Command]:
     created = after.created_at.timestamp()
     if before is None:
         yield "ZADD", ALL, created, after.id
-    if before is None or before.state is not after.state:
-        yield "ZADD", BY_STATE + after.state, created, after.id
-        if before is not None:
-            yield "ZREM", BY_STATE + before.state, after.id
-    was, now = _name(before), _name(after)
-    if was != now:
-        yield ("ZADD", IDENTITIES, 0, now) if now else ("ZREM", IDENTITIES, was or "")
+    was, state = before.state if before is not None else None, after.state
+    if was is not state:
+        yield "ZADD", BY_STATE + state, created, after.id
+        if was is not None:
+            yield "ZREM", BY_STATE + was, after.id
+    had, name = _name(before), _name(after)
+    if had != name:
+        yield ("ZADD", IDENTITIES, 0, name) if name else ("ZREM", IDENTITIES, had or "")
 
 
 def _name(incident: Incident | None) -> str | None:

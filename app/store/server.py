@@ -91,11 +91,5 @@ class Server:
 
     def _ask(self, *command: str) -> Any:
         """The answer, or None when this user may not ask, or the server does not know the question."""
-
-        def ask(client: redis.Redis) -> Any:
-            try:
-                return client.execute_command(*command)  # type: ignore[no-untyped-call]
-            except redis.ResponseError:
-                return None
-
-        return self._connection.run(ask)
+        [answer] = self._connection.run(lambda ask: ask([command]))
+        return None if isinstance(answer, redis.ResponseError) else answer

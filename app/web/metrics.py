@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import product
+from itertools import accumulate, product
 from typing import get_args
 
 from flask import Blueprint, Response
@@ -135,9 +135,13 @@ def _family(name: str, help_: str, labels: tuple[str, ...], values: Labelled | f
 
 def _lateness(gauges: Gauges) -> Metric:
     late = gauges.counters.counts["late"]
+    totals = accumulate(late.get((str(bound),), 0) for bound in BUCKETS)
     return HistogramMetricFamily(
         "versus_page_lateness_seconds",
         "How late pages were accepted, after they were due.",
-        buckets=[(str(bound).replace("inf", "+Inf"), float(late.get((str(bound),), 0))) for bound in BUCKETS],
+        buckets=[
+            (str(bound).replace("inf", "+Inf"), float(total))
+            for bound, total in zip(BUCKETS, totals, strict=True)
+        ],
         sum_value=gauges.counters.late_sum,
     )

@@ -12,8 +12,8 @@ import time
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-from flask import Flask, request, session
-from flask.sessions import SecureCookieSessionInterface
+from flask import Flask, Request, Response, request, session
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from werkzeug.exceptions import Forbidden
 
 from app.gateway import Gateway
@@ -37,6 +37,15 @@ class Cookies(SecureCookieSessionInterface):
 
     def __init__(self, public_base: str) -> None:
         self._public = urlsplit(public_base.lower())
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """Without a cookie there is nothing to verify."""
+        return super().open_session(app, request) if request.cookies else self.session_class()
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        """One that was not used is as it was."""
+        if session.accessed or session.modified:
+            super().save_session(app, session, response)
 
     def get_cookie_name(self, app: Flask) -> str:
         """`__Host-`: a browser takes it only from this very host, and only over TLS."""

@@ -30,6 +30,15 @@ PAUSE_SECONDS = 0.2
 """Without new connections, while there is no file for them."""
 
 
+HESITATION_SECONDS = 0.0001
+LONGEST_HESITATION = 0.001
+
+
+def hesitation(connections: int) -> float:
+    """Seconds that a process with so many connections leaves a new one to others, which may have fewer."""
+    return min(LONGEST_HESITATION, HESITATION_SECONDS * connections)
+
+
 def limit_silence(_: Worker, request: Request) -> None:
     """Gunicorn calls it when it has read the head of a request."""
     if isinstance(request.unreader, SocketUnreader):
@@ -54,7 +63,8 @@ class Threads(ThreadWorker):
         super().init_process()
 
     def accept(self, listener: Any) -> None:
-        """Take a new connection, if there is a file for it."""
+        """Take a new connection, if there is a file for it, and no other process takes it meanwhile."""
+        time.sleep(hesitation(self.nr_conns))
         try:
             super().accept(listener)
         except OSError as error:

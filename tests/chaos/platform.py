@@ -185,6 +185,7 @@ class Platform:
             "other_alert_source_config_ids": {"infra": "source-infra"},
             "base_url": f"http://127.0.0.1:{self.to_incidentio.port}",
             "max_per_minute": max_per_minute,
+            "max_per_minute_per_key": 2 * max_per_minute,
         }
         return {
             "public_host": self.bases[0],

@@ -30,6 +30,7 @@ BROKER = "tasks/broker.py"
 AGENDA = "app/store/agenda.py"
 SLOTS = "tasks/slots.py"
 TAKE = "app/store/lua/take.lua"
+BELIEVED = "app/store/lua/believed.lua"
 NEXT_LOOK = "app/store/lua/next_look.lua"
 NEXT_NOTIFICATIONS = "app/store/lua/next_notifications.lua"
 INCIDENTS = "app/store/incidents.py"
@@ -555,8 +556,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "retry_after_ignored",
         "incident.io is asked again sooner than it allows.",
         RETRY,
-        "        return timedelta(seconds=max(jittered, not_before or 0.0))",
-        "        return timedelta(seconds=jittered)",
+        "self.first if outcome.not_before is None else outcome.not_before",
+        "self.first",
         OF_PAGE,
     ),
     Mutation(
@@ -590,6 +591,30 @@ MUTATIONS: tuple[Mutation, ...] = (
         "        if outcome.hold_all:",
         "        if False:",
         OF_PAGE,
+    ),
+    Mutation(
+        "crowd_after_a_pause",
+        "When the pause after a 429 is over, everybody runs into the next one.",
+        BELIEVED,
+        "      return (o.next_probe or 0) <= now and 1 or 0",
+        "      return 1e9",
+        OF_AGENDA,
+    ),
+    Mutation(
+        "refusal_is_believed_for_ever",
+        "What a provider takes beyond what it once refused is never found out.",
+        BELIEVED,
+        "      o.growth = o.growth + 0.03",
+        "      o.growth = 0",
+        OF_AGENDA,
+    ),
+    Mutation(
+        "refusal_teaches_next_to_nothing_is_taken",
+        "A provider that refused everything for a minute is sent next to nothing afterwards.",
+        BELIEVED,
+        "  local rate = math.max(measured / math.max(took, 1), 2)",
+        "  local rate = measured / math.max(took, 1)",
+        OF_AGENDA,
     ),
     # -- more than may leave -----------------------------------------------------------------------------
     Mutation(
@@ -916,6 +941,22 @@ MUTATIONS: tuple[Mutation, ...] = (
         ("tests/test_health.py",),
     ),
     Mutation(
+        "answers_of_another",
+        "After a time-out, the late answer is taken for that of another command.",
+        CONNECTION,
+        "            connection.disconnect()\n",
+        "            pass\n",
+        OF_CONNECTION,
+    ),
+    Mutation(
+        "connections_gather",
+        "Keep-alive connections gather in one web process.",
+        "app/web/stalled.py",
+        "    return min(LONGEST_HESITATION, HESITATION_SECONDS * connections)",
+        "    return 0.0",
+        ("tests/web/test_stalled.py",),
+    ),
+    Mutation(
         "connections_without_limit",
         "A crowd of requests takes every connection that a small plan of Redis has.",
         "app/web/__init__.py",
@@ -1105,8 +1146,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "channel_ends_the_chain",
         "After a message to a channel the alert source is not tried any more.",
         CHAINS,
-        "self.pagers[link].has_page for link in links if link.name != CHANNEL)",
-        "self.pagers[link].has_page for link in links)",
+        "self.pagers[link].page_state for link in self.links(target) if link.name != CHANNEL}",
+        "self.pagers[link].page_state for link in self.links(target)}",
         OF_CHAINS,
     ),
     Mutation(

@@ -36,6 +36,7 @@ oncall:
       db: {id: db-id, api_key: "${OTHER_KEY}"}
     title: ${TITLE}
     max_per_minute: ${PER_MINUTE:-120}
+    max_per_minute_per_key: ${PER_KEY:-1200}
     heartbeat_config_id: ${HEARTBEAT:-}
 """
 

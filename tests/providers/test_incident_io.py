@@ -221,8 +221,15 @@ def test_sources_that_share_a_key_share_its_limit(
     assert make_provider().budgets(alert_source) == budgets
 
 
-def test_zero_is_no_limit_and_events_are_counted_all_the_same(make_provider: MakeProvider) -> None:
-    assert make_provider(PER_MINUTE="0").budgets("default") == [Budget("source:default", 0)]
+def test_zero_switches_one_limit_off_and_no_other(make_provider: MakeProvider) -> None:
+    assert make_provider(PER_MINUTE="0").budgets("default") == [
+        Budget("source:default", 0),
+        Budget("key:default", 1200),
+    ]
+    assert make_provider(PER_KEY="0").budgets("default") == [
+        Budget("source:default", 120),
+        Budget("key:default", 0),
+    ]
 
 
 # -- the fields ----------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 import redis
@@ -13,7 +14,8 @@ from app.alert import Alert, Severity
 from app.delivery import Destination
 from app.incident import Incident
 from app.store import Store
-from app.store.agenda import AHEAD, DUE, GRACE, LEAST_LEARNED, LOOK, QUEUE, Limit
+from app.store.agenda import AHEAD, DUE, GRACE, HELD_BACK, LOOK, PROBES, QUEUE, Limit
+from app.store.connection import Connection
 from tests.factories import opened
 from tests.fakes import INFRA, PAGER
 from tests.store.test_incidents import acknowledge, change, put
@@ -22,6 +24,7 @@ NOW = datetime(2026, 3, 4, 3, 0, tzinfo=UTC)
 SOON = NOW + timedelta(minutes=2)
 # As many as workers have on their way at a time, and may be ahead of one that is taken.
 CROWD = 100
+LEASE = timedelta(seconds=15)
 UNLIMITED = [("source:default", 0)]
 LIMITS = [("source:default", 3), ("key:default", 5)]
 
@@ -37,7 +40,7 @@ def looked(store: Store, now: datetime) -> list[str]:
 
 
 def turn(store: Store, limits: Sequence[Limit], now: datetime, count: int = 500) -> list[str]:
-    return [look.incident_id for look in store.agenda.turn(PAGER, limits, now, count)]
+    return [look.incident_id for look in store.agenda.turns({PAGER: limits}, now, count)]
 
 
 def take(store: Store, incident: Incident, limits: Sequence[Limit], now: datetime, token: str) -> bool:
@@ -45,8 +48,13 @@ def take(store: Store, incident: Incident, limits: Sequence[Limit], now: datetim
     return store.agenda.take(incident, pager, step, limits, now, token)
 
 
-def hold_back(store: Store, until: datetime) -> None:
-    store.agenda.hold_back(PAGER, UNLIMITED, until, NOW)
+def hold_back(store: Store, until: datetime, now: datetime = NOW, token: str = "t") -> None:
+    store.agenda.hold_back(PAGER, UNLIMITED, until, now, token)
+
+
+def pause(redis_url: str, until: datetime) -> None:
+    """Nothing leaves until then, and nothing was refused."""
+    redis.Redis.from_url(redis_url).set(HELD_BACK + PAGER, until.timestamp())
 
 
 def test_an_incident_without_a_message_is_looked_at_ahead_of_time(store: Store) -> None:
@@ -104,7 +112,7 @@ def test_a_budget_lets_so_many_through_and_defers_the_rest(store: Store) -> None
         acknowledge(store, str(n))
     assert turn(store, LIMITS, NOW + timedelta(seconds=60)) == []
     after = NOW + timedelta(seconds=61)
-    [three, four] = store.agenda.turn(PAGER, LIMITS, after, 500)
+    [three, four] = store.agenda.turns({PAGER: LIMITS}, after, 500)
     assert (three.incident_id, four.incident_id, three.deferred) == ("3", "4", True)
     # Each was handed out, and is again when nobody came within two seconds.
     assert turn(store, LIMITS, after) == []
@@ -123,12 +131,12 @@ def test_what_was_taken_is_not_given_to_anybody_else_for_two_seconds(store: Stor
     assert take(store, due("a"), LIMITS, NOW + timedelta(seconds=2), "three")
 
 
-def test_what_is_late_is_handed_out_with_what_was_deferred(store: Store) -> None:
+def test_what_is_late_is_handed_out_with_what_was_deferred(store: Store, redis_url: str) -> None:
     put(store, due("late"), due("deferred", "high"))
     put(store, due("enqueued"), enqueued=True)
-    hold_back(store, NOW + timedelta(seconds=0.2))
+    pause(redis_url, NOW + timedelta(seconds=0.2))
     assert not take(store, due("deferred", "high"), [], NOW, "t")
-    looks = store.agenda.turn(PAGER, [], NOW + timedelta(seconds=0.3), 500)
+    looks = store.agenda.turns({PAGER: []}, NOW + timedelta(seconds=0.3), 500)
     assert [(look.incident_id, look.deferred) for look in looks] == [("deferred", True), ("late", False)]
     assert turn(store, [], NOW + GRACE) == ["enqueued"]
 
@@ -143,8 +151,8 @@ def test_a_budget_of_the_key_holds_for_all_its_sources(store: Store) -> None:
     assert taken == [True, True, True, True, False, False]
 
 
-def test_the_most_severe_goes_first_then_what_was_due_first(store: Store) -> None:
-    hold_back(store, NOW + timedelta(seconds=5))
+def test_the_most_severe_goes_first_then_what_was_due_first(store: Store, redis_url: str) -> None:
+    pause(redis_url, NOW + timedelta(seconds=5))
     later = NOW + timedelta(seconds=1)
     waiting = [
         due("low", "low"),
@@ -160,9 +168,9 @@ def test_the_most_severe_goes_first_then_what_was_due_first(store: Store) -> Non
     assert order == ["critical-1", "critical-2", "high", "none", "low"]
 
 
-def test_what_gets_worse_while_it_is_deferred_moves_ahead(store: Store) -> None:
+def test_what_gets_worse_while_it_is_deferred_moves_ahead(store: Store, redis_url: str) -> None:
     put(store, due("first", "medium"), due("worse", "low"))
-    hold_back(store, NOW + timedelta(seconds=5))
+    pause(redis_url, NOW + timedelta(seconds=5))
     for incident in (due("first", "medium"), due("worse", "low")):
         assert not take(store, incident, [], NOW, "t")
     louder = Alert(title="worse", source="generic", severity="critical")
@@ -206,28 +214,116 @@ def test_where_all_fit_nobody_waits_for_anybody(store: Store) -> None:
     assert take(store, others[0], [("source:default", 2 * CROWD)], NOW, "0")
 
 
-def test_a_refusal_teaches_how_much_the_provider_takes_in_a_minute(store: Store) -> None:
-    incidents = [due(str(n)) for n in range(LEAST_LEARNED + 10)]
-    put(store, *incidents, *(due(f"next-{n}") for n in range(LEAST_LEARNED + 10)))
-    assert all(take(store, one, UNLIMITED, NOW, one.id) for one in incidents)
-    pause = NOW + timedelta(seconds=1)
-    for _ in range(3):
-        hold_back(store, pause)
-    for one in incidents:
-        acknowledge(store, one.id)
-    assert not take(store, due("next-0"), UNLIMITED, pause, "t")
-    # A minute later there is room for as many as were not refused.
-    later = NOW + timedelta(seconds=61)
-    taken = [take(store, due(f"next-{n}"), UNLIMITED, later, f"next-{n}") for n in range(LEAST_LEARNED + 10)]
-    assert taken == [True] * (LEAST_LEARNED + 7) + [False] * 3
+# -- what a provider's refusals teach -----------------------------------------------------------------
 
 
-def test_a_provider_that_refuses_everything_teaches_nothing_but_the_pause(store: Store) -> None:
-    put(store, *(due(str(n)) for n in range(5)))
+class Bucket:
+    """A provider and its workers, in steps of a tenth of a second: so many a second, as many at once."""
+
+    def __init__(self, store: Store, connection: Connection, count: int, rate: float, size: float) -> None:
+        self.store, self.rate, self.size, self.level = store, rate, size, size
+        self.waiting = [due(f"{n:03}") for n in range(count)]
+        self.probes = connection
+        self.attempts = 0
+        put(store, *self.waiting)
+
+    def tick(self, now: datetime) -> None:
+        self.level = min(self.size, self.level + self.rate / 10)
+        for one in self.waiting[:]:
+            token = f"{self.attempts}"
+            if not take(self.store, one, UNLIMITED, now, token):
+                return
+            self.attempts += 1
+            if self.level < 1:
+                hold_back(self.store, now + timedelta(seconds=1), now, token)
+                # It is put off, and others go first.
+                self.waiting.remove(one)
+                self.waiting.append(one)
+                return
+            self.level -= 1
+            self.waiting.remove(one)
+            self.probes.call("HDEL", PROBES, token)
+            acknowledge(self.store, one.id)
+
+
+@pytest.mark.parametrize(("rate", "size"), [(20.0, 20.0), (5.0, 5.0), (2.0, 120.0)])
+def test_what_the_provider_takes_is_used_and_little_more_is_tried(
+    store: Store, redis_url: str, rate: float, size: float
+) -> None:
+    seconds = 30
+    count = int(size + seconds * rate)
+    provider = Bucket(store, Connection(redis_url, patience=1, timeout=1), 2 * count, rate, size)
+    for n in range(10 * seconds):
+        provider.tick(NOW + timedelta(seconds=n / 10))
+    sent = 2 * count - len(provider.waiting)
+    assert sent >= 0.85 * count
+    assert provider.attempts <= 1.5 * sent
+
+
+def refused(store: Store, count: int) -> None:
+    """A provider takes so many events, and refuses the next one."""
+    put(store, *(due(f"{n:03}") for n in range(3 * count)))
+    for n in range(count):
+        assert take(store, due(f"{n:03}"), UNLIMITED, NOW, f"{n}")
+        acknowledge(store, f"{n:03}")
+    assert take(store, due(f"{count:03}"), UNLIMITED, NOW, "refused")
+    hold_back(store, NOW + timedelta(seconds=1), NOW, "refused")
+    acknowledge(store, f"{count:03}")
+
+
+def test_after_a_pause_one_event_probes_whether_the_provider_takes_more(store: Store) -> None:
+    refused(store, 30)
+    later = NOW + timedelta(seconds=1)
+    assert not take(store, due("031"), UNLIMITED, NOW + timedelta(seconds=0.9), "early")
+    assert take(store, due("031"), UNLIMITED, later, "probe")
+    acknowledge(store, "031")
+    assert not take(store, due("032"), UNLIMITED, later, "another")
+    assert turn(store, UNLIMITED, later) == []
+    # Its worker may have died: a second later the next one probes.
+    assert take(store, due("032"), UNLIMITED, later + timedelta(seconds=1), "second probe")
+
+
+def test_probes_that_are_refused_come_further_and_further_apart(store: Store) -> None:
+    refused(store, 30)
+    probed = []
+    for n in range(10, 300):
+        now = NOW + timedelta(seconds=n / 10)
+        if take(store, due("031"), UNLIMITED, now, f"probe {n}"):
+            probed.append(n / 10)
+            hold_back(store, now + timedelta(seconds=1), now, f"probe {n}")
+    apart = [later - one for one, later in pairwise(probed)]
+    assert apart[0] < 2.5
+    assert 3.9 < apart[-1] < 4.3
+
+
+def test_a_probe_that_is_taken_ends_the_probing(store: Store) -> None:
+    refused(store, 30)
+    later = NOW + timedelta(seconds=1)
+    probe = due("031")
+    assert take(store, probe, UNLIMITED, later, "probe")
+    change(
+        store, lambda unit: unit.save(unit.require("031").claimed(PAGER, "probe", later, LEASE)), ids=["031"]
+    )
+    change(
+        store,
+        lambda unit: unit.save(unit.require("031").delivered(PAGER, "probe", later, "202")),
+        ids=["031"],
+    )
+    taken = [take(store, due(f"{n:03}"), UNLIMITED, later, f"n{n}") for n in range(32, 45)]
+    # 30 a second were taken, of which a quarter may leave at once, the probe among them.
+    assert taken.count(True) == 6
+
+
+def test_no_refusal_teaches_less_than_the_documented_limit(store: Store, redis_url: str) -> None:
+    put(store, *(due(str(n)) for n in range(9)))
+    connection = Connection(redis_url, patience=1, timeout=1)
     assert take(store, due("0"), UNLIMITED, NOW, "0")
-    pause = NOW + timedelta(seconds=1)
-    hold_back(store, pause)
-    assert all(take(store, due(str(n)), UNLIMITED, pause, str(n)) for n in range(1, 5))
+    hold_back(store, NOW + timedelta(seconds=1), NOW, "0")
+    minute_later = NOW + timedelta(seconds=61)
+    hold_back(store, minute_later, minute_later - timedelta(seconds=1), "0")
+    assert take(store, due("1"), UNLIMITED, minute_later, "1")
+    connection.call("HDEL", PROBES, "1")
+    assert all(take(store, due(str(n)), UNLIMITED, minute_later, str(n)) for n in range(2, 9))
 
 
 def test_a_pause_holds_everybody_back_and_a_longer_one_stands(store: Store) -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -198,17 +199,46 @@ def test_a_connection_that_was_cut_is_replaced_unseen(relay: Relay) -> None:
 def test_a_half_open_connection_is_replaced_within_its_patience(relay: Relay) -> None:
     client = connection(f"redis://127.0.0.1:{relay.port}/0", patience=1.0, timeout=0.4)
 
-    def use_five_at_once(redis_client: redis.Redis) -> None:
-        pool = redis_client.connection_pool
-        for one in [pool.get_connection() for _ in range(5)]:
-            pool.release(one)
-
-    client.run(use_five_at_once)
+    all_are_connected = Barrier(5)
+    with ThreadPoolExecutor(5) as pool:
+        ping_together = lambda ask: (ask([("PING",)]), all_are_connected.wait())  # noqa: E731
+        list(pool.map(lambda _: client.run(ping_together), range(5)))
     relay.freeze()
     # More connections are half open than tries fit into its patience.
     with ThreadPoolExecutor(5) as pool:
         answers = list(pool.map(lambda _: client.call("PING"), range(5)))
     assert answers == [True] * 5
+
+
+def test_a_late_answer_is_not_taken_for_that_of_another_command(relay: Relay) -> None:
+    client = connection(f"redis://127.0.0.1:{relay.port}/0", patience=0.1, timeout=0.3)
+    client.call("SET", "versus:x", "late")
+    relay.latency = 0.5
+    with pytest.raises(Unavailable):
+        client.call("GET", "versus:x")
+    relay.latency = 0.0
+    assert connection(f"redis://127.0.0.1:{relay.port}/0").call("GET", "versus:x") == "late"
+    assert client.call("ECHO", "now") == "now"
+
+
+def test_threads_wait_for_a_connection_no_longer_than_their_patience(redis_url: str) -> None:
+    client = Connection(redis_url, patience=0.5, timeout=3, connections=1)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(client.call, "BLPOP", "versus:nothing", 1)
+        while not redis.Redis.from_url(redis_url).info("clients")["blocked_clients"]:
+            assert not waiting.done()
+        with pytest.raises(Unavailable, match="all connections to it are waiting"):
+            client.call("PING")
+        assert waiting.result() is None
+    assert client.call("PING") is True
+
+
+def test_a_server_that_forgot_a_script_is_sent_it_again(redis_url: str) -> None:
+    client = connection(redis_url)
+    add = client.script("return redis.call('INCRBY', KEYS[1], ARGV[1])")
+    assert add(["versus:sum"], [1]) == 1
+    redis.Redis.from_url(redis_url).script_flush()
+    assert add.each([(["versus:sum"], [2]), (["versus:sum"], [3])]) == [3, 6]
 
 
 def test_all_that_a_request_asks_shares_one_deadline() -> None:

@@ -87,6 +87,7 @@ class Stack:
             "other_alert_source_config_ids": {"infra": "source-infra"},
             "base_url": self.simulator.base_url,
             "max_per_minute": 0,
+            "max_per_minute_per_key": 0,
             **provider,
         }
         oncall = {

@@ -42,6 +42,7 @@ def settings(service: StandIn, *fallback: str, source: str = "source-default") -
                 "alert_source_config_id": source,
                 "other_alert_source_config_ids": {"infra": "source-infra"},
                 "max_per_minute": 0,
+                "max_per_minute_per_key": 0,
             },
         },
     }

@@ -54,7 +54,7 @@ def test_an_alert_source_that_is_held_back_is_not_well(
 ) -> None:
     provider.limits = [Budget("source:default", 20)]
     until = clock() + timedelta(seconds=60)
-    gateway.store.agenda.hold_back(PAGER, gateway.limits(PAGER), until, clock())
+    gateway.store.agenda.hold_back(PAGER, gateway.limits(PAGER), until, clock(), "t")
     held = light(gateway, "Rate of default")
     assert "held back until 03:01:00 UTC" in held.says
     assert not held.well

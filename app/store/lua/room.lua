@@ -1,18 +1,13 @@
--- How many events a pager may be sent now. The first window is the pager's own; the limit that was observed holds
--- for it.
-local queue, pause, observed, looks, pagers, due, taken = unpack(KEYS, 1, 7)
-local windows = {unpack(KEYS, 8)}
+-- How many events a pager may be sent now. The first window is the pager's own.
+local queue, pause, observed, looks, pagers, due, taken, probes = unpack(KEYS, 1, 8)
+local windows = {unpack(KEYS, 9)}
 local now, window_seconds, span = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3])
 local limits, rest = {unpack(ARGV, 4, 3 + #windows)}, {unpack(ARGV, 4 + #windows)}
-local room = 1e9
+local room = believed(observed, probes, now)
 if tonumber(redis.call('GET', pause) or 0) > now then
   room = 0
 end
 for i, window in ipairs(windows) do
   redis.call('ZREMRANGEBYSCORE', window, '-inf', now - window_seconds)
-  local limit = tonumber(limits[i])
-  if i == 1 then
-    limit = math.min(limit, tonumber(redis.call('GET', observed) or limit))
-  end
-  room = math.min(room, limit - redis.call('ZCARD', window))
+  room = math.min(room, tonumber(limits[i]) - redis.call('ZCARD', window))
 end

@@ -32,4 +32,13 @@ for _, window in ipairs(windows) do
   redis.call('EXPIRE', window, 120)
 end
 redis.call('INCR', taken)
+if redis.call('EXISTS', observed) == 1 then
+  redis.call('HINCRBY', observed, 'taken', 1)
+  local gap = redis.call('HGET', observed, 'gap')
+  if gap then
+    redis.call('HSET', observed, 'probe', token, 'probed_at', now, 'next_probe', now + gap)
+    redis.call('HSET', probes, token, now)
+    redis.call('EXPIRE', probes, 120)
+  end
+end
 return 1
