@@ -12,7 +12,7 @@ from app.channels.make import make
 from app.delivery import Destination
 from app.links import Links
 from app.providers import Provider, provider_for
-from app.store import Store, UnitOfWork
+from app.store import Defaults, Store, UnitOfWork
 from app.wakeup import Wakeup, worth_a_message
 from config import Config
 
@@ -74,13 +74,15 @@ def build(config: Config, *, patience: float = 10.0, timeout: float = 3.0, conne
     `patience`, `timeout`, `connections`: see `Store`; a web process must answer soon, a worker can wait.
     """
     url = config.redis.url.get_secret_value()
-    store = Store(url, patience=patience, timeout=timeout, connections=connections)
+    provider, channels = provider_for(config), make(config)
+    defaults = Defaults(Destination.of(provider.name, "default"), channels.subscriptions())
+    store = Store(url, patience=patience, timeout=timeout, connections=connections, defaults=defaults)
     return Gateway(
         config=config,
         store=store,
         wakeup=Wakeup(url),
-        provider=provider_for(config),
-        channels=make(config),
+        provider=provider,
+        channels=channels,
         links=Links(config.link_key or store.sessions.link_key, config.public_base),
         clock=store.now,
     )

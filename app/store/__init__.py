@@ -21,6 +21,7 @@ from app.store.counters import Sources
 from app.store.gauges import Budget, Gauges
 from app.store.incidents import Incidents, Stored, UnitOfWork, Unknown
 from app.store.notifications import SUMMARY, Notifications
+from app.store.reading import Defaults, Reader
 from app.store.rejected import KEPT, Rejected
 from app.store.retention import Retention
 from app.store.search import BadCursor, Page, Search
@@ -33,6 +34,7 @@ __all__ = [
     "SUMMARY",
     "BadCursor",
     "Budget",
+    "Defaults",
     "Gauges",
     "LoginRefused",
     "Look",
@@ -55,18 +57,26 @@ class Store:
 
     `patience` and `timeout` in seconds: how long a call is tried while Redis is away, and how long one try
     may take. `connections`: so many at most; small plans of Redis take 20 in all, from every process.
+    `defaults`: where an incident goes whose record can't be read.
     """
 
     def __init__(
-        self, url: str, *, patience: float = 10.0, timeout: float = 3.0, connections: int = 7
+        self,
+        url: str,
+        *,
+        patience: float = 10.0,
+        timeout: float = 3.0,
+        connections: int = 7,
+        defaults: Defaults = Defaults(),  # noqa: B008
     ) -> None:
         self._connection = Connection(url, patience=patience, timeout=timeout, connections=connections)
         self.agenda = Agenda(self._connection)
         sources = Sources(self._connection)
-        self.incidents = Incidents(self._connection, sources)
+        reader = Reader(self._connection, defaults)
+        self.incidents = Incidents(self._connection, reader, sources)
         self.notifications = Notifications(self._connection)
         self.rejected = Rejected(self._connection)
-        self.retention = Retention(self._connection, sources)
+        self.retention = Retention(self._connection, reader, sources)
         self.sessions = Sessions(self._connection)
         self.server = Server(self._connection)
 

@@ -56,6 +56,10 @@ class Refused(Unavailable):
         self.answer = answer
 
 
+class WrongType(Refused):
+    """A key holds something of another kind than it was asked for; to ask again changes nothing."""
+
+
 def _client(address: RedisAddress, timeout: float) -> redis.Redis:
     options: dict[str, Any] = {
         "socket_keepalive": True,
@@ -72,6 +76,8 @@ def _client(address: RedisAddress, timeout: float) -> redis.Redis:
         **_timeouts(timeout),
         "db": address.db,
         "decode_responses": True,
+        # What was damaged is no reason to answer nothing.
+        "encoding_errors": "replace",
     }
     if address.master_name is None:
         host, port = address.nodes[0]
@@ -148,7 +154,7 @@ def _unavailable(error: redis.RedisError) -> Unavailable:
     # Those of connections include a refused password, and LOADING.
     if isinstance(error, redis.ConnectionError | redis.TimeoutError):
         return _unreachable(error)
-    return Refused(str(error))
+    return (WrongType if "WRONGTYPE" in str(error) else Refused)(str(error))
 
 
 class Connection:
@@ -210,6 +216,7 @@ class Connection:
             except redis.RedisError as error:
                 failure = _unavailable(error)
                 until = min(deadline, began + REFUSED_FOR) if isinstance(failure, Refused) else deadline
+                until = began if isinstance(failure, WrongType) else until
                 # A try that hangs takes its whole time-out; one more has to fit in.
                 cost = self._timeout if isinstance(error, redis.TimeoutError) else 0.0
                 if time.monotonic() + pause + cost >= until:

@@ -31,6 +31,8 @@ NEXT_LOOK = "app/store/lua/next_look.lua"
 NEXT_NOTIFICATIONS = "app/store/lua/next_notifications.lua"
 INCIDENTS = "app/store/incidents.py"
 COMMIT = "app/store/lua/commit.lua"
+READING = "app/store/reading.py"
+STORED = "app/store/record.py"
 RETENTION = "app/store/retention.py"
 CONNECTION = "app/store/connection.py"
 HTTP = "app/providers/http.py"
@@ -53,6 +55,7 @@ OF_SWEEP = ("tests/tasks/test_sweep.py",)
 OF_SLOTS = ("tests/tasks/test_slots.py",)
 OF_AGENDA = ("tests/store/test_agenda.py",)
 OF_STORE = ("tests/store/test_incidents.py",)
+OF_READING = ("tests/store/test_reading.py",)
 OF_RETENTION = ("tests/store/test_retention.py",)
 OF_CONNECTION = ("tests/store/test_connection.py",)
 
@@ -604,7 +607,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "completion_on_an_old_incident",
         "A change that comes while a message is being recorded is never notified.",
         INCIDENTS,
-        '                yield INCIDENT + incident_id, "v", row["v"]\n',
+        '                yield INCIDENT + incident_id, "v", row.get("v", "")\n',
         "                pass\n",
         OF_RACES,
     ),
@@ -925,5 +928,46 @@ MUTATIONS: tuple[Mutation, ...] = (
         "        return any(not self.accepted(head) for head in heads)",
         "        return True",
         OF_CHAINS,
+    ),
+    # -- records that can't be read ----------------------------------------------------------------------
+    Mutation(
+        "unreadable_is_an_error",
+        "A record that can't be read is an error for everything that it is read with.",
+        STORED,
+        "    except ValueError:\n        return None\n    return incident if",
+        "    except ZeroDivisionError:\n        return None\n    return incident if",
+        OF_READING,
+    ),
+    Mutation(
+        "unreadable_is_gone",
+        "A record that can't be read is taken for none.",
+        READING,
+        'zip(ids, rows, strict=True) if "doc" in row}',
+        'zip(ids, rows, strict=True) if row.get("doc", "").startswith("{")}',
+        OF_READING,
+    ),
+    Mutation(
+        "unreadable_is_pending",
+        "What was acknowledged pages when its record can't be read.",
+        INCIDENT,
+        "        phase = next((one for one in Phase if one.value == state.value), Phase.PENDING)",
+        "        phase = Phase.PENDING",
+        OF_READING,
+    ),
+    Mutation(
+        "unreadable_stays_in_its_index",
+        "What stands in for an unreadable record is in the index of its old state, too.",
+        INCIDENTS,
+        '    yield from (("ZREM", BY_STATE + state, incident_id) for state in State)',
+        "",
+        OF_READING,
+    ),
+    Mutation(
+        "a_key_of_another_type_is_an_error",
+        "One key that holds no record keeps all others from being read.",
+        READING,
+        "        except WrongType:",
+        "        except ZeroDivisionError:",
+        OF_READING,
     ),
 )

@@ -9,7 +9,9 @@ end
 local i = 3
 for _ = 1, tonumber(checks) do
   local hash, field, expected = unpack(ARGV, i, i + 2)
-  if (redis.call('HGET', hash, field) or '') ~= expected then
+  local found = redis.pcall('HGET', hash, field) or ''
+  -- What is no hash has no such field.
+  if (type(found) == 'table' and '' or found) ~= expected then
     return 0
   end
   i = i + 3
