@@ -1,0 +1,49 @@
+"""Incidents of our own: what the service has to report goes the way of any webhook, as source `versus`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from app.alert import LINE_LIMIT, Alert, Severity
+from app.gateway import Gateway
+from app.incident import Incident
+from app.receive import Message, Options, receive
+from app.text import one_line
+
+SOURCE = "versus"
+
+
+def identity_of(key: str) -> str:
+    """The identity of our own problem with this key; those of senders are digests, so it is none of them."""
+    return f"{SOURCE} {key}"
+
+
+def report(
+    gateway: Gateway,
+    key: str,
+    title: str,
+    description: str,
+    *,
+    severity: Severity = "medium",
+    details: Mapping[str, Any] | None = None,
+    options: Options | None = None,
+) -> Incident:
+    """Open an incident about a problem of our own, or join the one that is open for this key.
+
+    `details` (no secrets) are kept as its payload. Without `options` it pages as configured, if on-call is
+    ready. Raises as `receive` does.
+    """
+    alert = Alert(
+        title=one_line(title, LINE_LIMIT),
+        source=SOURCE,
+        description=description,
+        severity=severity,
+        identity=identity_of(key),
+    )
+    asked = options or Options(oncall_enable=gateway.config.oncall.ready)
+    [received] = receive(gateway, [Message(alert, json.dumps(details or {}))], asked)
+    if received.incident is None:
+        raise AssertionError("An alert that fires always becomes an incident.")
+    return received.incident
