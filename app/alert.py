@@ -17,6 +17,15 @@ Severity = Literal["critical", "high", "medium", "low", "info"]
 SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium", "low", "info")
 
 
+VERSUS = "versus"
+"""The source of what the service itself reports."""
+
+
+def own_identity(key: str) -> str:
+    """The identity of a problem of our own; those of senders are digests, so it is none of them."""
+    return f"{VERSUS} {key}"
+
+
 class Effect(StrEnum):
     """What a webhook does to the problem that it speaks of."""
 

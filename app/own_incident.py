@@ -6,18 +6,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from app.alert import LINE_LIMIT, Alert, Severity
+from app.alert import LINE_LIMIT, VERSUS, Alert, Severity, own_identity
 from app.gateway import Gateway
 from app.incident import Incident
 from app.receive import Message, Options, receive
 from app.text import one_line
-
-SOURCE = "versus"
-
-
-def identity_of(key: str) -> str:
-    """The identity of our own problem with this key; those of senders are digests, so it is none of them."""
-    return f"{SOURCE} {key}"
 
 
 def report(
@@ -37,10 +30,10 @@ def report(
     """
     alert = Alert(
         title=one_line(title, LINE_LIMIT),
-        source=SOURCE,
+        source=VERSUS,
         description=description,
         severity=severity,
-        identity=identity_of(key),
+        identity=own_identity(key),
     )
     asked = options or Options(oncall_enable=gateway.config.oncall.ready)
     [received] = receive(gateway, [Message(alert, json.dumps(details or {}))], asked)
