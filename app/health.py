@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 from app.gateway import Gateway
+from app.state import Phase
 from app.store import Gauges, Refused, Unavailable
+from app.timeline import rfc3339
 
 WORKER_SEEN_WITHIN = timedelta(seconds=30)
 OVERDUE_AFTER = timedelta(seconds=30)
@@ -21,6 +23,7 @@ def readiness(gateway: Gateway) -> dict[str, str]:
         now = gateway.clock()
         workers = gateway.store.agenda.workers(now, WORKER_SEEN_WITHIN)
         oldest = gateway.store.agenda.oldest_due()
+        lost = lost_data(gateway)
     except Refused as error:
         unknown = "unknown while Redis refuses"
         return {
@@ -35,10 +38,25 @@ def readiness(gateway: Gateway) -> dict[str, str]:
     if oldest is not None and now - oldest > OVERDUE_AFTER:
         overdue = f"an incident is overdue by {int((now - oldest).total_seconds())} s"
     return {
-        "redis": "ok",
+        "redis": lost or "ok",
         "workers": "ok" if workers else f"no worker has been seen in the last {seen} s: start one",
         "overdue": overdue,
     }
+
+
+def lost_data(gateway: Gateway) -> str | None:
+    """What Redis lost, until somebody has acknowledged or resolved the incident that says so."""
+    loss = gateway.store.epoch.loss()
+    if loss is None or not loss.whole:
+        return None
+    if loss.incident_id is not None:
+        incident = gateway.store.incidents.get(loss.incident_id)
+        if incident is None or incident.phase in (Phase.ACKNOWLEDGED, Phase.RESOLVED):
+            return None
+    return (
+        f"Redis lost data at {rfc3339(loss.at)}, when {loss.pending} incidents were pending: "
+        f"acknowledge or resolve the incident {loss.incident_id or 'that will say so'}"
+    )
 
 
 def standing(gateway: Gateway) -> Gauges:

@@ -15,6 +15,7 @@ from app.checks import certificate_trouble, warn_of_redis
 from app.telemetry import log
 from config import Config, ConfigError, load_config
 from tasks import broker, deliver, sweep
+from tasks.held import Held
 
 
 def create_celery(config: Config) -> Celery:
@@ -33,8 +34,9 @@ def create_celery(config: Config) -> Celery:
         worker_cancel_long_running_tasks_on_connection_loss=False,
         worker_enable_remote_control=False,
     )
-    deliver.register(celery, built)
-    celery.steps["worker"].add(sweep.step(built))
+    held = Held()
+    deliver.register(celery, built, held)
+    celery.steps["worker"].add(sweep.step(built, held))
     broker.hold_messages_in_memory()
     broker.outlive_refusals()
 

@@ -16,13 +16,14 @@ from typing import Any
 
 from celery import bootsteps
 
-from app import page
+from app import page, watch
 from app.delivery import Destination
 from app.gateway import Gateway
 from app.health import heartbeat_due
 from app.notify import notify
 from app.store import LOOK_AGAIN, Unavailable
 from app.telemetry import log
+from tasks.held import Held
 from tasks.slots import Slots
 
 TICK = 1.0
@@ -199,7 +200,7 @@ class Periodic(threading.Thread):
         self._stopped.set()
 
 
-def step(gateway: Gateway) -> type[bootsteps.StartStopStep]:
+def step(gateway: Gateway, held: Held) -> type[bootsteps.StartStopStep]:
     """The part of a Celery worker that owns its sweeper.
 
     It lives outside the consumer, whose connection to the broker may come and go.
@@ -212,6 +213,7 @@ def step(gateway: Gateway) -> type[bootsteps.StartStopStep]:
 
         def start(self, worker: Any) -> None:
             self._sweeper.start()
+            watch.start(gateway, partial(held.publish, gateway.wakeup))
 
         def stop(self, worker: Any) -> None:
             self._sweeper.stop()

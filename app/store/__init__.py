@@ -18,6 +18,7 @@ from app.store.connection import (
     first_contact,
 )
 from app.store.counters import Sources
+from app.store.epoch import Epoch, Loss
 from app.store.gauges import Budget, Gauges
 from app.store.incidents import Incidents, Stored, UnitOfWork, Unknown
 from app.store.notifications import SUMMARY, Notifications
@@ -38,6 +39,7 @@ __all__ = [
     "Gauges",
     "LoginRefused",
     "Look",
+    "Loss",
     "NotVerified",
     "Page",
     "Refused",
@@ -79,6 +81,7 @@ class Store:
         self.retention = Retention(self._connection, reader, sources)
         self.sessions = Sessions(self._connection)
         self.server = Server(self._connection)
+        self.epoch = Epoch(self._connection, self.now)
 
     def gauges(
         self, now: datetime, late: timedelta, seen: timedelta, limits: Mapping[Destination, Sequence[Limit]]

@@ -32,6 +32,7 @@ NEXT_NOTIFICATIONS = "app/store/lua/next_notifications.lua"
 INCIDENTS = "app/store/incidents.py"
 COMMIT = "app/store/lua/commit.lua"
 READING = "app/store/reading.py"
+EPOCHS = "app/store/epoch.py"
 STORED = "app/store/record.py"
 RETENTION = "app/store/retention.py"
 CONNECTION = "app/store/connection.py"
@@ -55,6 +56,7 @@ OF_SWEEP = ("tests/tasks/test_sweep.py",)
 OF_SLOTS = ("tests/tasks/test_slots.py",)
 OF_AGENDA = ("tests/store/test_agenda.py",)
 OF_STORE = ("tests/store/test_incidents.py",)
+OF_EPOCH = ("tests/store/test_epoch.py",)
 OF_READING = ("tests/store/test_reading.py",)
 OF_RETENTION = ("tests/store/test_retention.py",)
 OF_CONNECTION = ("tests/store/test_connection.py",)
@@ -969,5 +971,56 @@ MUTATIONS: tuple[Mutation, ...] = (
         "        except WrongType:",
         "        except ZeroDivisionError:",
         OF_READING,
+    ),
+    # -- Redis lost what it knew ------------------------------------------------------------------------
+    Mutation(
+        "lost_data_is_not_noticed",
+        "A server that was emptied is taken for one that begins.",
+        EPOCHS,
+        "        elif known is not None and known.epoch not in",
+        "        elif known is not None and found and known.epoch not in",
+        OF_EPOCH,
+    ),
+    Mutation(
+        "old_backup_is_not_noticed",
+        "A server that knows less than before is taken for the same.",
+        EPOCHS,
+        " and writes >= known.versions[-1][1]:",
+        ":",
+        OF_EPOCH,
+    ),
+    Mutation(
+        "failover_pages",
+        "The last moments that a failover loses page somebody.",
+        EPOCHS,
+        "        moments = found == known.epoch and writes >= known.versions[0][1]",
+        "        moments = False",
+        OF_EPOCH,
+    ),
+    Mutation(
+        "old_backup_is_a_last_moment",
+        "An old backup is reported as a failover, and pages nobody.",
+        EPOCHS,
+        "        moments = found == known.epoch and writes >= known.versions[0][1]",
+        "        moments = found == known.epoch",
+        OF_EPOCH,
+    ),
+    Mutation(
+        "each_process_reports",
+        "Each process that notices a loss reports one of its own.",
+        EPOCHS,
+        """            before=f"{known.epoch} {found}",
+""",
+        """            before="",
+""",
+        OF_EPOCH,
+    ),
+    Mutation(
+        "ready_after_a_loss",
+        "The service is ready although Redis lost its data and nobody knows.",
+        HEALTH,
+        '        "redis": lost or "ok",',
+        '        "redis": "ok",',
+        ("tests/test_watch.py",),
     ),
 )
