@@ -59,6 +59,12 @@ def lost_data(gateway: Gateway) -> str | None:
     )
 
 
+def clock_stepped(gateway: Gateway) -> str | None:
+    """What is to be said of Redis's clock, where it stepped since the service began."""
+    seconds = round(gateway.store.clock.correction)
+    return f"Redis's clock stepped, and is corrected by {seconds:+d} s" if seconds else None
+
+
 def standing(gateway: Gateway) -> Gauges:
     """How things stand, in numbers. Raises `Unavailable`."""
     pagers = [gateway.pager(name) for name in gateway.config.oncall.incident_io.alert_sources]
@@ -69,6 +75,6 @@ def standing(gateway: Gateway) -> Gauges:
 def heartbeat_due(gateway: Gateway) -> bool:
     """Whether it is the caller's turn to send the heartbeat, and all is well. Raises `Unavailable`."""
     agenda = gateway.store.agenda
-    if not agenda.heartbeat_turn():
+    if not agenda.heartbeat_turn(gateway.clock()):
         return False
     return agenda.failed_in_a_row() < FAILED_ATTEMPTS and set(readiness(gateway).values()) == {"ok"}

@@ -1,4 +1,4 @@
-"""A thread of each process, for what no request notices: Redis lost what it knew."""
+"""A thread of each process, for what no request notices: Redis lost what it knew, or its clock stepped."""
 
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ def _watch(gateway: Gateway, when_lost: Callable[[], None]) -> None:
 
 
 def check(gateway: Gateway) -> None:
-    """Report a loss, if there is one to report. Raises `Unavailable`."""
+    """Report a loss, and correct a step of Redis's clock. Raises `Unavailable`."""
+    gateway.store.clock.check()
     loss = gateway.store.epoch.check()
     if loss is not None:
         _report(gateway, loss)

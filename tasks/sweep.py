@@ -88,7 +88,7 @@ class Sweep:
         if heartbeat_due(self._gateway):
             # Not in this thread: the answer may take ten seconds.
             self._background.submit(send_heartbeat, self._gateway)
-        if self._gateway.store.retention.turn():
+        if self._gateway.store.retention.turn(now):
             self._background.submit(forget_old, self._gateway)
 
     def notify(self) -> None:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from app.delivery import Destination
 from app.store import gauges
 from app.store.agenda import LOOK_AGAIN, Agenda, Limit, Look
+from app.store.clock import Clock
 from app.store.connection import (
     Connection,
     LoginRefused,
@@ -72,14 +73,15 @@ class Store:
         defaults: Defaults = Defaults(),  # noqa: B008
     ) -> None:
         self._connection = Connection(url, patience=patience, timeout=timeout, connections=connections)
+        self.clock = Clock(self._connection)
         self.agenda = Agenda(self._connection)
         sources = Sources(self._connection)
-        reader = Reader(self._connection, defaults)
+        reader = Reader(self._connection, defaults, self.now)
         self.incidents = Incidents(self._connection, reader, sources)
         self.notifications = Notifications(self._connection)
         self.rejected = Rejected(self._connection)
         self.retention = Retention(self._connection, reader, sources)
-        self.sessions = Sessions(self._connection)
+        self.sessions = Sessions(self._connection, self.now)
         self.server = Server(self._connection)
         self.epoch = Epoch(self._connection, self.now)
 
@@ -90,8 +92,8 @@ class Store:
         return gauges.read(self._connection, now, late, seen, limits)
 
     def now(self) -> datetime:
-        """Redis's time, UTC. Raises `Unavailable`."""
-        return self._connection.now()
+        """The service's time, UTC. Raises `Unavailable`."""
+        return self.clock.now()
 
     def patience(self, seconds: float) -> AbstractContextManager[None]:
         """All calls of this thread inside the block share one deadline, `seconds` from now."""

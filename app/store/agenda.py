@@ -37,7 +37,7 @@ LAST_HEARTBEAT = PREFIX + "last_heartbeat"
 FAILED = PREFIX + "failed_in_a_row"
 
 # A little less than the 30 s between two heartbeats, since workers look once a second.
-HEARTBEAT_MILLISECONDS = 29_500
+HEARTBEAT_SECONDS = 29.5
 
 # How long an announced incident may be late before the sweep minds; how long before it is due the sweep
 # announces one for which no message was published.
@@ -151,9 +151,10 @@ class Agenda:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._look = connection.script(lua("next_look", "looks"))
-        self._take = connection.script(lua("room", "take"))
-        self._turn = connection.script(lua("next_look", "room", "turn"))
-        self._hold_back = connection.script(lua("hold_back"))
+        self._take = connection.script(lua("observed_limit", "room", "take"))
+        self._turn = connection.script(lua("next_look", "observed_limit", "room", "turn"))
+        self._every = connection.script(lua("every"))
+        self._hold_back = connection.script(lua("observed_limit", "hold_back"))
         self._pending = 0
         self._pending_counted = float("-inf")
 
@@ -234,8 +235,8 @@ class Agenda:
         sends no more within a minute than the provider took this time.
         """
         keys = [HELD_BACK + pager, LEARNED + pager, *_windows(limits[:1])]
-        seconds = max(1, int((until - now).total_seconds()) + 1)
-        self._hold_back(keys, [until.timestamp(), seconds, LEAST_LEARNED, WINDOW_SECONDS])
+        observed_until = now.timestamp() + WINDOW_SECONDS
+        self._hold_back(keys, [until.timestamp(), LEAST_LEARNED, now.timestamp(), observed_until])
 
     def taken(self) -> int:
         """How many incidents were taken since Redis began to count."""
@@ -278,10 +279,9 @@ class Agenda:
         """How many attempts failed since the last one that got through."""
         return int(self._connection.call("GET", FAILED) or 0)
 
-    def heartbeat_turn(self) -> bool:
+    def heartbeat_turn(self, now: datetime) -> bool:
         """True for one caller of all every 30 s."""
-        taken = self._connection.call("SET", HEARTBEAT, "sent", "NX", "PX", HEARTBEAT_MILLISECONDS)
-        return bool(taken)
+        return bool(self._every([HEARTBEAT], [now.timestamp(), HEARTBEAT_SECONDS]))
 
     def heartbeat_accepted(self, now: datetime) -> None:
         """The provider took the heartbeat. Raises `Unavailable`."""

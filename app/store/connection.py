@@ -1,4 +1,4 @@
-"""The one connection to Redis: tries for a while, then `Unavailable`; and Redis's clock."""
+"""The one connection to Redis: tries for a while, then `Unavailable`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import redis
@@ -22,9 +21,6 @@ PREFIX = "versus:"
 
 Command = tuple[str | float, ...]
 """A Redis command with its arguments."""
-
-# The host's clock is trusted for as long as it takes to drift by nothing that matters.
-CLOCK_TRUSTED = 5.0
 
 # Seconds for which a refusal is tried again, at most. A failover is over by then or takes long, and a worker
 # must get to what it can still do.
@@ -170,8 +166,6 @@ class Connection:
         self._timeout = timeout
         self._free = threading.BoundedSemaphore(connections)
         self._request = threading.local()
-        self._clock_offset = float("-inf")
-        self._clock_checked = float("-inf")
 
     def script(self, source: str) -> Callable[[Sequence[str], Sequence[str | float]], Any]:
         """A Lua script, to be called with its keys and arguments. Raises `Unavailable` when called."""
@@ -231,20 +225,3 @@ class Connection:
             return ask(self._client)
         finally:
             self._free.release()
-
-    def now(self) -> datetime:
-        """Redis's time, UTC: one clock for every host, whatever a host's own clock says."""
-        if time.monotonic() - self._clock_checked > CLOCK_TRUSTED:
-            self._check_clock()
-        return datetime.fromtimestamp(time.monotonic() + self._clock_offset, UTC)
-
-    def _check_clock(self) -> None:
-        """An answer may be slow, or this process be stopped while it waits for it, so it says no more than
-        between which two limits Redis's time is; what was known before stands if it lies between them."""
-        asked = time.monotonic()
-        # redis-py turns the answer into two integers: seconds, microseconds.
-        seconds, microseconds = self.call("TIME")
-        answered = time.monotonic()
-        told = seconds + microseconds / 1e6
-        self._clock_offset = min(max(self._clock_offset, told - answered), told - asked)
-        self._clock_checked = answered

@@ -137,6 +137,8 @@ def _waiting(connection: Connection, channels: Sequence[str]) -> Mapping[Destina
 
 
 def _budget(now: datetime, limit: int, sent: Any, learned: Any, paused: Any) -> Budget:
-    limit = min(limit, int(learned)) if learned and limit else limit
+    observed, _, observed_until = (learned or "").partition(" ")
+    if observed_until and float(observed_until) >= now.timestamp() and limit:
+        limit = min(limit, int(float(observed)))
     until = float(paused) if paused and float(paused) > now.timestamp() else None
     return Budget(limit, int(sent), until)

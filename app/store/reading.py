@@ -5,7 +5,7 @@ It is made from the indexes, which the same step wrote. What is done to a stand-
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -44,8 +44,9 @@ class Row:
 class Reader:
     """The one way in which records are read. Its methods raise `Unavailable`."""
 
-    def __init__(self, connection: Connection, defaults: Defaults) -> None:
+    def __init__(self, connection: Connection, defaults: Defaults, clock: Callable[[], datetime]) -> None:
         self._connection = connection
+        self._clock = clock
         self._defaults = defaults
         self._logged: set[str] = set()
 
@@ -110,7 +111,7 @@ class Reader:
         if incident_id not in self._logged and len(self._logged) < LOGGED:
             self._logged.add(incident_id)
             log.error("record_unreadable", incident=incident_id, state=state.value)
-        created_at = created or min(due.values(), default=None) or self._connection.now()
+        created_at = created or min(due.values(), default=None) or self._clock()
         defaults = self._defaults
         return Incident.unreadable(
             incident_id, created_at, state, due, defaults.pager, defaults.subscriptions

@@ -17,6 +17,7 @@ from app.store.agenda import QUEUE, REFUSED, member_of
 from app.store.commit import committing
 from app.store.connection import PREFIX, Command, Connection
 from app.store.counters import Sources
+from app.store.lua import lua
 from app.store.notifications import CHANNELS, HELD
 from app.store.notifications import QUEUE as NOTIFICATIONS
 from app.store.reading import Reader
@@ -29,7 +30,7 @@ LISTS = (ENDED, ALL, *(BY_STATE + state for state in State))
 
 # Removed in one step, for which Redis keeps everybody else waiting: a third of a millisecond.
 BATCH = 20
-MINUTE_MILLISECONDS = 59_500
+MINUTE_SECONDS = 59.5
 
 # Whatever is configured, an incident stays until nothing that speaks of it is still on its way.
 LEAST = timedelta(hours=1)
@@ -54,10 +55,11 @@ class Retention:
         self._reader = reader
         self._sources = sources
         self._commit = committing(connection)
+        self._every = connection.script(lua("every"))
 
-    def turn(self) -> bool:
+    def turn(self, now: datetime) -> bool:
         """True for one caller of all every minute."""
-        return bool(self._connection.call("SET", TURN, "taken", "NX", "PX", MINUTE_MILLISECONDS))
+        return bool(self._every([TURN], [now.timestamp(), MINUTE_SECONDS]))
 
     def forget(self, now: datetime, keep: timedelta, most: int) -> bool:
         """Remove some of what ended longer ago than `keep`, or is not among the newest `most`, in one step.

@@ -33,6 +33,7 @@ INCIDENTS = "app/store/incidents.py"
 COMMIT = "app/store/lua/commit.lua"
 READING = "app/store/reading.py"
 EPOCHS = "app/store/epoch.py"
+CLOCKS = "app/store/clock.py"
 STORED = "app/store/record.py"
 RETENTION = "app/store/retention.py"
 CONNECTION = "app/store/connection.py"
@@ -56,6 +57,7 @@ OF_SWEEP = ("tests/tasks/test_sweep.py",)
 OF_SLOTS = ("tests/tasks/test_slots.py",)
 OF_AGENDA = ("tests/store/test_agenda.py",)
 OF_STORE = ("tests/store/test_incidents.py",)
+OF_CLOCK = ("tests/store/test_clock.py",)
 OF_EPOCH = ("tests/store/test_epoch.py",)
 OF_READING = ("tests/store/test_reading.py",)
 OF_RETENTION = ("tests/store/test_retention.py",)
@@ -829,18 +831,18 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "slow_answer_puts_the_clock_back",
         "A slow answer of Redis to TIME makes pages late.",
-        CONNECTION,
-        "        self._clock_offset = min(max(self._clock_offset, told - answered), told - asked)",
-        "        self._clock_offset = told - answered",
-        OF_CONNECTION,
+        CLOCKS,
+        "        self._offset = min(max(self._offset, least), most)",
+        "        self._offset = least",
+        OF_CLOCK,
     ),
     Mutation(
         "clock_checked_once_a_day",
-        "A machine that slept for an hour pages an hour late.",
-        CONNECTION,
-        "CLOCK_TRUSTED = 5.0",
-        "CLOCK_TRUSTED = 86_400.0",
-        OF_CONNECTION,
+        "A host whose clock drifts pages early or late.",
+        CLOCKS,
+        "TRUSTED = 5.0",
+        "TRUSTED = 86_400.0",
+        OF_CLOCK,
     ),
     # -- what senders send -------------------------------------------------------------------------------
     Mutation(
@@ -1022,5 +1024,38 @@ MUTATIONS: tuple[Mutation, ...] = (
         '        "redis": lost or "ok",',
         '        "redis": "ok",',
         ("tests/test_watch.py",),
+    ),
+    # -- Redis's clock steps ----------------------------------------------------------------------------
+    Mutation(
+        "step_is_followed",
+        "The service's time steps with Redis's clock.",
+        CLOCKS,
+        "            if abs(beyond) > STEP and self._is_to_correct(reading, known, now):",
+        "            if False:",
+        OF_CLOCK,
+    ),
+    Mutation(
+        "own_sleep_is_a_step",
+        "A host that stood still corrects the time of all others.",
+        CLOCKS,
+        "        return steady and not reading.vetoed and now - self._known_since > WITNESS",
+        "        return False",
+        OF_CLOCK,
+    ),
+    Mutation(
+        "slow_answer_is_a_step",
+        "What a process was told while it was stopped counts, and the next step is corrected wrongly.",
+        CLOCKS,
+        "            if reading.high - reading.low > SHORT:",
+        "            if False:",
+        OF_CLOCK,
+    ),
+    Mutation(
+        "heartbeat_by_a_keys_end",
+        "A heartbeat waits for Redis to forget the last one, for an hour if its clock steps back.",
+        "app/store/lua/every.lua",
+        "if last and last <= now and now < last + seconds then",
+        "if last then",
+        ("tests/store/test_agenda.py",),
     ),
 )

@@ -12,7 +12,7 @@ for i, window in ipairs(windows) do
   redis.call('ZREMRANGEBYSCORE', window, '-inf', now - window_seconds)
   local limit = tonumber(limits[i])
   if i == 1 then
-    limit = math.min(limit, tonumber(redis.call('GET', observed) or limit))
+    limit = math.min(limit, observed_limit(observed, now) or limit)
   end
   room = math.min(room, limit - redis.call('ZCARD', window))
 end

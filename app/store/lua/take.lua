@@ -29,7 +29,8 @@ redis.call('ZADD', queue, class + now + 2, member)
 redis.call('ZADD', looks, now + 2, member)
 for _, window in ipairs(windows) do
   redis.call('ZADD', window, now, token)
-  redis.call('EXPIRE', window, 120)
+  -- Only so that nothing stays for ever: what counts are the times in it.
+  redis.call('EXPIRE', window, 86400)
 end
 redis.call('INCR', taken)
 return 1
