@@ -35,6 +35,7 @@ EVENTS = {
     "acknowledgement_sent": "The provider took the acknowledgement",
     "all_clear_sent": "The provider took the all-clear",
     "record_lost": "The record was lost",
+    "record_unreadable": "The record can't be read",
 }
 """What each event of a timeline means, before its detail."""
 

@@ -11,7 +11,7 @@ from app.channels import Channels, make
 from app.delivery import Destination
 from app.links import Links
 from app.providers import Provider, make_providers
-from app.store import Store, UnitOfWork
+from app.store import Defaults, Store, UnitOfWork
 from app.wakeup import Wakeup, worth_a_message
 from config import Config
 
@@ -73,13 +73,15 @@ def build(config: Config, *, patience: float = 10.0, timeout: float = 3.0, conne
     `patience`, `timeout`, `connections`: see `Store`; a web process must answer soon, a worker can wait.
     """
     url = config.redis.url.get_secret_value()
-    store = Store(url, patience=patience, timeout=timeout, connections=connections)
+    channels = make(config)
+    defaults = Defaults(Destination.of(config.oncall.provider, "default"), channels.subscriptions())
+    store = Store(url, patience=patience, timeout=timeout, connections=connections, defaults=defaults)
     return Gateway(
         config=config,
         store=store,
         wakeup=Wakeup(url),
         providers=make_providers(config),
-        channels=make(config),
+        channels=channels,
         links=Links(config.link_key or store.sessions.link_key, config.public_base),
         clock=store.now,
     )

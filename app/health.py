@@ -6,7 +6,9 @@ from datetime import timedelta
 
 from app.delivery import Destination
 from app.gateway import Gateway
+from app.state import Phase
 from app.store import Gauges, Refused, Unavailable
+from app.timeline import rfc3339
 
 WORKER_SEEN_WITHIN = timedelta(seconds=30)
 OVERDUE_AFTER = timedelta(seconds=30)
@@ -22,6 +24,7 @@ def readiness(gateway: Gateway) -> dict[str, str]:
         now = gateway.clock()
         workers = gateway.store.agenda.workers(now, WORKER_SEEN_WITHIN)
         oldest = gateway.store.agenda.oldest_due()
+        lost = lost_data(gateway)
     except Refused as error:
         unknown = "unknown while Redis refuses"
         return {
@@ -36,10 +39,31 @@ def readiness(gateway: Gateway) -> dict[str, str]:
     if oldest is not None and now - oldest > OVERDUE_AFTER:
         overdue = f"an incident is overdue by {int((now - oldest).total_seconds())} s"
     return {
-        "redis": "ok",
+        "redis": lost or "ok",
         "workers": "ok" if workers else f"no worker has been seen in the last {seen} s: start one",
         "overdue": overdue,
     }
+
+
+def lost_data(gateway: Gateway) -> str | None:
+    """What Redis lost, until somebody has acknowledged or resolved the incident that says so."""
+    loss = gateway.store.epoch.loss()
+    if loss is None or not loss.whole:
+        return None
+    if loss.incident_id is not None:
+        incident = gateway.store.incidents.get(loss.incident_id)
+        if incident is None or incident.phase in (Phase.ACKNOWLEDGED, Phase.RESOLVED):
+            return None
+    return (
+        f"Redis lost data at {rfc3339(loss.at)}, when {loss.pending} incidents were pending: "
+        f"acknowledge or resolve the incident {loss.incident_id or 'that will say so'}"
+    )
+
+
+def clock_stepped(gateway: Gateway) -> str | None:
+    """What is to be said of Redis's clock, where it stepped since the service began."""
+    seconds = round(gateway.store.clock.correction)
+    return f"Redis's clock stepped, and is corrected by {seconds:+d} s" if seconds else None
 
 
 def standing(gateway: Gateway) -> Gauges:
@@ -51,6 +75,6 @@ def standing(gateway: Gateway) -> Gauges:
 def heartbeat_due(gateway: Gateway) -> bool:
     """Whether it is the caller's turn to send the heartbeat, and all is well. Raises `Unavailable`."""
     agenda = gateway.store.agenda
-    if not agenda.heartbeat_turn():
+    if not agenda.heartbeat_turn(gateway.clock()):
         return False
     return agenda.failed_in_a_row() < FAILED_ATTEMPTS and set(readiness(gateway).values()) == {"ok"}

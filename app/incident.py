@@ -5,7 +5,7 @@ A change takes the incident as it is and returns the new one, or raises `Invalid
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -14,7 +14,7 @@ from app.alert import Alert, most_severe, rank
 from app.delivery import Delivery, Destination, Event, InvalidTransition, Outcome
 from app.members import Members
 from app.record import ITSELF, Reopening
-from app.state import Phase
+from app.state import Phase, State
 from app.subscription import Subscription
 from app.subscription import continued as changes_continued
 from app.timeline import Entry, continued, rfc3339
@@ -23,6 +23,7 @@ LINK_NOTED = timedelta(minutes=1)
 
 MARKS_LIMIT = 2_000
 """Alerts that a group is recognised by, however many it has had."""
+UNREADABLE = "The record of this incident can't be read. The sender's newest body may say what it was about."
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,38 @@ class Incident(Acknowledgement):
         return replace(incident, pagers={pager: Delivery() for pager in pagers}).noted(
             now, "record_lost", "paging, because nobody is known to have acknowledged"
         )
+
+    @staticmethod
+    def unreadable(
+        incident_id: str,
+        created_at: datetime,
+        state: State,
+        due: Mapping[Destination, datetime],
+        pager: Destination,
+        subscriptions: tuple[Subscription, ...] = (),
+    ) -> Incident:
+        """Stands in for a record that can't be read: what is known is its state, and what is `due` when.
+
+        `pager`: where it goes, or went, when nothing is due.
+        """
+        alert = Alert(title=f"Incident {incident_id}", source="versus", description=UNREADABLE)
+        alert = replace(alert, labels={"unreadable": "true"})
+        at, has = min(due.values(), default=created_at), Delivery()
+        phase = next((one for one in Phase if one.value == state.value), Phase.PENDING)
+        if phase is Phase.ACKNOWLEDGED:
+            has = Delivery(uncertain=True)
+        elif state is State.ESCALATED or (due and phase is Phase.RESOLVED):
+            has = Delivery(accepted="firing", accepted_at=created_at)
+        return replace(
+            Incident.opened(
+                incident_id, alert, created_at, due_at=None, pager=pager, subscriptions=subscriptions
+            ),
+            phase=phase,
+            due_at=None if phase is Phase.OPEN else at,
+            acknowledged_at=at if phase is Phase.ACKNOWLEDGED else None,
+            resolved_at=at if phase is Phase.RESOLVED else None,
+            pagers=dict.fromkeys(due or (pager,), has),
+        ).noted(created_at, "record_unreadable", "what its indexes say of it is all that is known")
 
     def repeated(
         self, alert: Alert, now: datetime, *, due_at: datetime | None, pager: Destination, asked: bool

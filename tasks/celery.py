@@ -14,6 +14,7 @@ from app.checks import begin_log, config_to_serve, warn_of_redis
 from app.telemetry import log
 from config import Config
 from tasks import broker, deliver, sweep
+from tasks.held import Held
 
 
 def create_celery(config: Config) -> Celery:
@@ -32,8 +33,9 @@ def create_celery(config: Config) -> Celery:
         worker_cancel_long_running_tasks_on_connection_loss=False,
         worker_enable_remote_control=False,
     )
-    deliver.register(celery, built)
-    celery.steps["worker"].add(sweep.step(built))
+    held = Held()
+    deliver.register(celery, built, held)
+    celery.steps["worker"].add(sweep.step(built, held))
     broker.hold_messages_in_memory()
     broker.outlive_refusals()
 

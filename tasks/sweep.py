@@ -16,7 +16,7 @@ from typing import Any
 
 from celery import bootsteps
 
-from app import page
+from app import page, watch
 from app.delivery import Destination
 from app.gateway import Gateway
 from app.health import heartbeat_due
@@ -24,6 +24,7 @@ from app.notify import notify
 from app.refused import resolve_over
 from app.store import LOOK_AGAIN, Unavailable
 from app.telemetry import log
+from tasks.held import Held
 from tasks.slots import Slots
 
 TICK = 1.0
@@ -99,7 +100,7 @@ class Sweep:
         if heartbeat_due(self._gateway):
             # Not in this thread: the answer may take ten seconds.
             self._background.submit(send_heartbeat, self._gateway)
-        if self._gateway.store.retention.turn():
+        if self._gateway.store.retention.turn(now):
             self._background.submit(forget_old, self._gateway)
         resolve_over(self._gateway)
         return agenda.observes_limits(pagers)
@@ -213,7 +214,7 @@ class Periodic(threading.Thread):
         self._stopped.set()
 
 
-def step(gateway: Gateway) -> type[bootsteps.StartStopStep]:
+def step(gateway: Gateway, held: Held) -> type[bootsteps.StartStopStep]:
     """The part of a Celery worker that owns its sweeper.
 
     It lives outside the consumer, whose connection to the broker may come and go.
@@ -226,6 +227,7 @@ def step(gateway: Gateway) -> type[bootsteps.StartStopStep]:
 
         def start(self, worker: Any) -> None:
             self._sweeper.start()
+            watch.start(gateway, partial(held.publish, gateway.wakeup))
 
         def stop(self, worker: Any) -> None:
             self._sweeper.stop()

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from app.delivery import Destination
 from app.store import gauges
 from app.store.agenda import LOOK_AGAIN, Agenda, Limit, Look
+from app.store.clock import Clock
 from app.store.connection import (
     Connection,
     LoginRefused,
@@ -18,9 +19,11 @@ from app.store.connection import (
     first_contact,
 )
 from app.store.counters import Sources
+from app.store.epoch import Epoch, Loss
 from app.store.gauges import Budget, Gauges
 from app.store.incidents import Incidents, Stored, UnitOfWork, Unknown
 from app.store.notifications import SUMMARY, Notifications
+from app.store.reading import Defaults, Reader
 from app.store.refused import RefusedWebhooks
 from app.store.rejected import KEPT, Rejected
 from app.store.retention import Retention
@@ -34,9 +37,11 @@ __all__ = [
     "SUMMARY",
     "BadCursor",
     "Budget",
+    "Defaults",
     "Gauges",
     "LoginRefused",
     "Look",
+    "Loss",
     "NotVerified",
     "Page",
     "Refused",
@@ -56,21 +61,31 @@ class Store:
 
     `patience` and `timeout` in seconds: how long a call is tried while Redis is away, and how long one try
     may take. `connections`: so many at most; small plans of Redis take 20 in all, from every process.
+    `defaults`: where an incident goes whose record can't be read.
     """
 
     def __init__(
-        self, url: str, *, patience: float = 10.0, timeout: float = 3.0, connections: int = 7
+        self,
+        url: str,
+        *,
+        patience: float = 10.0,
+        timeout: float = 3.0,
+        connections: int = 7,
+        defaults: Defaults = Defaults(),  # noqa: B008
     ) -> None:
         self._connection = Connection(url, patience=patience, timeout=timeout, connections=connections)
+        self.clock = Clock(self._connection)
         self.agenda = Agenda(self._connection)
         sources = Sources(self._connection)
-        self.incidents = Incidents(self._connection, sources)
+        reader = Reader(self._connection, defaults, self.now)
+        self.incidents = Incidents(self._connection, reader, sources)
         self.notifications = Notifications(self._connection)
         self.refused = RefusedWebhooks(self._connection)
         self.rejected = Rejected(self._connection)
-        self.retention = Retention(self._connection, sources)
-        self.sessions = Sessions(self._connection)
+        self.retention = Retention(self._connection, reader, sources)
+        self.sessions = Sessions(self._connection, self.now)
         self.server = Server(self._connection)
+        self.epoch = Epoch(self._connection, self.now)
 
     def gauges(
         self, now: datetime, late: timedelta, seen: timedelta, limits: Mapping[Destination, Sequence[Limit]]
@@ -79,8 +94,8 @@ class Store:
         return gauges.read(self._connection, now, late, seen, limits)
 
     def now(self) -> datetime:
-        """Redis's time, UTC. Raises `Unavailable`."""
-        return self._connection.now()
+        """The service's time, UTC. Raises `Unavailable`."""
+        return self.clock.now()
 
     def patience(self, seconds: float) -> AbstractContextManager[None]:
         """All calls of this thread inside the block share one deadline, `seconds` from now."""

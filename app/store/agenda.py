@@ -38,7 +38,7 @@ LAST_HEARTBEAT = PREFIX + "last_heartbeat"
 FAILED = PREFIX + "failed_in_a_row"
 
 # A little less than the 30 s between two heartbeats, since workers look once a second.
-HEARTBEAT_MILLISECONDS = 29_500
+HEARTBEAT_SECONDS = 29.5
 
 # How long an announced incident may be late before the sweep minds; how long before it is due the sweep
 # announces one for which no message was published.
@@ -159,6 +159,7 @@ class Agenda:
         self._look = connection.script(lua("next_look", "looks"))
         self._take = connection.script(lua("believed", "room", "take"))
         self._turn = connection.script(lua("next_look", "believed", "room", "turn"))
+        self._every = connection.script(lua("every"))
         self._hold_back = connection.script(lua("hold_back"))
         self._pending = 0
         self._pending_counted = float("-inf")
@@ -245,9 +246,8 @@ class Agenda:
         adapted to what the provider took (`believed.lua`).
         """
         keys = [HELD_BACK + pager, OBSERVED + pager, *_windows(limits[:1])]
-        seconds = max(1, int((until - now).total_seconds()) + 1)
         learning = (OBSERVED_SECONDS, MOMENT, FIRST_GAP, LONGEST_GAP)
-        self._hold_back(keys, [until.timestamp(), seconds, now.timestamp(), token, *learning])
+        self._hold_back(keys, [until.timestamp(), now.timestamp(), token, *learning])
 
     def observes_limits(self, pagers: Iterable[Destination]) -> bool:
         """One of these pagers has answered 429 within the last minutes."""
@@ -295,10 +295,9 @@ class Agenda:
         """How many attempts failed since the last one that got through."""
         return int(self._connection.call("GET", FAILED) or 0)
 
-    def heartbeat_turn(self) -> bool:
+    def heartbeat_turn(self, now: datetime) -> bool:
         """True for one caller of all every 30 s."""
-        taken = self._connection.call("SET", HEARTBEAT, "sent", "NX", "PX", HEARTBEAT_MILLISECONDS)
-        return bool(taken)
+        return bool(self._every([HEARTBEAT], [now.timestamp(), HEARTBEAT_SECONDS]))
 
     def heartbeat_accepted(self, now: datetime) -> None:
         """The provider took the heartbeat. Raises `Unavailable`."""

@@ -1,4 +1,4 @@
-"""The one connection to Redis: tries for a while, then `Unavailable`; and Redis's clock."""
+"""The one connection to Redis: tries for a while, then `Unavailable`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from functools import partial
 from queue import Empty, LifoQueue
 from typing import Any, TypeVar
@@ -25,9 +24,6 @@ PREFIX = "versus:"
 
 Command = tuple[str | float, ...]
 """A Redis command with its arguments."""
-
-# The host's clock is trusted for as long as it takes to drift by nothing that matters.
-CLOCK_TRUSTED = 5.0
 
 # Seconds for which a refusal is tried again, at most. A failover is over by then or takes long, and a worker
 # must get to what it can still do.
@@ -61,6 +57,10 @@ class Refused(Unavailable):
         self.answer = answer
 
 
+class WrongType(Refused):
+    """A key holds something of another kind than it was asked for; to ask again changes nothing."""
+
+
 def _client(address: RedisAddress, timeout: float) -> redis.Redis:
     options: dict[str, Any] = {
         "socket_keepalive": True,
@@ -77,6 +77,8 @@ def _client(address: RedisAddress, timeout: float) -> redis.Redis:
         **_timeouts(timeout),
         "db": address.db,
         "decode_responses": True,
+        # What was damaged is no reason to answer nothing.
+        "encoding_errors": "replace",
     }
     if address.master_name is None:
         host, port = address.nodes[0]
@@ -153,7 +155,7 @@ def _unavailable(error: redis.RedisError) -> Unavailable:
     # Those of connections include a refused password, and LOADING.
     if isinstance(error, redis.ConnectionError | redis.TimeoutError):
         return _unreachable(error)
-    return Refused(str(error))
+    return (WrongType if "WRONGTYPE" in str(error) else Refused)(str(error))
 
 
 def _accepted(answers: list[Any]) -> list[Any]:
@@ -207,8 +209,6 @@ class Connection:
         self._patience = patience
         self._timeout = timeout
         self._request = threading.local()
-        self._clock_offset = float("-inf")
-        self._clock_checked = float("-inf")
 
     def script(self, source: str) -> Script:
         """What runs this Lua."""
@@ -243,6 +243,7 @@ class Connection:
             except redis.RedisError as error:
                 failure = _unavailable(error)
                 until = min(deadline, began + REFUSED_FOR) if isinstance(failure, Refused) else deadline
+                until = began if isinstance(failure, WrongType) else until
                 # A try that hangs takes its whole time-out; one more has to fit in.
                 cost = self._timeout if isinstance(error, redis.TimeoutError) else 0.0
                 if time.monotonic() + pause + cost >= until:
@@ -276,20 +277,3 @@ class Connection:
             return error
         callback = self._callbacks.get(name)
         return callback(answer) if callback else answer
-
-    def now(self) -> datetime:
-        """Redis's time, UTC: one clock for every host, whatever a host's own clock says."""
-        if time.monotonic() - self._clock_checked > CLOCK_TRUSTED:
-            self._check_clock()
-        return datetime.fromtimestamp(time.monotonic() + self._clock_offset, UTC)
-
-    def _check_clock(self) -> None:
-        """An answer may be slow, or this process be stopped while it waits for it, so it says no more than
-        between which two limits Redis's time is; what was known before stands if it lies between them."""
-        asked = time.monotonic()
-        # redis-py turns the answer into two integers: seconds, microseconds.
-        seconds, microseconds = self.call("TIME")
-        answered = time.monotonic()
-        told = seconds + microseconds / 1e6
-        self._clock_offset = min(max(self._clock_offset, told - answered), told - asked)
-        self._clock_checked = answered

@@ -15,11 +15,12 @@ from typing import Any, TypeVar
 from app.alert import End
 from app.delivery import Delivery, Destination
 from app.incident import Incident
-from app.state import Phase
+from app.state import Phase, State
 from app.store import agenda, counters, notifications, refused, retention, search
 from app.store.commit import Check, committing
 from app.store.connection import Command, Connection, Unavailable
 from app.store.counters import Sources
+from app.store.reading import Reader, Row
 from app.store.record import (
     ALL,
     BY_STATE,
@@ -44,8 +45,6 @@ AFTER_IDS = "\x7f"
 """Sorts behind every ID."""
 
 T = TypeVar("T")
-Row = Mapping[str, str]
-"""The fields of a record that were read."""
 
 
 class Unknown(Exception):
@@ -88,8 +87,9 @@ class UnitOfWork:
 
         The record of each incident; of each identity, its names in the index and the `End` ("" for none).
         """
-        self._rows = {i: dict(row) for i, row in rows.items()}
-        self._before = {i: RECORD.validate_json(row["doc"]) for i, row in rows.items()}
+        self._rows = {i: dict(row.fields) for i, row in rows.items()}
+        self._before = {i: row.incident for i, row in rows.items() if row.readable}
+        self._stand_ins = {i: row.incident for i, row in rows.items() if not row.readable}
         self._names_read = dict(names)
         self._ends_read = dict(ends)
         self._start()
@@ -101,7 +101,8 @@ class UnitOfWork:
         for (incident_id, destination), delivery in self._deliveries.items():
             self._rows[incident_id][CHANNEL + destination] = delivery_doc(delivery)
         self._before.update(self.saved)
-        self.wanted_ids, self.wanted_identities, self.wanted_ends = list(self._before), (), ()
+        self.wanted_ids = [*self._before, *(i for i in self._stand_ins if i not in self._before)]
+        self.wanted_identities, self.wanted_ends = (), ()
         self._names_read, self._ends_read = {}, {}
         self._start()
 
@@ -119,7 +120,8 @@ class UnitOfWork:
 
     def get(self, incident_id: str) -> Incident | None:
         """The incident, if there is one."""
-        return self.saved.get(incident_id) or self._before.get(incident_id)
+        known = self.saved.get(incident_id) or self._before.get(incident_id)
+        return known or self._stand_ins.get(incident_id)
 
     def require(self, incident_id: str) -> Incident:
         """The incident. Raises `Unknown`."""
@@ -191,7 +193,7 @@ class UnitOfWork:
             yield INCIDENT + incident_id, CHANNEL + channel, row.get(CHANNEL + channel, "")
             if incident_id not in self.saved:
                 # What it is notified of next depends on the incident; pages never wait for this.
-                yield INCIDENT + incident_id, "v", row["v"]
+                yield INCIDENT + incident_id, "v", row.get("v", "")
         for identity, end in self._ends_read.items():
             yield ENDS + identity, "at", end
         for identity in self._ended:
@@ -211,6 +213,8 @@ class UnitOfWork:
         for one in stored:
             before, after = self._before.get(one.incident.id), one.incident
             changes.append((before, after))
+            if before is None and after.id in self._stand_ins:
+                yield from _replaced(after.id, self._rows[after.id].get("doc"))
             yield from _write(before, after, token, self._payloads.get(after.id))
             yield from _listed(before, after)
             yield from agenda.index(before, after, enqueue_at=one.enqueue_at)
@@ -247,8 +251,9 @@ class UnitOfWork:
 class Incidents:
     """The incidents in Redis."""
 
-    def __init__(self, connection: Connection, sources: Sources) -> None:
+    def __init__(self, connection: Connection, reader: Reader, sources: Sources) -> None:
         self._connection = connection
+        self._reader = reader
         self._sources = sources
         self._commit_step = committing(connection)
 
@@ -294,8 +299,7 @@ class Incidents:
 
     def get(self, incident_id: str) -> Incident | None:
         """The incident, or None. Raises `Unavailable`."""
-        doc = self._connection.call("HGET", INCIDENT + incident_id, "doc")
-        return None if doc is None else RECORD.validate_json(doc)
+        return self._reader.incidents([incident_id]).get(incident_id)
 
     def need(self, incident_id: str) -> Incident:
         """The incident. Raises `Unknown` and `Unavailable`."""
@@ -303,20 +307,24 @@ class Incidents:
 
     def deliveries(self, incident_id: str) -> dict[Destination, Delivery]:
         """What every channel that was tried has of the incident. Raises `Unavailable`."""
-        return _deliveries(self._connection.call("HGETALL", INCIDENT + incident_id))
+        row = self._reader.rows([incident_id], channels=True).get(incident_id)
+        return {} if row is None else _deliveries(row.fields)
 
     def payload(self, incident_id: str) -> Any:
-        """The sender's newest body about this incident; None when there is none."""
+        """The sender's newest body about this incident; None when there is none, a text if it is damaged."""
         payload = self._connection.call("GET", PAYLOAD + incident_id)
-        return None if payload is None else json.loads(payload)
+        try:
+            return None if payload is None else json.loads(payload)
+        except ValueError:
+            return payload
 
     def page(self, wanted: search.Search, limit: int, cursor: str | None) -> search.Page:
         """The newest incidents that are wanted, `limit` at the most; see `app/store/search.py`."""
-        return search.page(self._connection, wanted, limit, cursor)
+        return search.page(self._connection, self._reader, wanted, limit, cursor)
 
     def soonest(self, limit: int) -> list[Incident]:
         """The pending incidents that page first, `limit` at the most, the first of them first."""
-        return search.soonest(self._connection, limit)
+        return search.soonest(self._connection, self._reader, limit)
 
     def _read(self, unit: UnitOfWork) -> None:
         begins = ["[" + identity_name(identity) for identity in unit.wanted_identities]
@@ -324,15 +332,9 @@ class Incidents:
         by_identity = dict(zip(unit.wanted_identities, found, strict=True))
         named = (name.rpartition(" ")[2] for names in found for name in names)
         wanted = list(dict.fromkeys([*unit.wanted_ids, *named]))
-        rows: Iterable[Row]
-        if unit.channels:
-            rows = self._connection.calls([("HGETALL", INCIDENT + i) for i in wanted])
-        else:
-            found = self._connection.calls([("HMGET", INCIDENT + i, "v", "doc") for i in wanted])
-            rows = [{"v": version, "doc": doc} if doc is not None else {} for version, doc in found]
         found = self._connection.calls([("HGET", ENDS + one, "at") for one in unit.wanted_ends])
         ends = {identity: end or "" for identity, end in zip(unit.wanted_ends, found, strict=True)}
-        unit.read({i: row for i, row in zip(wanted, rows, strict=True) if "doc" in row}, by_identity, ends)
+        unit.read(self._reader.rows(wanted, channels=unit.channels), by_identity, ends)
 
     def _commit(self, unit: UnitOfWork, stored: Sequence[Stored]) -> bool:
         token = secrets.token_hex(8)
@@ -342,7 +344,7 @@ class Incidents:
         return done
 
 
-def _deliveries(row: Row) -> dict[Destination, Delivery]:
+def _deliveries(row: Mapping[str, str]) -> dict[Destination, Delivery]:
     return {
         Destination(name.removeprefix(CHANNEL)): delivery_of(doc)
         for name, doc in row.items()
@@ -357,6 +359,15 @@ def _required(incident: Incident | None) -> Incident:
             "resolved long ago are not kept."
         )
     return incident
+
+
+def _replaced(incident_id: str, doc: str | None) -> Iterator[Command]:
+    """Makes room for a record in place of one that can't be read, which is kept beside it."""
+    if doc is None:
+        yield "UNLINK", INCIDENT + incident_id
+    else:
+        yield "HSET", INCIDENT + incident_id, "unreadable", doc
+    yield from (("ZREM", BY_STATE + state, incident_id) for state in State)
 
 
 def _write(before: Incident | None, after: Incident, token: str, payload: str | None) -> Iterator[Command]:

@@ -144,7 +144,12 @@ class Notifications:
 
     def summary(self, channel: Destination) -> Delivery:
         """How the attempts to send the channel's summary are going."""
-        return delivery_of(self._connection.call("HGET", SUMMARY_STATE + channel, "delivery"))
+        doc = self._connection.call("HGET", SUMMARY_STATE + channel, "delivery")
+        summary = delivery_of(doc)
+        if doc and summary == Delivery():
+            # It can't be read: written anew, it can be.
+            self._connection.call("HDEL", SUMMARY_STATE + channel, "delivery")
+        return summary
 
     def hold(self, channel: Destination, now: datetime) -> None:
         """Let the summary be about all that waits for a turn of its own, too."""

@@ -7,9 +7,12 @@ itself so that channels and pages do not rewrite each other. `payload:<id>` is t
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 from pydantic import TypeAdapter
 
-from app.alert import End
+from app.alert import SEVERITIES, End
 from app.delivery import Delivery
 from app.incident import Incident
 from app.store.connection import PREFIX
@@ -30,11 +33,38 @@ CHANNEL = "channel:"
 RECORD = TypeAdapter(Incident)
 DELIVERY = TypeAdapter(Delivery)
 END = TypeAdapter(End)
+TEXTS = ("title", "source", "description", "service", "source_url", "identity", "mail_subject")
+
+
+def incident_of(incident_id: str, doc: str) -> Incident | None:
+    """The incident; None if its record can't be read."""
+    try:
+        incident = RECORD.validate_json(doc)
+    except ValueError:
+        return None
+    return incident if incident.id == incident_id and incident.pagers else None
+
+
+def legible(doc: str) -> dict[str, Any]:
+    """The texts of a record that can't be read as a whole, as far as it is JSON."""
+    try:
+        found = json.loads(doc)
+    except (ValueError, RecursionError):
+        return {}
+    fields = found.items() if isinstance(found, dict) else ()
+    return {
+        name: value
+        for name, value in fields
+        if (name in TEXTS and isinstance(value, str)) or (name == "severity" and value in SEVERITIES)
+    }
 
 
 def delivery_of(doc: str | None) -> Delivery:
-    """What a channel has, from its field; nothing yet where there is no field."""
-    return Delivery() if not doc else DELIVERY.validate_json(doc)
+    """What a channel has, from its field; nothing yet where there is no field, or one that can't be read."""
+    try:
+        return Delivery() if not doc else DELIVERY.validate_json(doc)
+    except ValueError:
+        return Delivery()
 
 
 def delivery_doc(delivery: Delivery) -> str:

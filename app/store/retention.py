@@ -17,9 +17,11 @@ from app.store.agenda import QUEUE, REFUSED, member_of
 from app.store.commit import committing
 from app.store.connection import PREFIX, Command, Connection
 from app.store.counters import Sources
+from app.store.lua import lua
 from app.store.notifications import CHANNELS, HELD
 from app.store.notifications import QUEUE as NOTIFICATIONS
-from app.store.record import ALL, BY_STATE, INCIDENT, PAYLOAD, RECORD, VERSION
+from app.store.reading import Reader
+from app.store.record import ALL, BY_STATE, INCIDENT, PAYLOAD, VERSION
 
 ENDED = PREFIX + "ended"
 FORGOTTEN = PREFIX + "forgotten"
@@ -28,7 +30,7 @@ LISTS = (ENDED, ALL, *(BY_STATE + state for state in State))
 
 # Removed in one step, for which Redis keeps everybody else waiting: a third of a millisecond.
 BATCH = 20
-MINUTE_MILLISECONDS = 59_500
+MINUTE_SECONDS = 59.5
 
 # Whatever is configured, an incident stays until nothing that speaks of it is still on its way.
 LEAST = timedelta(hours=1)
@@ -48,14 +50,16 @@ def index(before: Incident | None, after: Incident) -> Iterator[Command]:
 class Retention:
     """Removes what is old, a little at a time."""
 
-    def __init__(self, connection: Connection, sources: Sources) -> None:
+    def __init__(self, connection: Connection, reader: Reader, sources: Sources) -> None:
         self._connection = connection
+        self._reader = reader
         self._sources = sources
         self._commit = committing(connection)
+        self._every = connection.script(lua("every"))
 
-    def turn(self) -> bool:
+    def turn(self, now: datetime) -> bool:
         """True for one caller of all every minute."""
-        return bool(self._connection.call("SET", TURN, "taken", "NX", "PX", MINUTE_MILLISECONDS))
+        return bool(self._every([TURN], [now.timestamp(), MINUTE_SECONDS]))
 
     def forget(self, now: datetime, keep: timedelta, most: int) -> bool:
         """Remove some of what ended longer ago than `keep`, or is not among the newest `most`, in one step.
@@ -91,10 +95,9 @@ class Retention:
         return any(self._connection.calls([("ZCOUNT", key, "-inf", before) for key in keys]))
 
     def _remove(self, ids: Sequence[str], now: datetime) -> None:
-        keys = [INCIDENT + i for i in ids]
-        rows = self._connection.calls([("HMGET", key, "v", "doc") for key in keys])
-        checks = [(key, "v", version or "") for key, (version, _) in zip(keys, rows, strict=True)]
-        stored = [RECORD.validate_json(doc) for _, doc in rows if doc is not None]
+        rows = self._reader.rows(ids)
+        checks = [(INCIDENT + i, "v", rows[i].fields.get("v", "") if i in rows else "") for i in ids]
+        stored = [row.incident for row in rows.values()]
         # None should be among them; if there is one, it waits for the step that sends what it owes.
         owing = [one.id for one in stored if not one.is_over]
         commands = [("ZREM", ENDED, *owing)] if owing else self._traces(ids, stored, now)

@@ -11,7 +11,8 @@ from app.incident import Incident
 from app.state import State
 from app.store.agenda import DUE
 from app.store.connection import Connection
-from app.store.record import ALL, BY_STATE, INCIDENT, RECORD
+from app.store.reading import Reader
+from app.store.record import ALL, BY_STATE
 
 # Records read at a time, and looked through for one page: a search for what is rare goes on by its cursor.
 PAGE_READ = 200
@@ -72,7 +73,7 @@ class Page:
     cursor: str | None
 
 
-def page(connection: Connection, search: Search, limit: int, cursor: str | None) -> Page:
+def page(connection: Connection, reader: Reader, search: Search, limit: int, cursor: str | None) -> Page:
     """The newest incidents that are wanted, `limit` at the most.
 
     A page may be shorter than that and still have a cursor: so many were looked through without finding more.
@@ -82,9 +83,9 @@ def page(connection: Connection, search: Search, limit: int, cursor: str | None)
     found: list[Incident] = []
     for _ in range(LOOKED_THROUGH // PAGE_READ):
         places = _places(connection, search, place)
-        docs = connection.calls([("HGET", INCIDENT + i, "doc") for _, i in places.unseen])
-        for seen, doc in zip(places.unseen, docs, strict=True):
-            incident = None if doc is None else RECORD.validate_json(doc)
+        read = reader.incidents([i for _, i in places.unseen])
+        for seen in places.unseen:
+            incident = read.get(seen[1])
             if incident is not None and search.wants(incident):
                 if len(found) == limit:
                     return Page(found, _cursor(place))
@@ -95,7 +96,7 @@ def page(connection: Connection, search: Search, limit: int, cursor: str | None)
     return Page(found, _cursor(place))
 
 
-def soonest(connection: Connection, limit: int) -> list[Incident]:
+def soonest(connection: Connection, reader: Reader, limit: int) -> list[Incident]:
     """The pending incidents that page first, the first of them first. Raises `Unavailable`."""
     # Before them may stand any number that is late, so the newest are looked at as well.
     first, newest = connection.calls(
@@ -105,9 +106,8 @@ def soonest(connection: Connection, limit: int) -> list[Incident]:
         ]
     )
     ids = dict.fromkeys([*(member.partition(" ")[0] for member in first), *newest])
-    docs = connection.calls([("HGET", INCIDENT + i, "doc") for i in ids])
-    incidents = [RECORD.validate_json(doc) for doc in docs if doc is not None]
-    pending = [one for one in incidents if one.state is State.PENDING and one.due_at is not None]
+    incidents = reader.incidents(list(ids))
+    pending = [one for one in incidents.values() if one.state is State.PENDING and one.due_at is not None]
     return sorted(pending, key=lambda one: (one.due_at, one.id))[:limit]
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
+from collections.abc import Callable
+from datetime import datetime
 
 from app.store.connection import PREFIX, Connection
-from app.store.lua import lua
 from app.telemetry import log
 
 SESSION = PREFIX + "session:"
@@ -36,23 +37,25 @@ def _used(signature: str) -> str:
 class Sessions:
     """Logins, each known by a random ID (one that Redis does not know is none), and a key for links."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, clock: Callable[[], datetime]) -> None:
         self._connection = connection
-        self._attempt = connection.script(lua("count_attempt"))
+        self._clock = clock
         self._link_key = b""
         self._link_key_read = float("-inf")
 
     def begin(self, session_id: str) -> None:
         """From now on it lives. Raises `Unavailable`, like the others."""
-        self._connection.call("SET", SESSION + session_id, "1", "EX", IDLE_SECONDS)
+        self._connection.call("SET", SESSION + session_id, self._seconds(), "EX", 2 * IDLE_SECONDS)
 
     def lives(self, session_id: str) -> bool:
         """Whether it was begun, not ended, and used within `IDLE_SECONDS`; this is a use."""
-        left = int(self._connection.call("TTL", SESSION + session_id))
+        used, now = self._connection.call("GET", SESSION + session_id), self._seconds()
+        if used is None or now - float(used) > IDLE_SECONDS:
+            return False
         # Open pages ask many times a minute, and each prolongation would be written to Redis's file.
-        if 0 <= left < IDLE_SECONDS - WRITTEN_AFTER:
-            return bool(self._connection.call("EXPIRE", SESSION + session_id, IDLE_SECONDS))
-        return left >= 0
+        if now - float(used) < WRITTEN_AFTER:
+            return True
+        return bool(self._connection.call("SET", SESSION + session_id, now, "XX", "EX", 2 * IDLE_SECONDS))
 
     def end(self, session_id: str) -> None:
         """It is no login any more, whoever still has its cookie."""
@@ -79,12 +82,13 @@ class Sessions:
 
     def may_guess(self, address: str) -> tuple[bool, bool]:
         """Whether this address may send a secret, and whether it sent the right one in the last hour."""
-        guesses, known = self._connection.call("MGET", GUESSES + address, KNOWN + address)
+        key = self._of_this_minute(GUESSES + address)
+        guesses, known = self._connection.call("MGET", key, KNOWN + address)
         return known is not None or int(guesses or 0) < ATTEMPTS, known is not None
 
     def guessed_wrong(self, address: str) -> None:
         """Count a wrong secret."""
-        self._attempt([GUESSES + address], [60])
+        self._count(GUESSES + address)
 
     def guessed_right(self, address: str) -> None:
         """Programs with the right secret may share this address with somebody who guesses."""
@@ -92,4 +96,15 @@ class Sessions:
 
     def may_try(self, address: str) -> bool:
         """Count an attempt to log in; False when this address has had its attempts of this minute."""
-        return int(self._attempt([LOGINS + address], [60])) <= ATTEMPTS
+        return self._count(LOGINS + address) <= ATTEMPTS
+
+    def _count(self, key: str) -> int:
+        key = self._of_this_minute(key)
+        return int(self._connection.calls([("INCR", key), ("EXPIRE", key, KNOWN_SECONDS)])[0])
+
+    def _of_this_minute(self, key: str) -> str:
+        """No count depends on when Redis thinks that a key has expired: its clock may step."""
+        return f"{key}:{int(self._seconds() // 60)}"
+
+    def _seconds(self) -> float:
+        return self._clock().timestamp()

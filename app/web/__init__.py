@@ -10,7 +10,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.wrappers import Response as BaseResponse
 
 from app import gateway as gateways
-from app import telemetry
+from app import telemetry, watch
 from app.channels import UnknownChannel
 from app.delivery import InvalidTransition
 from app.gateway import Gateway
@@ -105,6 +105,7 @@ def create_app(gateway: Gateway | None = None) -> Flask:
         gateway = gateways.build(
             config, patience=PATIENCE, timeout=REDIS_TIMEOUT, connections=REDIS_CONNECTIONS
         )
+        watch.start(gateway)
     app = Flask(__name__)
     # A person who reads an answer wants the ID first, not `acknowledged_at`.
     app.json.sort_keys = False  # type: ignore[attr-defined]

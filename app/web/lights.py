@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from app.gateway import Gateway
-from app.health import WORKER_SEEN_WITHIN, standing
+from app.health import WORKER_SEEN_WITHIN, clock_stepped, lost_data, standing
 from app.state import State
 from app.store import Budget, Gauges
 
@@ -61,7 +61,10 @@ def stand(gateway: Gateway) -> Standing:
 
 
 def _lights(gateway: Gateway, gauges: Gauges, now: datetime) -> Iterator[Light]:
-    yield Light("Redis", "answers")
+    lost = lost_data(gateway)
+    yield Light("Redis", lost or "answers", well=lost is None)
+    if stepped := clock_stepped(gateway):
+        yield Light("Clock", stepped, well=False)
     seen = int(WORKER_SEEN_WITHIN.total_seconds())
     yield Light(
         "Workers",

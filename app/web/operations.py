@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint
 
 from app.gateway import Gateway
-from app.health import readiness
+from app.health import clock_stepped, readiness
 
 PATIENCE = 2.0
 
@@ -25,6 +25,8 @@ def blueprint(gateway: Gateway) -> Blueprint:
         with gateway.store.patience(PATIENCE):
             checks = readiness(gateway)
         ready = all(verdict == "ok" for verdict in checks.values())
-        return {"status": "ready" if ready else "not ready", "checks": checks}, 200 if ready else 503
+        clock = clock_stepped(gateway)
+        answer = {"status": "ready" if ready else "not ready", "checks": checks}
+        return answer | ({"clock": clock} if clock else {}), 200 if ready else 503
 
     return operations

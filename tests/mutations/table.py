@@ -35,6 +35,10 @@ NEXT_LOOK = "app/store/lua/next_look.lua"
 NEXT_NOTIFICATIONS = "app/store/lua/next_notifications.lua"
 INCIDENTS = "app/store/incidents.py"
 COMMIT = "app/store/lua/commit.lua"
+READING = "app/store/reading.py"
+EPOCHS = "app/store/epoch.py"
+CLOCKS = "app/store/clock.py"
+STORED = "app/store/record.py"
 RETENTION = "app/store/retention.py"
 CONNECTION = "app/store/connection.py"
 HTTP = "app/providers/http.py"
@@ -65,6 +69,9 @@ OF_SWEEP = ("tests/tasks/test_sweep.py",)
 OF_SLOTS = ("tests/tasks/test_slots.py",)
 OF_AGENDA = ("tests/store/test_agenda.py",)
 OF_STORE = ("tests/store/test_incidents.py",)
+OF_CLOCK = ("tests/store/test_clock.py",)
+OF_EPOCH = ("tests/store/test_epoch.py",)
+OF_READING = ("tests/store/test_reading.py",)
 OF_RETENTION = ("tests/store/test_retention.py",)
 OF_NEXT_STEPS = ("tests/test_next_step.py",)
 OF_PROVIDERS = ("tests/stories/test_providers.py",)
@@ -764,7 +771,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "completion_on_an_old_incident",
         "A change that comes while a message is being recorded is never notified.",
         INCIDENTS,
-        '                yield INCIDENT + incident_id, "v", row["v"]\n',
+        '                yield INCIDENT + incident_id, "v", row.get("v", "")\n',
         "                pass\n",
         OF_RACES,
     ),
@@ -1000,18 +1007,18 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "slow_answer_puts_the_clock_back",
         "A slow answer of Redis to TIME makes pages late.",
-        CONNECTION,
-        "        self._clock_offset = min(max(self._clock_offset, told - answered), told - asked)",
-        "        self._clock_offset = told - answered",
-        OF_CONNECTION,
+        CLOCKS,
+        "        self._offset = min(max(self._offset, least), most)",
+        "        self._offset = least",
+        OF_CLOCK,
     ),
     Mutation(
         "clock_checked_once_a_day",
-        "A machine that slept for an hour pages an hour late.",
-        CONNECTION,
-        "CLOCK_TRUSTED = 5.0",
-        "CLOCK_TRUSTED = 86_400.0",
-        OF_CONNECTION,
+        "A host whose clock drifts pages early or late.",
+        CLOCKS,
+        "TRUSTED = 5.0",
+        "TRUSTED = 86_400.0",
+        OF_CLOCK,
     ),
     # -- what senders send -------------------------------------------------------------------------------
     Mutation(
@@ -1223,5 +1230,130 @@ MUTATIONS: tuple[Mutation, ...] = (
         "(g.proven or self._entrance.admits(request))",
         "(g.proven or True)",
         OF_REFUSED,
+    ),
+    # -- records that can't be read ----------------------------------------------------------------------
+    Mutation(
+        "unreadable_is_an_error",
+        "A record that can't be read is an error for everything that it is read with.",
+        STORED,
+        "    except ValueError:\n        return None\n    return incident if",
+        "    except ZeroDivisionError:\n        return None\n    return incident if",
+        OF_READING,
+    ),
+    Mutation(
+        "unreadable_is_gone",
+        "A record that can't be read is taken for none.",
+        READING,
+        'zip(ids, rows, strict=True) if "doc" in row}',
+        'zip(ids, rows, strict=True) if row.get("doc", "").startswith("{")}',
+        OF_READING,
+    ),
+    Mutation(
+        "unreadable_is_pending",
+        "What was acknowledged pages when its record can't be read.",
+        INCIDENT,
+        "        phase = next((one for one in Phase if one.value == state.value), Phase.PENDING)",
+        "        phase = Phase.PENDING",
+        OF_READING,
+    ),
+    Mutation(
+        "unreadable_stays_in_its_index",
+        "What stands in for an unreadable record is in the index of its old state, too.",
+        INCIDENTS,
+        '    yield from (("ZREM", BY_STATE + state, incident_id) for state in State)',
+        "",
+        OF_READING,
+    ),
+    Mutation(
+        "a_key_of_another_type_is_an_error",
+        "One key that holds no record keeps all others from being read.",
+        READING,
+        "        except WrongType:",
+        "        except ZeroDivisionError:",
+        OF_READING,
+    ),
+    # -- Redis lost what it knew ------------------------------------------------------------------------
+    Mutation(
+        "lost_data_is_not_noticed",
+        "A server that was emptied is taken for one that begins.",
+        EPOCHS,
+        "        elif known is not None and known.epoch not in",
+        "        elif known is not None and found and known.epoch not in",
+        OF_EPOCH,
+    ),
+    Mutation(
+        "old_backup_is_not_noticed",
+        "A server that knows less than before is taken for the same.",
+        EPOCHS,
+        " and writes >= known.versions[-1][1]:",
+        ":",
+        OF_EPOCH,
+    ),
+    Mutation(
+        "failover_pages",
+        "The last moments that a failover loses page somebody.",
+        EPOCHS,
+        "        moments = found == known.epoch and writes >= known.versions[0][1]",
+        "        moments = False",
+        OF_EPOCH,
+    ),
+    Mutation(
+        "old_backup_is_a_last_moment",
+        "An old backup is reported as a failover, and pages nobody.",
+        EPOCHS,
+        "        moments = found == known.epoch and writes >= known.versions[0][1]",
+        "        moments = found == known.epoch",
+        OF_EPOCH,
+    ),
+    Mutation(
+        "each_process_reports",
+        "Each process that notices a loss reports one of its own.",
+        EPOCHS,
+        """            before=f"{known.epoch} {found}",
+""",
+        """            before="",
+""",
+        OF_EPOCH,
+    ),
+    Mutation(
+        "ready_after_a_loss",
+        "The service is ready although Redis lost its data and nobody knows.",
+        HEALTH,
+        '        "redis": lost or "ok",',
+        '        "redis": "ok",',
+        ("tests/test_watch.py",),
+    ),
+    # -- Redis's clock steps ----------------------------------------------------------------------------
+    Mutation(
+        "step_is_followed",
+        "The service's time steps with Redis's clock.",
+        CLOCKS,
+        "            if abs(beyond) > STEP and self._is_to_correct(reading, known, now):",
+        "            if False:",
+        OF_CLOCK,
+    ),
+    Mutation(
+        "own_sleep_is_a_step",
+        "A host that stood still corrects the time of all others.",
+        CLOCKS,
+        "        return steady and not reading.vetoed and now - self._known_since > WITNESS",
+        "        return False",
+        OF_CLOCK,
+    ),
+    Mutation(
+        "slow_answer_is_a_step",
+        "What a process was told while it was stopped counts, and the next step is corrected wrongly.",
+        CLOCKS,
+        "            if reading.high - reading.low > SHORT:",
+        "            if False:",
+        OF_CLOCK,
+    ),
+    Mutation(
+        "heartbeat_by_a_keys_end",
+        "A heartbeat waits for Redis to forget the last one, for an hour if its clock steps back.",
+        "app/store/lua/every.lua",
+        "if last and last <= now and now < last + seconds then",
+        "if last then",
+        ("tests/store/test_agenda.py",),
     ),
 )

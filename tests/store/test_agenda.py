@@ -384,3 +384,10 @@ def test_the_pager_for_which_the_most_urgent_is_due_comes_first(store: Store) ->
     put(store, due("d", "critical", PAGER, later))
     assert store.agenda.pagers(NOW) == [app, INFRA, PAGER]
     assert store.agenda.pagers(later) == [PAGER, app, INFRA]
+
+
+def test_one_heartbeat_in_30_seconds_whatever_redis_thinks_of_its_keys(store: Store) -> None:
+    turns = [store.agenda.heartbeat_turn(NOW + timedelta(seconds=s)) for s in (0, 0, 29, 30, 31, 60)]
+    assert turns == [True, False, False, True, False, True]
+    # Time never goes back; if it did all the same, nothing would wait for it to come again.
+    assert store.agenda.heartbeat_turn(NOW - timedelta(hours=1))

@@ -249,38 +249,3 @@ def test_all_that_a_request_asks_shares_one_deadline() -> None:
             with pytest.raises(Unavailable):
                 client.call("PING")
     assert time.monotonic() - began < 1.5
-
-
-# -- the clock ----------------------------------------------------------------------------------------
-
-
-def difference(one: Connection) -> float:
-    """Seconds between Redis's time and what the connection takes for it; Redis is on this host."""
-    return one.now().timestamp() - time.time()
-
-
-def test_a_slow_answer_does_not_put_the_clock_back(relay: Relay) -> None:
-    one = connection(f"redis://127.0.0.1:{relay.port}/0", timeout=5)
-    assert abs(difference(one)) < 0.1
-    relay.latency = 0.5
-    one._clock_checked = float("-inf")
-    assert abs(difference(one)) < 0.1
-
-
-def test_a_clock_that_was_read_from_a_slow_answer_is_put_right(relay: Relay) -> None:
-    one = connection(f"redis://127.0.0.1:{relay.port}/0", timeout=5)
-    relay.latency = 0.5
-    # It is never ahead: nothing may page before it is due.
-    assert -1.1 < difference(one) < -0.4
-    relay.latency = 0.0
-    one._clock_checked = float("-inf")
-    assert abs(difference(one)) < 0.1
-
-
-def test_a_clock_that_stood_still_is_put_right_within_seconds(redis_url: str) -> None:
-    one = connection(redis_url)
-    assert abs(difference(one)) < 0.1
-    # As after an hour in which the machine slept, and some seconds more.
-    one._clock_offset -= 3600
-    one._clock_checked -= 10
-    assert abs(difference(one)) < 0.1

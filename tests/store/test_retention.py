@@ -265,5 +265,5 @@ def test_a_removed_id_is_remembered_for_eight_days(store: Store) -> None:
 
 
 def test_one_caller_of_all_has_the_turn(store: Store, redis_url: str) -> None:
-    assert store.retention.turn()
-    assert not Store(redis_url).retention.turn()
+    assert store.retention.turn(NOW)
+    assert not Store(redis_url).retention.turn(NOW)

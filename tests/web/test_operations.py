@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import redis
 from flask.testing import FlaskClient
 
 from app.delivery import Outcome
 from app.gateway import Gateway
 from app.page import deliver
+from app.store.clock import CLOCK
 from app.web import create_app
 from tests.fakes import Clock, RecordingProvider
 from tests.web.conftest import Report
@@ -109,3 +111,13 @@ def test_watchdogs_need_no_secret_and_are_told_none(client: FlaskClient, gateway
     assert answer.status_code in (200, 503)
     assert all(secret not in answer.text for secret in gateway.config.secrets())
     assert client.head(path).status_code == answer.status_code
+
+
+def test_a_step_of_redis_s_clock_is_shown(person: FlaskClient, gateway: Gateway, redis_url: str) -> None:
+    gateway.store.agenda.worker_lives("one", gateway.clock())
+    redis.Redis.from_url(redis_url).hset(CLOCK, mapping={"v": "1", "correction": "-3600.2"})
+    gateway.store.clock.check()
+    answer = person.get("/readyz")
+    assert answer.status_code == 200
+    assert answer.get_json()["clock"] == "Redis's clock stepped, and is corrected by -3600 s"
+    assert "is corrected by -3600 s" in person.get("/").text

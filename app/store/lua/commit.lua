@@ -11,7 +11,9 @@ local function stored(key, field)
   if string.sub(field, 1, 1) == '[' then
     return table.concat(redis.call('ZRANGEBYLEX', key, field, field .. '\127'), ' ')
   end
-  return redis.call('HGET', key, field) or ''
+  local found = redis.pcall('HGET', key, field) or ''
+  -- What is no hash has no such field.
+  return type(found) == 'table' and '' or found
 end
 local i = 3
 for _ = 1, tonumber(checks) do

@@ -2,10 +2,10 @@
 -- further and further apart. A first refusal belongs to what was sent within `moment` seconds, or within the
 -- minute, as the probes will show.
 local pause, observed, window = unpack(KEYS)
-local until_, pause_seconds, now, token, remembered = unpack(ARGV, 1, 5)
-local moment, first_gap, longest_gap = unpack(ARGV, 6, 8)
+local until_, now, token, remembered = unpack(ARGV, 1, 4)
+local moment, first_gap, longest_gap = unpack(ARGV, 5, 7)
 if tonumber(redis.call('GET', pause) or 0) < tonumber(until_) then
-  redis.call('SET', pause, until_, 'EX', pause_seconds)
+  redis.call('SET', pause, until_, 'EX', 86400)
 end
 if redis.call('EXISTS', observed) == 0 then
   local oldest = window and redis.call('ZRANGE', window, 0, 0, 'WITHSCORES')[2] or now

@@ -28,7 +28,7 @@ if summary == math.huge and (storm or redis.call('EXISTS', held) == 1) then
   local last = tonumber(redis.call('GET', summarized) or 0)
   redis.call('ZADD', queue, math.max(now + first_summary, last + minute), 'summary')
 end
-redis.call('EXPIRE', singles, minute)
+redis.call('EXPIRE', singles, 86400)
 if #found == 0 and redis.call('EXISTS', queue) == 0 then
   redis.call('SREM', channels, channel)
 end

@@ -29,7 +29,8 @@ redis.call('ZADD', queue, class + now + 2, member)
 redis.call('ZADD', looks, now + 2, member)
 for _, window in ipairs(windows) do
   redis.call('ZADD', window, now, token)
-  redis.call('EXPIRE', window, 120)
+  -- Only so that nothing stays for ever: what counts are the times in it.
+  redis.call('EXPIRE', window, 86400)
 end
 redis.call('INCR', taken)
 if redis.call('EXISTS', observed) == 1 then
@@ -38,7 +39,7 @@ if redis.call('EXISTS', observed) == 1 then
   if gap then
     redis.call('HSET', observed, 'probe', token, 'probed_at', now, 'next_probe', now + gap)
     redis.call('HSET', probes, token, now)
-    redis.call('EXPIRE', probes, 120)
+    redis.call('EXPIRE', probes, 86400)
   end
 end
 return 1

@@ -1,0 +1,99 @@
+"""Story: Redis's clock steps under running processes; the service's own time goes on evenly."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+import requests
+
+from local.embedded import EmbeddedRedis
+from tests.stories.stack import Stack, wait_until
+
+LIBRARY = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
+HOUR = 3600
+SAID_WITHIN = 5.0
+
+
+class Scene(Stack):
+    """A service with three workers, whose Redis's clock can be set."""
+
+    def __init__(self, folder: Path) -> None:
+        self._ahead = folder / "ahead"
+        self.step_to(0)
+        environ = {
+            "LD_PRELOAD": str(LIBRARY),
+            "FAKETIME_TIMESTAMP_FILE": str(self._ahead),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "DONT_FAKE_MONOTONIC": "1",
+        }
+        self.stepping = EmbeddedRedis(folder / "stepping")
+        with mock.patch.dict(os.environ, environ):
+            self.stepping.start()
+        super().__init__(
+            folder,
+            workers=3,
+            config={"redis": {"host": "127.0.0.1", "port": self.stepping.port}},
+            incident_io={"max_per_minute": 600, "heartbeat_config_id": "beat"},
+        )
+        self._parts.callback(self.stepping.kill)
+
+    def step_to(self, seconds: int) -> None:
+        """Redis's clock is ahead of the host's by so much from now on."""
+        new = self._ahead.with_suffix(".new")
+        new.write_text(f"{seconds:+d}")
+        new.replace(self._ahead)
+
+    def readiness(self) -> dict[str, Any]:
+        said: dict[str, Any] = requests.get(f"{self.base}/readyz", timeout=15).json()
+        return said
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    if LIBRARY is None and not os.environ.get("VERSUS_REQUIRE_ALL_TESTS"):
+        pytest.skip("there is no libfaketime")
+    scene = Scene(tmp_path)
+    try:
+        scene.ready()
+        yield scene
+    finally:
+        scene.stop()
+
+
+def paged_after(scene: Scene, wait: float) -> Callable[[], float]:
+    """Report an incident with this wait; returns what waits for its page and says after how long it came."""
+    began = time.monotonic()
+    incident = scene.report(wait)
+
+    def seconds() -> float:
+        wait_until(lambda: scene.simulator.events(incident["id"]), "it is paged", wait + 15)
+        return time.monotonic() - began
+
+    return seconds
+
+
+@pytest.mark.parametrize("ahead", [-HOUR, HOUR])
+def test_every_wait_lasts_as_long_as_it_was_asked_for(scene: Scene, ahead: int) -> None:
+    soon, later = paged_after(scene, 6), paged_after(scene, 12)
+    far = scene.report(1800)
+    scene.step_to(ahead)
+    wait_until(lambda: f"{-ahead:+d} s" in scene.readiness().get("clock", ""), "/readyz says so", SAID_WITHIN)
+    assert "redis_clock_stepped" in scene.log.read_text()
+    meanwhile = paged_after(scene, 2)
+    assert 2 <= meanwhile() < 10
+    assert 6 <= soon() < 14
+    assert 12 <= later() < 20
+    assert scene.simulator.events(far["id"]) == []
+    told = datetime.fromisoformat(scene.report(600)["created_at"])
+    assert abs((told - datetime.now(UTC)).total_seconds()) < SAID_WITHIN
+    assert scene.log.read_text().count("redis_clock_stepped") == 1
+    assert scene.is_ready()
+    assert all(process.lives() for process in (scene.web, *scene.workers))

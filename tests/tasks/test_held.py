@@ -1,0 +1,47 @@
+"""The messages that a worker holds, published anew when Redis lost its data."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from app.wakeup import Wakeup
+from tasks.held import Held
+
+
+class Recording(Wakeup):
+    """Refuses so many messages, and remembers the others."""
+
+    def __init__(self, refused: int = 0) -> None:
+        self._refused = refused
+        self.sent: list[tuple[Any, ...]] = []
+
+    def enqueue(self, incident_id: str, wait: float, pagers: Any = (), title: str | None = None) -> bool:
+        self._refused -= 1
+        if self._refused < 0:
+            self.sent.append((incident_id, round(wait), pagers, title))
+        return self._refused < 0
+
+
+def later(seconds: float) -> datetime:
+    return datetime.now(UTC) + timedelta(seconds=seconds)
+
+
+def test_what_is_held_is_published_with_what_is_left_of_its_wait() -> None:
+    held, wakeup = Held(), Recording()
+    held.add(["a", ["incident_io/default"], "Disk full"], later(60))
+    held.add(["b", [], None], later(30))
+    held.add(["c", [], None], None)
+    held.done("b")
+    held.publish(wakeup)
+    assert wakeup.sent == [("a", 60, ["incident_io/default"], "Disk full")]
+
+
+def test_it_is_tried_until_redis_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.held.PAUSE", 0.0)
+    held, wakeup = Held(), Recording(refused=5)
+    held.add(["a", [], None], later(60))
+    held.publish(wakeup)
+    assert [one[0] for one in wakeup.sent] == ["a"]
