@@ -326,6 +326,27 @@ def test_no_refusal_teaches_less_than_the_documented_limit(store: Store, redis_u
     assert all(take(store, due(str(n)), UNLIMITED, minute_later, str(n)) for n in range(2, 9))
 
 
+def test_more_is_tried_within_seconds_where_all_that_was_believed_was_taken(
+    store: Store, redis_url: str
+) -> None:
+    waiting = iter(range(500))
+    put(store, *(due(f"{n:03}") for n in range(500)))
+    assert take(store, due(f"{next(waiting):03}"), UNLIMITED, NOW, "refused")
+    hold_back(store, NOW + timedelta(seconds=1), NOW, "refused")
+    began = NOW + timedelta(seconds=1)
+    assert take(store, due(f"{next(waiting):03}"), UNLIMITED, began, "probe")
+    Connection(redis_url, patience=1, timeout=1).call("HDEL", PROBES, "probe")
+    sent = [0] * 12
+    for tenth in range(10 * len(sent)):
+        now, n = began + timedelta(seconds=tenth / 10), next(waiting)
+        while take(store, due(f"{n:03}"), UNLIMITED, now, f"{n}"):
+            sent[tenth // 10] += 1
+            acknowledge(store, f"{n:03}")
+            n = next(waiting)
+    assert sent[0] <= 2
+    assert sent[-1] >= 3 * 2
+
+
 def test_a_pause_holds_everybody_back_and_a_longer_one_stands(store: Store) -> None:
     put(store, due("a"), due("b", pager=INFRA))
     hold_back(store, NOW + timedelta(seconds=30))
