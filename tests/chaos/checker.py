@@ -156,7 +156,7 @@ def a_direct_escalation_was_taken(known: Known) -> Iterator[Violation]:
 def what_is_refused_pages_once(known: Known) -> Iterator[Violation]:
     """A webhook that can't be read, and is answered 400, is one incident, and one page when that is due.
 
-    Unless Redis was harmed at the time: then it is logged alone.
+    With Redis away it is logged alone or, where that began after it was let in, paged directly.
     """
     faults = known.history.faults
     of_redis = [fault for fault in faults if "redis" in fault.kind]
@@ -171,7 +171,8 @@ def what_is_refused_pages_once(known: Known) -> Iterator[Violation]:
         pages = [event for r in records for event in known.accepted(r.id, "firing")]
         ids = {record.id for record in records}
         due = [r for r in records if r.due_at is not None and r.due_at <= known.history.ended_at]
-        if known.history.records and len(ids) != 1:
+        directly = any(e.accepted and e.marker == exchange.marker for e in known.history.events)
+        if known.history.records and len(ids) != 1 and not (directly and not ids):
             yield Violation(
                 "what_is_refused_pages_once", f"It is {len(ids)} incidents.", marker=exchange.marker
             )

@@ -118,6 +118,7 @@ KEPT: dict[str, Iterable[Any]] = {
     "nothing happened": (),
     "refused, and paged": (REFUSED, event(110.1), REPORTED),
     "refused while Redis was away": (REFUSED, CUT, *PAGED),
+    "refused, and paged directly": (REFUSED, event(110.1, key="k"), record("open", "j", title="x")),
     "refused, not due yet": (REFUSED, replace(REPORTED, state="pending", due_at=3700.0, escalated_at=None)),
     "paged": PAGED,
     "acknowledged in time": ACKNOWLEDGED,
@@ -352,7 +353,7 @@ BROKEN: list[tuple[str, str, Iterable[Any]]] = [
         "a worker died",
         (Life(at=1.0, name="worker-1", event="died", detail="exit code 1"),),
     ),
-    ("what_is_refused_pages_once", "only kept", (REFUSED, *PAGED)),
+    ("what_is_refused_pages_once", "only kept", (REFUSED, record("open", "j", title="x"))),
     (
         "what_is_refused_pages_once",
         "not paged",

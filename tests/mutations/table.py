@@ -1173,7 +1173,6 @@ MUTATIONS: tuple[Mutation, ...] = (
         '        if kind is None or self._how == "keep" or',
         '        if kind is not None or self._how == "keep" or',
         OF_REFUSED,
-        Chaos(32, "what_is_refused_pages_once"),
     ),
     Mutation(
         "refused_webhooks_are_one_problem",
