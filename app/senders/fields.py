@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from itertools import islice
 from typing import Any, TypeVar
@@ -33,6 +33,8 @@ LABEL_NAME_LIMIT = 128
 LABEL_VALUE_LIMIT = 1_024
 LISTED_LIMIT = 4_096
 """Characters of one field in a list of them."""
+INCOMPLETE = "!"
+"""Ends the digest of a key of which a secret is a part, and was taken out."""
 INTEGER_BITS = 4_096
 """A longer integer is taken for nonsense: Python refuses to write those of several thousand digits."""
 
@@ -122,15 +124,24 @@ def _plain(body: Json, most: int | None = None) -> Json:
     """The fields of an object by their folded names."""
     plain: dict[str, Any] = {}
     for name, value in islice(body.items(), most):
-        if plain.get(key := folded(name)) is None:
+        key = _folded(name) if len(name) < LABEL_NAME_LIMIT else folded(name)
+        if plain.get(key) is None:
             plain[key] = value
     return plain
+
+
+# Bodies have the same names again and again.
+_folded = lru_cache(maxsize=4096)(folded)
 
 
 def first(read: Callable[[object], T | None], body: Json, names: Iterable[str]) -> T | None:
     """What `read` makes of the first of these fields of which it makes anything."""
     for name in names:
         if (found := read(body.get(name))) is not None:
+            return found
+    for name in names:
+        value = body.get(name)
+        if value is not None and (found := read(value)) is not None:
             return found
     return None
 
@@ -345,5 +356,6 @@ def identity(webhook: Webhook, *own: tuple[str, str | None]) -> str | None:
     """
     for namespace, found in (("deduplication_key", webhook.given_key), *own):
         if found is not None:
-            return sha256(f"{namespace}\0{found}".encode("utf-8", "surrogatepass")).hexdigest()
+            digest = sha256(f"{namespace}\0{found}".encode("utf-8", "surrogatepass")).hexdigest()
+            return digest + INCOMPLETE if HIDDEN in found else digest
     return None

@@ -17,7 +17,9 @@ _CONFIRMATIONS = (CONFIRMATION, "UnsubscribeConfirmation")
 
 def is_message(body: Json) -> bool:
     """Whether a body is an envelope of SNS."""
-    return all(isinstance(body.get(name), str) for name in ("Type", "MessageId", "TopicArn"))
+    return "TopicArn" in body and all(
+        isinstance(body.get(name), str) for name in ("Type", "MessageId", "TopicArn")
+    )
 
 
 def opened(webhook: Webhook) -> Webhook:
