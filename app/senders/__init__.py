@@ -24,7 +24,8 @@ from app.senders import (
     table,
     zabbix,
 )
-from app.senders.fields import INCOMPLETE, Webhook
+from app.senders.fields import Webhook
+from app.senders.secrets import INCOMPLETE
 
 Reader = Callable[[Webhook], Alert | None]
 """Reads the body of its own sender; None for that of another."""

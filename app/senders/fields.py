@@ -12,14 +12,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property, lru_cache
+from functools import cached_property
 from hashlib import sha256
 from itertools import islice
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from app.alert import LINE_LIMIT, Severity
-from app.senders.secrets import HIDDEN, folded, is_secret
+from app.senders.secrets import HIDDEN, INCOMPLETE, folded, is_secret
 from app.text import cut, lines, one_line
 
 Json = Mapping[str, Any]
@@ -33,8 +33,6 @@ LABEL_NAME_LIMIT = 128
 LABEL_VALUE_LIMIT = 1_024
 LISTED_LIMIT = 4_096
 """Characters of one field in a list of them."""
-INCOMPLETE = "!"
-"""Ends the digest of a key of which a secret is a part, and was taken out."""
 INTEGER_BITS = 4_096
 """A longer integer is taken for nonsense: Python refuses to write those of several thousand digits."""
 
@@ -86,14 +84,8 @@ class Webhook:
     """When it was put into the envelope."""
 
     @staticmethod
-    def of(
-        body: Json,
-        headers: Mapping[str, str],
-        subject: str | None = None,
-        published: datetime | None = None,
-    ) -> Webhook:
-        lower = {name.lower(): value for name, value in headers.items()}
-        return Webhook(body, _plain(body), lower, subject, published)
+    def of(body: Json, headers: Mapping[str, str]) -> Webhook:
+        return Webhook(body, _plain(body), {name.lower(): value for name, value in headers.items()})
 
     @property
     def given_key(self) -> str | None:
@@ -124,14 +116,9 @@ def _plain(body: Json, most: int | None = None) -> Json:
     """The fields of an object by their folded names."""
     plain: dict[str, Any] = {}
     for name, value in islice(body.items(), most):
-        key = _folded(name) if len(name) < LABEL_NAME_LIMIT else folded(name)
-        if plain.get(key) is None:
+        if plain.get(key := folded(name)) is None:
             plain[key] = value
     return plain
-
-
-# Bodies have the same names again and again.
-_folded = lru_cache(maxsize=4096)(folded)
 
 
 def first(read: Callable[[object], T | None], body: Json, names: Iterable[str]) -> T | None:
