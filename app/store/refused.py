@@ -16,8 +16,8 @@ from app.incident import Incident
 from app.state import Phase
 from app.store.commit import committing
 from app.store.connection import PREFIX, Command, Connection
+from app.store.identities import unchanged
 from app.store.lua import lua
-from app.store.record import IDENTITIES, identity_name
 
 OPEN = PREFIX + "refused_webhooks"
 
@@ -88,6 +88,6 @@ class RefusedWebhooks:
 
     def forget(self, identities: Sequence[str]) -> None:
         """Of these there is no incident, if that is still so. Raises `Unavailable`."""
-        checks = [(IDENTITIES, "[" + identity_name(identity), "") for identity in identities]
+        checks = [unchanged(identity, ()) for identity in identities]
         if identities:
             self._commit(secrets.token_hex(8), checks, [("ZREM", OPEN, *identities)])
