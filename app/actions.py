@@ -7,7 +7,7 @@ from datetime import datetime
 
 from app.gateway import Gateway
 from app.incident import Incident
-from app.store import UnitOfWork
+from app.store import Refused, Unavailable, UnitOfWork
 from app.telemetry import log
 
 
@@ -16,7 +16,13 @@ def acknowledge(gateway: Gateway, incident_id: str, by: str) -> Incident:
 
     Raises `Unknown`, `InvalidTransition` (resolved already), `Unavailable`, like the other actions.
     """
-    return _act(gateway, incident_id, "acknowledged", lambda i, now: i.acknowledged(by, now))
+    try:
+        return _act(gateway, incident_id, "acknowledged", lambda i, now: i.acknowledged(by, now))
+    except Unavailable as error:
+        raise Unavailable(
+            "Your acknowledgement could not be stored, and the page will go out if it has not already. "
+            f"Try again in a moment. ({error})"
+        ) from error
 
 
 def resolve(gateway: Gateway, incident_id: str, by: str) -> Incident:
@@ -30,8 +36,12 @@ def page_now(gateway: Gateway, incident_id: str, by: str) -> Incident:
 
 
 def note_link_opened(gateway: Gateway, incident_id: str) -> Incident:
-    """Put on the timeline that somebody, or a program, opened the acknowledgement link."""
-    return _act(gateway, incident_id, "link_opened", lambda i, now: i.noted(now, "link_opened"))
+    """Put on the timeline that somebody, or a program, opened the acknowledgement link; where Redis takes no
+    writes, it can be opened all the same."""
+    try:
+        return _act(gateway, incident_id, "link_opened", lambda i, now: i.noted(now, "link_opened"))
+    except Refused:
+        return gateway.store.incidents.need(incident_id)
 
 
 def _act(

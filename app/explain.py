@@ -30,6 +30,7 @@ EVENTS = {
     "fallback": "To be paged in its place",
     "resolved": "Resolved",
     "all_clear_sent": "The provider took the all-clear",
+    "sent_unclaimed": "Sent while Redis did not take writes",
     "record_lost": "The record was lost",
 }
 """What each event of a timeline means, before its detail."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
+from app.backlog import Backlog
 from app.channels import Channels
 from app.channels.make import make
 from app.delivery import Destination
@@ -31,6 +32,8 @@ class Gateway:
     links: Links
     clock: Callable[[], datetime]
     """The time, UTC; Redis's, except in tests. May raise `Unavailable`."""
+    backlog: Backlog = field(default_factory=Backlog)
+    """What was sent while Redis did not take writes, and is still to be stored."""
 
     def update(
         self,

@@ -5,7 +5,7 @@ A change takes the incident as it is and returns the new one, or raises `Invalid
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -221,6 +221,22 @@ class Incident(Record):
         if claim.event == "firing" and (ended.failed or ended.fallback or ended.late_at):
             refused = refused._next_link(pager, now)
         return refused if again_at is not None else refused.noted(now, "gave_up", outcome.detail)
+
+    def sent_unclaimed(self, pagers: Mapping[Destination, Delivery], now: datetime) -> Incident:
+        """What pagers have, or may have, of it, by attempts without a claim; they ended by `now`."""
+        news = {p: replace(one, claim=None) for p, one in pagers.items() if self._is_news(p, one)}
+        if not news:
+            return self
+        sent = replace(self, pagers={**self.pagers, **news})
+        sent = sent.noted(now, "sent_unclaimed", f"to {', '.join(news)}, while Redis did not take writes")
+        first = self.escalated_at is None and sent.escalated_at is not None
+        return sent._changed("escalated", now) if first else sent
+
+    def _is_news(self, pager: Destination, delivery: Delivery) -> bool:
+        had = self.pagers.get(pager, Delivery())
+        if delivery.accepted == "resolved":
+            return self.phase is Phase.RESOLVED and had.accepted != "resolved"
+        return had.accepted is None and delivery.may_have_page
 
     def became_late(self, now: datetime) -> Incident:
         """The page does not get out: people are notified, and the next link of its chain is tried."""

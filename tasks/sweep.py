@@ -21,8 +21,9 @@ from app.delivery import Destination
 from app.gateway import Gateway
 from app.health import heartbeat_due
 from app.notify import notify
-from app.store import LOOK_AGAIN, Unavailable
+from app.store import LOOK_AGAIN, Refused, Unavailable
 from app.telemetry import log
+from tasks.read_only import ReadOnly
 from tasks.slots import Slots
 
 TICK = 1.0
@@ -54,6 +55,7 @@ class Sweep:
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._pages = Slots("pages", each=PAGE_SLOTS, most=MOST_PAGE_SLOTS)
         self._notifications = Slots("notifications", each=CHANNEL_SLOTS, most=MOST_CHANNEL_SLOTS)
+        self._read_only = ReadOnly(gateway, self._name)
         self._background = ThreadPoolExecutor(2, thread_name_prefix="background")
         self._next_tick = float("-inf")
         self._taken = sys.maxsize
@@ -61,7 +63,17 @@ class Sweep:
         """Channels for which more may be due than slots were free."""
 
     def run(self) -> None:
-        """Wait until a channel is to be notified, or a second; raises `Unavailable`."""
+        """Wait until a channel is to be notified, or a second; raises `Unavailable`.
+
+        Where Redis only refuses writes, what is due is paged nevertheless.
+        """
+        try:
+            self._run()
+        except Refused:
+            self._read_only.page()
+            raise
+
+    def _run(self) -> None:
         wait = self._next_tick - time.monotonic()
         if wait > 0:
             # Less than a few milliseconds would be none, which Redis takes for ever.
@@ -76,6 +88,8 @@ class Sweep:
         now = self._gateway.clock()
         agenda = self._gateway.store.agenda
         agenda.worker_lives(self._name, now)
+        # Before anything is handed out: else what was sent without a claim would be sent again.
+        self._gateway.backlog.write()
         taken, before = agenda.taken(), self._taken
         self._taken = taken
         busy = taken - before > BUSY
@@ -89,6 +103,7 @@ class Sweep:
             self._background.submit(send_heartbeat, self._gateway)
         if self._gateway.store.retention.turn():
             self._background.submit(forget_old, self._gateway)
+        self._read_only.end()
 
     def notify(self) -> None:
         """Hand out what channels are to be notified of, as far as slots are free. Raises `Unavailable`."""

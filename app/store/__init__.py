@@ -21,6 +21,7 @@ from app.store.counters import Sources
 from app.store.gauges import Budget, Gauges
 from app.store.incidents import Incidents, Stored, UnitOfWork, Unknown
 from app.store.notifications import SUMMARY, Notifications
+from app.store.read_only import ReadOnly
 from app.store.rejected import KEPT, Rejected
 from app.store.retention import Retention
 from app.store.search import BadCursor, Page, Search
@@ -65,6 +66,7 @@ class Store:
         sources = Sources(self._connection)
         self.incidents = Incidents(self._connection, sources)
         self.notifications = Notifications(self._connection)
+        self.read_only = ReadOnly(self._connection)
         self.rejected = Rejected(self._connection)
         self.retention = Retention(self._connection, sources)
         self.sessions = Sessions(self._connection)

@@ -299,7 +299,7 @@ def _write(incident: Incident, token: str, payload: str | None) -> Iterator[Comm
 
 def _listed(before: Incident | None, after: Incident) -> Iterable[Command]:
     created = after.created_at.timestamp()
-    if before is None:
+    if before is None or before.created_at != after.created_at:
         yield "ZADD", ALL, created, after.id
     if before is None or before.state is not after.state:
         yield "ZADD", BY_STATE + after.state, created, after.id
@@ -308,5 +308,5 @@ def _listed(before: Incident | None, after: Incident) -> Iterable[Command]:
         if after.identity is not None:
             if after.phase is Phase.RESOLVED:
                 yield "HDEL", IDENTITIES, after.identity
-            elif before is None:
+            elif before is None or before.phase is Phase.RESOLVED:
                 yield "HSET", IDENTITIES, after.identity, after.id

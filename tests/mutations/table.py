@@ -26,6 +26,7 @@ SWEEP = "tasks/sweep.py"
 BROKER = "tasks/broker.py"
 AGENDA = "app/store/agenda.py"
 SLOTS = "tasks/slots.py"
+READ_ONLY = "tasks/read_only.py"
 TAKE = "app/store/lua/take.lua"
 NEXT_LOOK = "app/store/lua/next_look.lua"
 NEXT_NOTIFICATIONS = "app/store/lua/next_notifications.lua"
@@ -51,6 +52,7 @@ OF_LOGIN = ("tests/web/test_login.py",)
 OF_SECURITY = ("tests/web/test_security.py",)
 OF_SWEEP = ("tests/tasks/test_sweep.py",)
 OF_SLOTS = ("tests/tasks/test_slots.py",)
+OF_READ_ONLY = ("tests/tasks/test_read_only.py",)
 OF_AGENDA = ("tests/store/test_agenda.py",)
 OF_STORE = ("tests/store/test_incidents.py",)
 OF_RETENTION = ("tests/store/test_retention.py",)
@@ -925,5 +927,62 @@ MUTATIONS: tuple[Mutation, ...] = (
         "        return any(not self.accepted(head) for head in heads)",
         "        return True",
         OF_CHAINS,
+    ),
+    # -- Redis takes no writes ---------------------------------------------------------------------------
+    Mutation(
+        "no_turns_without_writes",
+        "Every worker pages everything at once while Redis takes no writes.",
+        READ_ONLY,
+        "return sorted(self._workers, key=place).index(self._name)",
+        "return 0",
+        OF_READ_ONLY,
+    ),
+    Mutation(
+        "sent_without_claim_is_forgotten",
+        "A worker pages the same again and again while Redis takes no writes.",
+        READ_ONLY,
+        "            self._left[incident.id] = dict(incident.pagers)\n",
+        "            self._left[incident.id] = {}\n",
+        OF_READ_ONLY,
+    ),
+    Mutation(
+        "no_share_of_the_limits",
+        "Each worker takes the whole rate limit while Redis takes no writes.",
+        READ_ONLY,
+        "max(1, left // workers)",
+        "max(1, left)",
+        OF_READ_ONLY,
+    ),
+    Mutation(
+        "sent_without_claim_is_not_stored",
+        "What was paged without a claim is paged again once writes work.",
+        INCIDENT,
+        "return had.accepted is None and delivery.may_have_page",
+        "return False",
+        OF_READ_ONLY,
+    ),
+    Mutation(
+        "acknowledged_is_paged_directly",
+        "A repeat of an acknowledged problem pages while Redis takes no writes.",
+        RECEIVE,
+        "if incident.phase is Phase.ACKNOWLEDGED or (",
+        "if (",
+        OF_RECEIVE,
+    ),
+    Mutation(
+        "direct_page_under_another_key",
+        "A repeat of a paged problem has a key of its own while Redis takes no writes.",
+        RECEIVE,
+        "        key = incident.id\n",
+        "",
+        OF_RECEIVE,
+    ),
+    Mutation(
+        "direct_page_is_not_stored",
+        "Nothing remembers a direct page.",
+        RECEIVE,
+        "            _store_later(gateway, message, sent)\n",
+        "            pass\n",
+        OF_RECEIVE,
     ),
 )
