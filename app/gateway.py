@@ -13,6 +13,7 @@ from app.channels.make import make
 from app.delivery import Destination
 from app.links import Links
 from app.providers import Provider, provider_for
+from app.senders import SOURCES
 from app.store import Store, UnitOfWork
 from app.wakeup import Wakeup, worth_a_message
 from config import Config
@@ -77,7 +78,14 @@ def build(config: Config, *, patience: float = 10.0, timeout: float = 3.0, conne
     `patience`, `timeout`, `connections`: see `Store`; a web process must answer soon, a worker can wait.
     """
     url = config.redis.url.get_secret_value()
-    store = Store(url, patience=patience, timeout=timeout, connections=connections)
+    store = Store(
+        url,
+        patience=patience,
+        timeout=timeout,
+        connections=connections,
+        sources=SOURCES,
+        payload_bytes=config.retention.payload_mib * 2**20,
+    )
     return Gateway(
         config=config,
         store=store,

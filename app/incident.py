@@ -17,6 +17,10 @@ from app.subscription import ChangeEvent, Subscription
 from app.subscription import continued as changes_continued
 from app.timeline import Entry, continued, rfc3339
 
+MOST_LABELS = 64
+LABEL_BYTES = 96 * 1024
+"""Of all labels together, so that a record stays below 256 KiB whatever is repeated."""
+
 
 @dataclass(frozen=True, slots=True)
 class Incident(Record):
@@ -48,7 +52,7 @@ class Incident(Record):
             service=alert.service,
             source_url=alert.source_url,
             started_at=alert.started_at,
-            labels=alert.labels,
+            labels=_with_labels({}, alert.labels),
             identity=alert.identity,
             pagers={pager: Delivery()},
             subscriptions=subscriptions,
@@ -99,7 +103,7 @@ class Incident(Record):
             service=alert.service or self.service,
             source_url=alert.source_url or self.source_url,
             started_at=self.started_at or alert.started_at,
-            labels={**self.labels, **alert.labels},
+            labels=_with_labels(self.labels, alert.labels),
             occurrences=self.occurrences + 1,
         ).noted(now, "repeated", f"occurrence {self.occurrences + 1}")
         if _rank(severity) < _rank(self.severity):
@@ -280,3 +284,15 @@ class Incident(Record):
 
 def _rank(severity: Severity | None) -> int:
     return SEVERITIES.index(severity or "medium")
+
+
+def _with_labels(labels: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
+    """With newer values; of names that don't fit any more, those that were there first stay."""
+    fitting: dict[str, str] = {}
+    left = LABEL_BYTES
+    for name, value in {**labels, **more}.items():
+        left -= len(name.encode()) + len(value.encode())
+        if left < 0 or len(fitting) == MOST_LABELS:
+            break
+        fitting[name] = value
+    return fitting

@@ -145,7 +145,7 @@ class OnCall(Block):
 
 
 class Retention(Block):
-    """How long resolved incidents are kept, and how much of rejected bodies."""
+    """How long resolved incidents are kept, and how much of bodies."""
 
     days: Annotated[
         float, Field(ge=0.05, le=3650, allow_inf_nan=False), Setting("a number of days from 0.05 to 3650")
@@ -156,6 +156,8 @@ class Retention(Block):
     """The newest so many of them; those that are not resolved do not count."""
     rejected_mib: Annotated[int, Field(ge=1, le=1024), Setting("a whole number from 1 to 1024")] = 32
     """Of rejected bodies, the newest of them."""
+    payload_mib: Annotated[int, Field(ge=1, le=65_536), Setting("a whole number from 1 to 65536")] = 256
+    """Of bodies of incidents that are not resolved; of what comes beyond, the incident alone is kept."""
 
 
 class Config(Block):

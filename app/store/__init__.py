@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
@@ -56,19 +56,28 @@ class Store:
 
     `patience` and `timeout` in seconds: how long a call is tried while Redis is away, and how long one try
     may take. `connections`: so many at most; small plans of Redis take 20 in all, from every process.
+    `sources`: names that are always counted by themselves. `payload_bytes`: that the
+    bodies of incidents that are not resolved may take.
     """
 
     def __init__(
-        self, url: str, *, patience: float = 10.0, timeout: float = 3.0, connections: int = 7
+        self,
+        url: str,
+        *,
+        patience: float = 10.0,
+        timeout: float = 3.0,
+        connections: int = 7,
+        sources: Collection[str] = (),
+        payload_bytes: int = 256 * 2**20,
     ) -> None:
         self._connection = Connection(url, patience=patience, timeout=timeout, connections=connections)
         self.agenda = Agenda(self._connection)
-        sources = Sources(self._connection)
-        self.incidents = Incidents(self._connection, sources)
+        counted = Sources(self._connection, sources)
+        self.incidents = Incidents(self._connection, counted, payload_bytes)
         self.notifications = Notifications(self._connection)
         self.read_only = ReadOnly(self._connection)
         self.rejected = Rejected(self._connection)
-        self.retention = Retention(self._connection, sources)
+        self.retention = Retention(self._connection, counted)
         self.sessions = Sessions(self._connection)
         self.server = Server(self._connection)
 

@@ -7,7 +7,7 @@ every number under `<name>|<label>|…`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from app.delivery import Delivery, Destination
@@ -157,21 +157,23 @@ def counted(flat: Mapping[str, str], last_page: str | None) -> Counters:
 
 
 class Sources:
-    """Names of sources to count by: the first hundred, since strangers may think of any number."""
+    """Names of sources to count by: those that are known, and the first hundred others, since strangers may
+    think of any number."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, named: Collection[str] = ()) -> None:
+        self._named = frozenset(named)
         self._learn = connection.script(lua("learn_sources"))
         self._known: set[str] = set()
 
     def learn(self, sources: Iterable[str]) -> None:
         """Decide which of these are counted by themselves from now on. Raises `Unavailable`."""
-        new = set(sources) - self._known
+        new = set(sources) - self._known - self._named
         if new and len(self._known) < MOST_SOURCES:
             self._known = set(self._learn([SOURCES], [MOST_SOURCES, *sorted(new)]))
 
     def label(self, source: str) -> str:
         """What to count it as."""
-        return source if source in self._known else OTHER
+        return source if source in self._known or source in self._named else OTHER
 
     def gone(self, incidents: Sequence[Incident]) -> Iterator[Command]:
         """The commands that stop counting incidents which are removed. Raises `Unavailable`."""

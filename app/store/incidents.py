@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from app.delivery import Delivery, Destination
 from app.incident import Incident
 from app.state import Phase
-from app.store import agenda, counters, notifications, retention, search
+from app.store import agenda, counters, notifications, payloads, retention, search
 from app.store.commit import Check, committing
 from app.store.connection import Command, Connection, Unavailable
 from app.store.counters import Sources
@@ -78,6 +78,7 @@ class UnitOfWork:
         """What was saved is stored now, with this token as its version; from now on all go by ID alone."""
         for incident_id in self.saved:
             self._rows.setdefault(incident_id, {})["v"] = token
+            self._rows[incident_id]["payload"] = str(self._payload_sizes[incident_id])
         for (incident_id, destination), delivery in self._deliveries.items():
             self._rows[incident_id][CHANNEL + destination] = delivery_doc(delivery)
         self._before.update(self.saved)
@@ -88,6 +89,7 @@ class UnitOfWork:
         self._ids = dict(self._ids_read)
         self.saved: dict[str, Incident] = {}
         self._payloads: dict[str, str] = {}
+        self._payload_sizes: dict[str, int] = {}
         self._deliveries: dict[tuple[str, Destination], Delivery] = {}
         self._counts: list[Command] = []
 
@@ -149,13 +151,19 @@ class UnitOfWork:
             if incident.identity in self._ids_read and incident.id not in self._before:
                 yield IDENTITIES, incident.identity, self._ids_read[incident.identity]
 
-    def commands(self, token: str, stored: Iterable[Stored], sources: Sources) -> Iterable[Command]:
-        """What writes every incident and its indexes."""
+    def commands(
+        self, token: str, stored: Iterable[Stored], sources: Sources, room: int
+    ) -> Iterable[Command]:
+        """What writes every incident and its indexes; of bodies, as many bytes as there is room for."""
         changes = []
         for one in stored:
             before, after = self._before.get(one.incident.id), one.incident
             changes.append((before, after))
-            yield from _write(after, token, self._payloads.get(after.id))
+            yield from _write(after, token)
+            had = int(self._rows.get(after.id, {}).get("payload") or 0)
+            has, growth, commands = payloads.index(before, after, self._payloads.get(after.id), had, room)
+            room, self._payload_sizes[after.id] = room - growth, has
+            yield from commands
             yield from _listed(before, after)
             yield from agenda.index(before, after, enqueue_at=one.enqueue_at)
             yield from retention.index(before, after)
@@ -187,8 +195,9 @@ class UnitOfWork:
 class Incidents:
     """The incidents in Redis."""
 
-    def __init__(self, connection: Connection, sources: Sources) -> None:
+    def __init__(self, connection: Connection, sources: Sources, most_payload_bytes: int) -> None:
         self._connection = connection
+        self._bodies = payloads.Payloads(connection, most_payload_bytes)
         self._sources = sources
         self._commit_step = committing(connection)
 
@@ -261,13 +270,17 @@ class Incidents:
         if unit.channels:
             rows = self._connection.calls([("HGETALL", INCIDENT + i) for i in wanted])
         else:
-            found = self._connection.calls([("HMGET", INCIDENT + i, "v", "doc") for i in wanted])
-            rows = [{"v": version, "doc": doc} if doc is not None else {} for version, doc in found]
+            found = self._connection.calls([("HMGET", INCIDENT + i, "v", "doc", "payload") for i in wanted])
+            rows = [
+                {"v": version, "doc": doc, "payload": size or "0"} if doc is not None else {}
+                for version, doc, size in found
+            ]
         unit.read({i: row for i, row in zip(wanted, rows, strict=True) if "doc" in row}, by_identity)
 
     def _commit(self, unit: UnitOfWork, stored: Sequence[Stored]) -> bool:
         token = secrets.token_hex(8)
-        done = self._commit_step(token, list(unit.checks()), unit.commands(token, stored, self._sources))
+        commands = unit.commands(token, stored, self._sources, self._bodies.room())
+        done = self._commit_step(token, list(unit.checks()), commands)
         if done:
             unit.committed(token)
         return done
@@ -290,11 +303,9 @@ def _required(incident: Incident | None) -> Incident:
     return incident
 
 
-def _write(incident: Incident, token: str, payload: str | None) -> Iterator[Command]:
+def _write(incident: Incident, token: str) -> Iterator[Command]:
     doc = RECORD.dump_json(incident, exclude_defaults=True).decode()
     yield "HSET", INCIDENT + incident.id, "v", token, "doc", doc
-    if payload is not None:
-        yield "SET", PAYLOAD + incident.id, payload
 
 
 def _listed(before: Incident | None, after: Incident) -> Iterable[Command]:

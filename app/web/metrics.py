@@ -91,6 +91,7 @@ def table(gauges: Gauges, now: float, config: Config) -> list[Row]:
     beat = _since(gauges.last_heartbeat if beats else None, now)
     late, page = {(): 0.0, **_since(gauges.oldest_due, now)}, _since(counters.last_page, now)
     most_rejected = config.retention.rejected_mib * 2**20
+    most_payload = config.retention.payload_mib * 2**20
     source, by_alert_source, by_channel = ("source",), ("alert_source",), ("channel",)
     return [
         ("versus_incidents_created_total", "New incidents.", source, counters.created),
@@ -113,6 +114,8 @@ def table(gauges: Gauges, now: float, config: Config) -> list[Row]:
         ("versus_rejected_bodies", "Rejected bodies that are kept.", (), gauges.rejected),
         ("versus_rejected_bytes", "Bytes of them.", (), gauges.rejected_bytes),
         ("versus_rejected_bytes_limit", "Above which the oldest go.", (), most_rejected),
+        ("versus_payload_bytes", "Bytes of bodies of incidents not resolved.", (), gauges.payload_bytes),
+        ("versus_payload_bytes_limit", "Beyond which no body is kept.", (), most_payload),
     ]
 
 
