@@ -92,6 +92,10 @@ def build(config: Config, *, patience: float = 10.0, timeout: float = 3.0, conne
         wakeup=Wakeup(url),
         provider=provider_for(config),
         channels=make(config),
-        links=Links(config.link_key or store.sessions.link_key, config.public_base),
+        links=Links(
+            config.link_key or store.sessions.link_key,
+            config.public_base,
+            previous=config.previous_link_key,
+        ),
         clock=store.now,
     )

@@ -175,6 +175,8 @@ class Config(Block):
         Setting("an http or https address such as https://versus.example.com", "PUBLIC_HOST"),
     ] = None
     gateway_secret: Annotated[PassPhrase | None, Setting(PHRASE, "GATEWAY_SECRET")] = None
+    gateway_secret_previous: Annotated[PassPhrase | None, Setting(PHRASE, "GATEWAY_SECRET_PREVIOUS")] = None
+    """The secret before the last change: links that it signed are good as long as it is named here."""
     trusted_proxies: Annotated[
         Networks,
         Setting("IP addresses or networks such as 10.0.0.0/8, separated by commas", "TRUSTED_PROXIES"),
@@ -232,6 +234,12 @@ class Config(Block):
         None without any secret to make it from: then it is a random one, in Redis.
         """
         secret = self.gateway_secret or self.oncall.incident_io.api_key
+        return _derived(secret, b"versus acknowledgement link") if secret else None
+
+    @property
+    def previous_link_key(self) -> bytes | None:
+        """Signed the links that were sent before the gateway secret was changed."""
+        secret = self.gateway_secret_previous
         return _derived(secret, b"versus acknowledgement link") if secret else None
 
     @property

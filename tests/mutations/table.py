@@ -1026,4 +1026,12 @@ MUTATIONS: tuple[Mutation, ...] = (
         "source in self._known",
         ("tests/store/test_counters.py",),
     ),
+    Mutation(
+        "previous_secret_is_ignored",
+        "A rotated secret makes every link that was sent useless.",
+        "app/links.py",
+        "keys = (None, self._previous) if self._previous else (None,)",
+        "keys = (None,)",
+        ("tests/test_links.py",),
+    ),
 )

@@ -1,0 +1,33 @@
+"""Story: the gateway secret is changed while links that people were sent are still good."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.fakes import GATEWAY_SECRET
+from tests.stories.stack import Stack, wait_until
+
+
+def restarted(stack: Stack, folder: Path, **changed: Any) -> None:
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | changed))
+    stack.web.stop()
+    stack.web = stack.start("web")
+    wait_until(stack.is_ready, "web is back")
+
+
+def test_a_link_works_as_long_as_the_secret_that_signed_it_is_named(tmp_path: Path) -> None:
+    stack = Stack(tmp_path)
+    try:
+        first, second = stack.ready().report(600), stack.report(600)
+        rotated = {"gateway_secret": "another-secret-7c21"}
+        restarted(stack, tmp_path, **rotated, gateway_secret_previous=GATEWAY_SECRET)
+        assert stack.acknowledge(first).status_code == 200
+        assert stack.acknowledge(stack.report(600)).status_code == 200
+        restarted(stack, tmp_path, **rotated, gateway_secret_previous=None)
+        assert stack.acknowledge(second).status_code == 401
+    finally:
+        stack.stop()
