@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from app.agreement import difference
 from app.gateway import Gateway
 from app.store import Gauges, Refused, Unavailable
 
@@ -21,6 +22,7 @@ def readiness(gateway: Gateway) -> dict[str, str]:
         now = gateway.clock()
         workers = gateway.store.agenda.workers(now, WORKER_SEEN_WITHIN)
         oldest = gateway.store.agenda.oldest_due()
+        differ = difference(gateway, workers)
     except Refused as error:
         unknown = "unknown while Redis refuses"
         return {
@@ -38,6 +40,7 @@ def readiness(gateway: Gateway) -> dict[str, str]:
         "redis": "ok",
         "workers": "ok" if workers else f"no worker has been seen in the last {seen} s: start one",
         "overdue": overdue,
+        **({"settings": differ} if differ else {}),
     }
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from celery import bootsteps
 
 from app import page
+from app.agreement import fingerprint
 from app.delivery import Destination
 from app.gateway import Gateway
 from app.health import heartbeat_due
@@ -27,6 +28,8 @@ from tasks.read_only import ReadOnly
 from tasks.slots import Slots
 
 TICK = 1.0
+# So often a worker publishes what its settings are.
+FINGERPRINT_TICKS = 10
 # Of each minute, for what is old; the rest comes in the next.
 FORGETS_SECONDS = 10.0
 BATCH = 500
@@ -58,6 +61,7 @@ class Sweep:
         self._read_only = ReadOnly(gateway, self._name)
         self._background = ThreadPoolExecutor(2, thread_name_prefix="background")
         self._next_tick = float("-inf")
+        self._ticks = 0
         self._taken = sys.maxsize
         self._more: set[str] = set()
         """Channels for which more may be due than slots were free."""
@@ -88,6 +92,9 @@ class Sweep:
         now = self._gateway.clock()
         agenda = self._gateway.store.agenda
         agenda.worker_lives(self._name, now)
+        if self._ticks % FINGERPRINT_TICKS == 0:
+            self._gateway.store.fingerprints.publish(self._name, fingerprint(self._gateway.config))
+        self._ticks += 1
         # Before anything is handed out: else what was sent without a claim would be sent again.
         self._gateway.backlog.write()
         taken, before = agenda.taken(), self._taken

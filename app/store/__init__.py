@@ -18,6 +18,7 @@ from app.store.connection import (
     first_contact,
 )
 from app.store.counters import Sources
+from app.store.fingerprints import Fingerprints
 from app.store.gauges import Budget, Gauges
 from app.store.incidents import Incidents, Stored, UnitOfWork, Unknown
 from app.store.notifications import SUMMARY, Notifications
@@ -74,6 +75,7 @@ class Store:
         self.agenda = Agenda(self._connection)
         counted = Sources(self._connection, sources)
         self.incidents = Incidents(self._connection, counted, payload_bytes)
+        self.fingerprints = Fingerprints(self._connection)
         self.notifications = Notifications(self._connection)
         self.read_only = ReadOnly(self._connection)
         self.rejected = Rejected(self._connection)

@@ -1034,4 +1034,12 @@ MUTATIONS: tuple[Mutation, ...] = (
         "keys = (None,)",
         ("tests/test_links.py",),
     ),
+    Mutation(
+        "settings_are_not_compared",
+        "Nobody notices that web and worker sign links with different secrets.",
+        "app/agreement.py",
+        "if theirs.get(name, value) != value",
+        "if False",
+        ("tests/test_health.py",),
+    ),
 )

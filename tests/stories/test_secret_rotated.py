@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import requests
 import yaml
 
 from tests.fakes import GATEWAY_SECRET
@@ -16,7 +17,16 @@ def restarted(stack: Stack, folder: Path, **changed: Any) -> None:
     path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | changed))
     stack.web.stop()
     stack.web = stack.start("web")
-    wait_until(stack.is_ready, "web is back")
+    wait_until(lambda: checks(stack).get("redis") == "ok", "web is back")
+
+
+def checks(stack: Stack) -> dict[str, str]:
+    """What /readyz says."""
+    try:
+        said: dict[str, str] = requests.get(f"{stack.base}/readyz", timeout=5).json()["checks"]
+    except requests.RequestException:
+        return {}
+    return said
 
 
 def test_a_link_works_as_long_as_the_secret_that_signed_it_is_named(tmp_path: Path) -> None:
@@ -27,6 +37,9 @@ def test_a_link_works_as_long_as_the_secret_that_signed_it_is_named(tmp_path: Pa
         restarted(stack, tmp_path, **rotated, gateway_secret_previous=GATEWAY_SECRET)
         assert stack.acknowledge(first).status_code == 200
         assert stack.acknowledge(stack.report(600)).status_code == 200
+        # The worker still has the old one.
+        assert "differ in gateway_secret: " in checks(stack)["settings"]
+        assert "another-secret" not in checks(stack)["settings"]
         restarted(stack, tmp_path, **rotated, gateway_secret_previous=None)
         assert stack.acknowledge(second).status_code == 401
     finally:
