@@ -38,6 +38,7 @@ class LogQueue(logging.Handler):
         self._lines: deque[tuple[bytes, int]] = deque()
         self._waiting = 0
         self._dropped = 0
+        self._uncounted = 0
         self._flows = True
         self._writing = False
         self._ended = False
@@ -49,7 +50,7 @@ class LogQueue(logging.Handler):
         """Queue a line, or count it as dropped; never waits."""
         with self._changed:
             if self._waiting >= MOST_BYTES:
-                self._dropped += 1
+                self._drop(1)
                 return
         try:
             line = self.format(record)
@@ -76,12 +77,22 @@ class LogQueue(logging.Handler):
             self._changed.notify_all()
         super().close()
 
+    def take_dropped(self) -> int:
+        """How many lines were dropped since this was asked last."""
+        with self._changed:
+            dropped, self._uncounted = self._uncounted, 0
+        return dropped
+
     # -- with the lock held -----------------------------------------------------------------------------
 
     def _append(self, line: str, stands_for: int) -> None:
         data = f"{line}\n".encode(errors="backslashreplace")
         self._lines.append((data, stands_for))
         self._waiting += len(data)
+
+    def _drop(self, lines: int) -> None:
+        self._dropped += lines
+        self._uncounted += lines
 
     def _report_dropped(self) -> None:
         if self._dropped:
@@ -131,7 +142,7 @@ class LogQueue(logging.Handler):
             except OSError:
                 # Its reader is gone, or the disk is full.
                 with self._changed:
-                    self._dropped += stand_for
+                    self._drop(stand_for)
                     self._flows = False
                 time.sleep(PAUSE)
 

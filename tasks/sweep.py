@@ -23,7 +23,7 @@ from app.gateway import Gateway
 from app.health import heartbeat_due
 from app.notify import notify
 from app.store import LOOK_AGAIN, Refused, Unavailable
-from app.telemetry import log
+from app.telemetry import log, take_dropped
 from tasks.read_only import ReadOnly
 from tasks.slots import Slots
 
@@ -92,6 +92,7 @@ class Sweep:
         now = self._gateway.clock()
         agenda = self._gateway.store.agenda
         agenda.worker_lives(self._name, now)
+        self._gateway.store.count_dropped(take_dropped())
         if self._ticks % FINGERPRINT_TICKS == 0:
             self._gateway.store.fingerprints.publish(self._name, fingerprint(self._gateway.config))
         self._ticks += 1

@@ -17,7 +17,7 @@ from app.store.connection import (
     Unavailable,
     first_contact,
 )
-from app.store.counters import Sources
+from app.store.counters import Sources, log_dropped
 from app.store.fingerprints import Fingerprints
 from app.store.gauges import Budget, Gauges
 from app.store.incidents import Incidents, Stored, UnitOfWork, Unknown
@@ -88,6 +88,11 @@ class Store:
     ) -> Gauges:
         """How things stand, and what was counted; see `app/store/gauges.py`. Raises `Unavailable`."""
         return gauges.read(self._connection, now, late, seen, limits)
+
+    def count_dropped(self, lines: int) -> None:
+        """Count log lines that were dropped. Raises `Unavailable`."""
+        if lines:
+            self._connection.call(*log_dropped(lines))
 
     def now(self) -> datetime:
         """Redis's time, UTC. Raises `Unavailable`."""

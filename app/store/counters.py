@@ -50,6 +50,8 @@ class Counters:
     """Attempts to notify, by channel and outcome (`told`, `failed`)."""
     last_page: float | None
     """When the last page was delivered, Unix time."""
+    log_dropped: int
+    """Log lines that nobody read in time."""
 
 
 def index(changes: Sequence[tuple[Incident | None, Incident]], sources: Sources) -> Iterator[Command]:
@@ -74,6 +76,11 @@ def index(changes: Sequence[tuple[Incident | None, Incident]], sources: Sources)
 def notified(channel: Destination, outcome: str) -> Command:
     """The command that counts how an attempt to notify a channel ended."""
     return "HINCRBY", COUNTS, _field("told", channel.name, outcome), 1
+
+
+def log_dropped(lines: int) -> Command:
+    """The command that counts log lines which were dropped."""
+    return "HINCRBY", COUNTS, "log_dropped", lines
 
 
 def _field(name: str, *labels: str) -> str:
@@ -153,6 +160,7 @@ def counted(flat: Mapping[str, str], last_page: str | None) -> Counters:
         late_sum=float(flat.get("late_sum", 0)),
         notified=of("told"),
         last_page=None if last_page is None else float(last_page),
+        log_dropped=of("log_dropped").get((), 0),
     )
 
 

@@ -1042,4 +1042,12 @@ MUTATIONS: tuple[Mutation, ...] = (
         "if False",
         ("tests/test_health.py",),
     ),
+    Mutation(
+        "dropped_lines_are_not_counted",
+        "No metric says that log lines are dropped.",
+        "app/log_queue.py",
+        "        self._uncounted += lines\n",
+        "",
+        ("tests/test_log_queue.py",),
+    ),
 )
