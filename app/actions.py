@@ -7,7 +7,7 @@ from datetime import datetime
 
 from app.gateway import Gateway
 from app.incident import Incident
-from app.store import UnitOfWork
+from app.store import Refused, Unavailable, UnitOfWork
 from app.telemetry import log
 
 
@@ -17,7 +17,13 @@ def acknowledge(gateway: Gateway, incident_id: str, by: str, minutes: float | No
     The same again changes nothing. What is done to one that another incident continues is done to that one.
     Raises `Unknown`, `InvalidTransition` (resolved already), `Unavailable`, like the other actions.
     """
-    return _act(gateway, incident_id, "acknowledged", lambda i, now: i.acknowledged(by, now, minutes))
+    try:
+        return _act(gateway, incident_id, "acknowledged", lambda i, now: i.acknowledged(by, now, minutes))
+    except Unavailable as error:
+        raise Unavailable(
+            "Your acknowledgement could not be stored, and the page will go out if it has not already. "
+            f"Try again in a moment. ({error})"
+        ) from error
 
 
 def unacknowledge(gateway: Gateway, incident_id: str, by: str) -> Incident:
@@ -36,8 +42,14 @@ def page_now(gateway: Gateway, incident_id: str, by: str) -> Incident:
 
 
 def note_link_opened(gateway: Gateway, incident_id: str, client: str) -> Incident:
-    """Put on the timeline that a client, a person's or a program, opened the acknowledgement link."""
-    return _act(gateway, incident_id, "link_opened", lambda i, now: i.link_opened(client, now))
+    """Put on the timeline that a client, a person's or a program, opened the acknowledgement link.
+
+    Where Redis takes no writes, it can be opened all the same.
+    """
+    try:
+        return _act(gateway, incident_id, "link_opened", lambda i, now: i.link_opened(client, now))
+    except Refused:
+        return gateway.store.incidents.need(incident_id)
 
 
 def _act(

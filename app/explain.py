@@ -34,6 +34,7 @@ EVENTS = {
     "resolved": "Resolved",
     "acknowledgement_sent": "The provider took the acknowledgement",
     "all_clear_sent": "The provider took the all-clear",
+    "sent_unclaimed": "Sent while Redis did not take writes",
     "record_lost": "The record was lost",
     "record_unreadable": "The record can't be read",
 }

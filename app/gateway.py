@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
+from app.backlog import Backlog
 from app.channels import Channels, make
 from app.delivery import Destination
 from app.links import Links
 from app.providers import Provider, make_providers
+from app.senders import SOURCES
 from app.store import Defaults, Store, UnitOfWork
 from app.wakeup import Wakeup, worth_a_message
 from config import Config
@@ -31,6 +33,8 @@ class Gateway:
     links: Links
     clock: Callable[[], datetime]
     """The time, UTC; Redis's, except in tests. May raise `Unavailable`."""
+    backlog: Backlog = field(default_factory=Backlog)
+    """What was sent while Redis did not take writes, and is still to be stored."""
 
     def update(
         self,
@@ -74,14 +78,25 @@ def build(config: Config, *, patience: float = 10.0, timeout: float = 3.0, conne
     """
     url = config.redis.url.get_secret_value()
     channels = make(config)
-    defaults = Defaults(Destination.of(config.oncall.provider, "default"), channels.subscriptions())
-    store = Store(url, patience=patience, timeout=timeout, connections=connections, defaults=defaults)
+    store = Store(
+        url,
+        patience=patience,
+        timeout=timeout,
+        connections=connections,
+        defaults=Defaults(Destination.of(config.oncall.provider, "default"), channels.subscriptions()),
+        sources=SOURCES,
+        payload_bytes=config.retention.payload_mib * 2**20,
+    )
     return Gateway(
         config=config,
         store=store,
         wakeup=Wakeup(url),
         providers=make_providers(config),
         channels=channels,
-        links=Links(config.link_key or store.sessions.link_key, config.public_base),
+        links=Links(
+            config.link_key or store.sessions.link_key,
+            config.public_base,
+            previous=config.previous_link_key,
+        ),
         clock=store.now,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from app.agreement import difference
 from app.delivery import Destination
 from app.gateway import Gateway
 from app.state import Phase
@@ -25,6 +26,7 @@ def readiness(gateway: Gateway) -> dict[str, str]:
         workers = gateway.store.agenda.workers(now, WORKER_SEEN_WITHIN)
         oldest = gateway.store.agenda.oldest_due()
         lost = lost_data(gateway)
+        differ = difference(gateway, workers)
     except Refused as error:
         unknown = "unknown while Redis refuses"
         return {
@@ -42,6 +44,7 @@ def readiness(gateway: Gateway) -> dict[str, str]:
         "redis": lost or "ok",
         "workers": "ok" if workers else f"no worker has been seen in the last {seen} s: start one",
         "overdue": overdue,
+        **({"settings": differ} if differ else {}),
     }
 
 

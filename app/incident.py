@@ -24,6 +24,9 @@ LINK_NOTED = timedelta(minutes=1)
 MARKS_LIMIT = 2_000
 """Alerts that a group is recognised by, however many it has had."""
 UNREADABLE = "The record of this incident can't be read. The sender's newest body may say what it was about."
+MOST_LABELS = 64
+LABEL_BYTES = 96 * 1024
+"""Of all labels together, so that a record stays below 256 KiB whatever is repeated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ class Incident(Acknowledgement):
             service=alert.service,
             source_url=alert.source_url,
             started_at=alert.started_at,
-            labels=alert.labels,
+            labels=_with_labels({}, alert.labels),
             identity=alert.identity,
             marks=alert.marks[:MARKS_LIMIT],
             due_at=due_at,
@@ -159,7 +162,7 @@ class Incident(Acknowledgement):
             service=alert.service or self.service,
             source_url=alert.source_url or self.source_url,
             started_at=self.started_at or alert.started_at,
-            labels={**self.labels, **alert.labels},
+            labels=_with_labels(self.labels, alert.labels),
             marks=tuple(dict.fromkeys((*alert.marks, *self.marks)))[:MARKS_LIMIT],
             occurrences=self.occurrences + 1,
             members=self.members.reported(alert, self.severity, acknowledged=acknowledged),
@@ -270,6 +273,22 @@ class Incident(Acknowledgement):
             refused = refused._next_link(pager, now)
         return refused if again_at is not None else refused.noted(now, "gave_up", outcome.detail)
 
+    def sent_unclaimed(self, pagers: Mapping[Destination, Delivery], now: datetime) -> Incident:
+        """What pagers have, or may have, of it, by attempts without a claim; they ended by `now`."""
+        news = {p: replace(one, claim=None) for p, one in pagers.items() if self._is_news(p, one)}
+        if not news:
+            return self
+        sent = replace(self, pagers={**self.pagers, **news})
+        sent = sent.noted(now, "sent_unclaimed", f"to {', '.join(news)}, while Redis did not take writes")
+        first = self.escalated_at is None and sent.escalated_at is not None
+        return sent._changed("escalated", now) if first else sent
+
+    def _is_news(self, pager: Destination, delivery: Delivery) -> bool:
+        had = self.pagers.get(pager, Delivery())
+        if delivery.accepted == "resolved":
+            return self.phase is Phase.RESOLVED and had.accepted != "resolved"
+        return had.accepted is None and delivery.may_have_page
+
     # -- what time does ------------------------------------------------------------------------------
 
     def advanced(self, now: datetime) -> Incident:
@@ -313,3 +332,15 @@ class Incident(Acknowledgement):
 
 _SENDING = {"acknowledged": "to send the acknowledgement", "resolved": "to send the all-clear"}
 _SENT = {"acknowledged": "acknowledgement_sent", "resolved": "all_clear_sent"}
+
+
+def _with_labels(labels: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
+    """With newer values; of names that don't fit any more, those that were there first stay."""
+    fitting: dict[str, str] = {}
+    left = LABEL_BYTES
+    for name, value in {**labels, **more}.items():
+        left -= len(name.encode()) + len(value.encode())
+        if left < 0 or len(fitting) == MOST_LABELS:
+            break
+        fitting[name] = value
+    return fitting

@@ -21,20 +21,21 @@ class Expired(Exception):
 
 class Links:
     """Makes and checks links. `key` signs them, or gives what does; `base` is the address people reach the
-    service at. A key that Redis has may raise `Unavailable`."""
+    service at; links that `previous` signed are good, too. A key that Redis has may raise `Unavailable`."""
 
-    def __init__(self, key: bytes | Callable[[], bytes], base: str) -> None:
+    def __init__(self, key: bytes | Callable[[], bytes], base: str, *, previous: bytes | None = None) -> None:
         self._key = key
         self._base = base
+        self._previous = previous
 
-    @property
-    def _signer(self) -> Signer:
-        return Signer(self._key() if callable(self._key) else self._key, salt="versus.acknowledge")
+    def _signature(self, incident_id: str, expires: int | str, key: bytes | None = None) -> bytes:
+        key = key or (self._key() if callable(self._key) else self._key)
+        return Signer(key, salt="versus.acknowledge").get_signature(f"{incident_id}:{expires}")
 
     def path(self, incident_id: str, now: datetime) -> str:
         """Path and query of a link that is good for seven days."""
         expires = int((now + VALID_FOR).timestamp())
-        signature = self._signer.get_signature(f"{incident_id}:{expires}").decode()
+        signature = self._signature(incident_id, expires).decode()
         return f"/api/ack/{incident_id}?exp={expires}&sig={signature}"
 
     def url(self, incident_id: str, now: datetime) -> str:
@@ -44,8 +45,9 @@ class Links:
     def check(self, incident_id: str, expires: str, signature: str, now: datetime) -> None:
         """Raises `BadSignature` or `Expired` unless the link is good now."""
         # Not the signer's own check, which takes a signature in other spellings too: with padding, for one.
-        right = self._signer.get_signature(f"{incident_id}:{expires}")
-        if not hmac.compare_digest(right, signature.encode(errors="replace")):
+        keys = (None, self._previous) if self._previous else (None,)
+        right = [self._signature(incident_id, expires, key) for key in keys]
+        if not any(hmac.compare_digest(one, signature.encode(errors="replace")) for one in right):
             raise BadSignature(
                 "This link is damaged or was not made by this service: use the link as it was sent."
             )

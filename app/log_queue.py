@@ -40,6 +40,7 @@ class LogQueue(logging.Handler):
         """Bytes that are to be written."""
         self.dropped = 0
         """Lines that were, and are not reported yet."""
+        self._uncounted = 0
         self._flows = True
         self._writing = False
         self._ended = False
@@ -51,7 +52,7 @@ class LogQueue(logging.Handler):
         """Queue a line, or count it as dropped; never waits."""
         with self._changed:
             if self.waiting >= MOST_BYTES:
-                self.dropped += 1
+                self._drop(1)
                 return
         try:
             line = self.format(record)
@@ -78,12 +79,22 @@ class LogQueue(logging.Handler):
             self._changed.notify_all()
         super().close()
 
+    def take_dropped(self) -> int:
+        """How many lines were dropped since this was asked last."""
+        with self._changed:
+            dropped, self._uncounted = self._uncounted, 0
+        return dropped
+
     # -- with the lock held -----------------------------------------------------------------------------
 
     def _append(self, line: str, stands_for: int) -> None:
         data = f"{line}\n".encode(errors="backslashreplace")
         self._lines.append((data, stands_for))
         self.waiting += len(data)
+
+    def _drop(self, lines: int) -> None:
+        self.dropped += lines
+        self._uncounted += lines
 
     def _report_dropped(self) -> None:
         if self.dropped:
@@ -133,7 +144,7 @@ class LogQueue(logging.Handler):
             except OSError:
                 # Its reader is gone, or the disk is full.
                 with self._changed:
-                    self.dropped += stand_for
+                    self._drop(stand_for)
                     self._flows = False
                 time.sleep(PAUSE)
 

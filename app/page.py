@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -18,13 +17,16 @@ from app.incident import Incident
 from app.providers import Event
 from app.record import ITSELF
 from app.retry import PAGES
-from app.store import UnitOfWork, Unknown
+from app.store import Unavailable, UnitOfWork, Unknown
 from app.subscription import told
 from app.telemetry import log
 
 # Longer than an attempt may take: connect 3 s, whole 10 s.
 LEASE = timedelta(seconds=15)
 ATTEMPT_SECONDS = LEASE.total_seconds() - delivering.MARGIN
+
+SIZE = 1_000
+"""Bytes that an attempt takes in the backlog, about."""
 
 
 def deliver(
@@ -82,8 +84,17 @@ class Page(delivering.Job):
 
     lease = LEASE
 
-    def __init__(self, gateway: Gateway, unit: UnitOfWork, incident: Incident, pager: Destination) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        unit: UnitOfWork,
+        incident: Incident,
+        pager: Destination,
+        *,
+        linked: bool = True,
+    ) -> None:
         self._gateway = gateway
+        self._linked = linked
         self._unit = unit
         self._incident = incident
         self._pager = pager
@@ -123,9 +134,9 @@ class Page(delivering.Job):
             return Outcome("misconfigured", f"There is no provider {self._pager.name}.", "not_found")
         has = incident.pagers[self._pager]
         event = Event(
-            cast(Kind, step.event),
+            kind_of(step),
             incident,
-            gateway.links.url(incident.id, gateway.clock()),
+            self._link(),
             self._pager.address or "default",
             told(self._unit.deliveries(incident.id)),
             has.reference,
@@ -139,26 +150,36 @@ class Page(delivering.Job):
         found = gateway.channels.channel(Destination(self._pager.address or ""))
         if found is None:
             return Outcome("misconfigured", "There is no such channel: check oncall.fallback.", "not_found")
-        return found[0].send(Message("late", incident, now, gateway.links.url(incident.id, now)), found[1])
+        return found[0].send(Message("late", incident, now, self._link()), found[1])
+
+    def _link(self) -> str | None:
+        """To acknowledge with; one that is not stored has none."""
+        if not self._linked:
+            return None
+        return self._gateway.links.url(self._incident.id, self._gateway.clock())
 
     def record(self, step: Step, token: str, outcome: Outcome, now: datetime) -> None:
         """Also holds back everybody where the provider asks for it."""
         gateway, claimed = self._gateway, self._incident.pagers[self._pager]
         again_at = None if outcome.delivered else PAGES.again_at(claimed, outcome, now)
-        _log(self._incident, self._pager, step, outcome, now)
-        if outcome.hold_all:
-            until = now + PAGES.pause(claimed.failures, outcome)
-            gateway.store.agenda.hold_back(self._pager, gateway.limits(self._pager), until, now, token)
+        log_attempt(self._incident, self._pager, step, outcome, now)
 
         def work(unit: UnitOfWork) -> Incident:
             stored = self._stored(unit)
             if outcome.delivered:
-                kind = cast(Kind, step.event)
-                sent = stored.delivered(self._pager, token, now, outcome.detail, kind, outcome.reference)
-                return unit.save(sent)
+                kind, detail = kind_of(step), outcome.detail
+                return unit.save(stored.delivered(self._pager, token, now, detail, kind, outcome.reference))
             return unit.save(stored.refused(self._pager, token, now, outcome, again_at))
 
-        gateway.update(work, self._unit)
+        try:
+            if outcome.hold_all:
+                until = now + PAGES.pause(claimed.failures, outcome)
+                gateway.store.agenda.hold_back(self._pager, gateway.limits(self._pager), until, now, token)
+            gateway.update(work, self._unit)
+        except Unavailable:
+            ids = [self._incident.id]
+            gateway.backlog.add((*ids, self._pager, token), lambda: gateway.update(work, ids=ids), SIZE)
+            raise
 
     def _stored(self, unit: UnitOfWork) -> Incident:
         """As it is stored; a record that was lost meanwhile is written again from what this worker has.
@@ -169,20 +190,6 @@ class Page(delivering.Job):
         if stored is None and self._gateway.store.retention.was_forgotten(self._incident.id):
             raise InvalidTransition("The incident was over, and removed long ago.")
         return stored or self._incident
-
-
-def deliver_unstored(gateway: Gateway, incident: Incident, now: datetime, deadline: float) -> Incident | None:
-    """Page for an incident that can't be stored; what became of it, or None when it did not get through.
-
-    There is no second attempt and no page to acknowledge on. `deadline`: of `time.monotonic()`, seconds.
-    """
-    token = secrets.token_hex(8)
-    [(pager, step)] = incident.steps()
-    claimed = incident.claimed(pager, token, now, LEASE)
-    event = Event("firing", claimed, None, pager.address or "default")
-    outcome = gateway.providers[pager.name].send(event, deadline=deadline)
-    _log(claimed, pager, step, outcome, now)
-    return claimed.delivered(pager, token, now, outcome.detail) if outcome.delivered else None
 
 
 def _remake(
@@ -206,7 +213,13 @@ def _remake(
     return gateway.update(work, unit)
 
 
-def _log(incident: Incident, pager: Destination, step: Step, outcome: Outcome, now: datetime) -> None:
+def kind_of(step: Step) -> Kind:
+    """The event that a pager is sent in this step."""
+    return cast(Kind, step.event)
+
+
+def log_attempt(incident: Incident, pager: Destination, step: Step, outcome: Outcome, now: datetime) -> None:
+    """Log how an attempt at a pager ended."""
     write = log.info if outcome.delivered else log.error
     write(
         "event_sent" if outcome.delivered else "event_failed",

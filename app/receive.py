@@ -15,16 +15,20 @@ from app.alert import Alert, Effect, End
 from app.delivery import Destination
 from app.gateway import Gateway
 from app.incident import Incident
-from app.page import ATTEMPT_SECONDS, deliver_unstored
+from app.page import ATTEMPT_SECONDS
 from app.record import Reopening
-from app.store import Unavailable, UnitOfWork
+from app.state import Phase
+from app.store import Refused, Unavailable, UnitOfWork
 from app.subscription import Subscription
 from app.telemetry import log
 from app.timeline import rfc3339
+from app.unclaimed import page_unstored
 from config import OnCall
 
 # How long a request waits for Redis before it pages directly, seconds in all.
 PATIENCE = 2.0
+# And then for what can be read, where Redis only refuses.
+READ_PATIENCE = 1.0
 SENDERS_AT_ONCE = 8
 
 DIRECT = uuid.UUID("5f1c2d0e-8a57-5b0c-9d3e-6c1b7a4f2e90")
@@ -105,10 +109,10 @@ def receive(
     try:
         with gateway.store.patience(PATIENCE):
             received = _store(gateway, messages, plan, sender)
-    except Unavailable:
+    except Unavailable as error:
         if gateway.config.oncall.when_redis_is_down == "reject":
             raise
-        received = _escalate_directly(gateway, messages, plan)
+        received = _escalate_directly(gateway, messages, plan, error)
     for one, message in zip(received, messages, strict=True):
         log.info(
             one.became,
@@ -227,22 +231,93 @@ def _noted(incident: Incident, message: Message, now: datetime) -> Incident:
     return incident.noted(now, "repaired", message.repaired) if message.repaired else incident
 
 
-def _escalate_directly(gateway: Gateway, messages: Sequence[Message], plan: Plan) -> list[Received]:
+def _escalate_directly(
+    gateway: Gateway, messages: Sequence[Message], plan: Plan, why: Unavailable
+) -> list[Received]:
     firing = [m for m in messages if m.alert.effect is Effect.FIRING] if plan.wait is not None else []
-    # Redis's clock is away with it.
-    now = datetime.now(UTC)
     deadline = time.monotonic() + ATTEMPT_SECONDS
+    known, now = _readable(gateway, firing, why)
 
     def send(message: Message) -> Incident | None:
-        # The same problem again, or the same body, must be the same alert at the provider.
-        identity, installation = message.alert.identity, message.alert.installation or ""
-        key = str(uuid.uuid5(DIRECT, identity + installation if identity else message.payload))
-        incident = Incident.opened(key, message.alert, now, due_at=now, pager=plan.pager)
-        return deliver_unstored(gateway, incident, now, deadline)
+        incident = _to_page(known, message, now, plan)
+        sent = incident and page_unstored(gateway, incident, now, deadline)
+        if sent is not None:
+            _store_later(gateway, message, sent)
+        return sent
 
     with ThreadPoolExecutor(SENDERS_AT_ONCE) as senders:
         sent = [incident for incident in senders.map(send, firing) if incident is not None]
     if len(sent) < len(messages):
         # What could not be sent, and what only Redis could have taken: the sender shall repeat the whole.
-        raise Unavailable("Redis can't be reached, and the alert could not be sent to the provider instead.")
+        raise Unavailable(f"{why} What is not paged directly can't be stored now: send it again.")
     return [Received("escalated_directly", incident) for incident in sent]
+
+
+def _readable(gateway: Gateway, messages: Sequence[Message], why: Unavailable) -> tuple[UnitOfWork, datetime]:
+    """What is stored about these problems, as far as it can be read, and the time."""
+    identities = sorted({m.alert.identity for m in messages if m.alert.identity is not None})
+    if isinstance(why, Refused):
+        with suppress(Unavailable), gateway.store.patience(READ_PATIENCE):
+            now = gateway.clock()
+            return gateway.store.incidents.unit_of_work([_key(m) for m in messages], identities), now
+    # Redis's clock is away with it.
+    return UnitOfWork(), datetime.now(UTC)
+
+
+def _key(message: Message) -> str:
+    # The same problem again, or the same body, must be the same alert at the provider.
+    identity, installation = message.alert.identity, message.alert.installation or ""
+    return str(uuid.uuid5(DIRECT, identity + installation if identity else message.payload))
+
+
+def _to_page(known: UnitOfWork, message: Message, now: datetime, plan: Plan) -> Incident | None:
+    """The incident to page for at once; None where somebody has acknowledged it, or may until it is due."""
+    alert, key = message.alert, _key(message)
+    incident = known.find(alert.identity, alert.marks) or known.get(key)
+    if incident is not None and incident.phase is Phase.ACKNOWLEDGED:
+        # What the acknowledgement does not cover pages at once, as nothing can be made to wait.
+        reopened = incident.repeated(alert, now, due_at=now, pager=plan.pager, asked=plan.asked)
+        if reopened.phase is Phase.ACKNOWLEDGED:
+            return None
+        key = reopened.id
+    elif incident is not None and incident.phase is not Phase.RESOLVED:
+        if incident.due_at is not None and incident.due_at > now:
+            return None
+        key = incident.id
+    return Incident.opened(
+        key,
+        alert,
+        now,
+        due_at=now,
+        pager=plan.pager,
+        subscriptions=plan.subscriptions,
+        mail_subject=plan.mail_subject,
+        fallback=plan.fallback,
+        late_after=plan.late_after,
+    )
+
+
+def _store_later(gateway: Gateway, message: Message, sent: Incident) -> None:
+    """Once Redis takes writes: as an escalated incident, or as a repeat of the one with its ID."""
+
+    def work(unit: UnitOfWork) -> None:
+        unit.save(_stored(unit, sent, message.alert), message.payload)
+
+    identities = [] if sent.identity is None else [sent.identity]
+    gateway.backlog.add(
+        (sent.id, *sent.pagers),
+        lambda: gateway.update(work, ids=[sent.id], identities=identities),
+        len(message.payload) + len(repr(sent)),
+    )
+
+
+def _stored(unit: UnitOfWork, sent: Incident, alert: Alert) -> Incident:
+    at = sent.changed_at
+    known, other = unit.get(sent.id), unit.find(sent.identity, alert.marks)
+    if known is not None and known.phase is not Phase.RESOLVED:
+        repeated = known.repeated(alert, at, due_at=at, pager=next(iter(sent.pagers)), asked=False)
+        return repeated.sent_unclaimed(sent.pagers, at)
+    if other is not None:
+        # It was reported to somebody else before this could be stored, and waits or is paged by itself.
+        return replace(sent, identity=None).resolved(f"versus, since it is incident {other.id} now", at)
+    return sent

@@ -79,6 +79,11 @@ def configure(secrets: Sequence[str], stream: TextIO | None = None) -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
+def take_dropped() -> int:
+    """How many lines of this process were dropped since this was asked last."""
+    return sum(one.take_dropped() for one in logging.getLogger().handlers if isinstance(one, LogQueue))
+
+
 def _formatter(shared: Sequence[structlog.typing.Processor]) -> logging.Formatter:
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder(allow=OWN_FIELDS)],

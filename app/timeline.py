@@ -9,6 +9,9 @@ from datetime import UTC, datetime
 HEAD = 40
 TAIL = 160
 
+# What senders, programs and attempts may cause any number of: of a long timeline these lines go first.
+OFTEN = frozenset({"repeated", "note", "link_opened", "attempt", "attempt_failed", "sent_unclaimed"})
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -20,9 +23,17 @@ class Entry:
 
 
 def continued(timeline: tuple[Entry, ...], entry: Entry) -> tuple[Entry, ...]:
-    """The timeline with one more line; of one that has grown too long the middle is left out."""
+    """The timeline with one more line; of repeats in a row the last one stands for all.
+
+    Of one that has grown too long, lines in the middle go, those of people last.
+    """
+    if timeline and entry.event == timeline[-1].event == "repeated":
+        return (*timeline[:-1], entry)
     longer = (*timeline, entry)
-    return longer if len(longer) <= HEAD + TAIL else longer[:HEAD] + longer[-TAIL:]
+    if len(longer) <= HEAD + TAIL:
+        return longer
+    gone = next((n for n in range(HEAD, len(longer) - 1) if longer[n].event in OFTEN), HEAD)
+    return longer[:gone] + longer[gone + 1 :]
 
 
 TIMES = {30: "30 minutes", 120: "2 hours"}

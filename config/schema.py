@@ -123,7 +123,7 @@ class OnCall(Block):
 
 
 class Retention(Block):
-    """How long resolved incidents are kept, and how much of rejected bodies."""
+    """How long resolved incidents are kept, and how much of bodies."""
 
     days: Annotated[
         float, Field(ge=0.05, le=3650, allow_inf_nan=False), Setting("a number of days from 0.05 to 3650")
@@ -134,6 +134,8 @@ class Retention(Block):
     """The newest so many of them; those that are not resolved do not count."""
     rejected_mib: Annotated[int, Field(ge=1, le=1024), Setting("a whole number from 1 to 1024")] = 32
     """Of rejected bodies, the newest of them."""
+    payload_mib: Annotated[int, Field(ge=1, le=65_536), Setting("a whole number from 1 to 65536")] = 256
+    """Of bodies of incidents that are not resolved; of what comes beyond, the incident alone is kept."""
 
 
 class Config(Block):
@@ -147,6 +149,8 @@ class Config(Block):
         Setting("an http or https address such as https://versus.example.com", "PUBLIC_HOST"),
     ] = None
     gateway_secret: Annotated[PassPhrase | None, Setting(PHRASE, "GATEWAY_SECRET")] = None
+    gateway_secret_previous: Annotated[PassPhrase | None, Setting(PHRASE, "GATEWAY_SECRET_PREVIOUS")] = None
+    """The secret before the last change: links that it signed are good as long as it is named here."""
     trusted_proxies: Annotated[
         Networks,
         Setting("IP addresses or networks such as 10.0.0.0/8, separated by commas", "TRUSTED_PROXIES"),
@@ -202,6 +206,12 @@ class Config(Block):
         None without any secret to make it from: then it is a random one, in Redis.
         """
         secret = self.gateway_secret or self.oncall.incident_io.api_key
+        return _derived(secret, b"versus acknowledgement link") if secret else None
+
+    @property
+    def previous_link_key(self) -> bytes | None:
+        """Signed the links that were sent before the gateway secret was changed."""
+        secret = self.gateway_secret_previous
         return _derived(secret, b"versus acknowledgement link") if secret else None
 
     @property

@@ -17,19 +17,23 @@ from typing import Any
 from celery import bootsteps
 
 from app import page, watch
+from app.agreement import fingerprint
 from app.delivery import Destination
 from app.gateway import Gateway
 from app.health import heartbeat_due
 from app.notify import notify
 from app.refused import resolve_over
-from app.store import LOOK_AGAIN, Unavailable
-from app.telemetry import log
+from app.store import LOOK_AGAIN, Refused, Unavailable
+from app.telemetry import log, take_dropped
 from tasks.held import Held
+from tasks.read_only import ReadOnly
 from tasks.slots import Slots
 
 TICK = 1.0
 # While a provider's limit is observed: it may be one of a second.
 SHORT_TICK = 0.1
+# So often a worker publishes what its settings are.
+FINGERPRINT_TICKS = 10
 # Of each minute, for what is old; the rest comes in the next.
 FORGETS_SECONDS = 10.0
 BATCH = 500
@@ -65,14 +69,26 @@ class Sweep:
         self._notifications = notifications or Slots(
             "notifications", each=CHANNEL_SLOTS, most=MOST_CHANNEL_SLOTS
         )
+        self._read_only = ReadOnly(gateway, self._name)
         self._background = ThreadPoolExecutor(2, thread_name_prefix="background")
         self._next_tick = float("-inf")
+        self._ticks = 0
         self._taken = sys.maxsize
         self._more: set[str] = set()
         """Channels for which more may be due than slots were free."""
 
     def run(self) -> None:
-        """Wait until a channel is to be notified, or a second; raises `Unavailable`."""
+        """Wait until a channel is to be notified, or a second; raises `Unavailable`.
+
+        Where Redis only refuses writes, what is due is paged nevertheless.
+        """
+        try:
+            self._run()
+        except Refused:
+            self._read_only.page()
+            raise
+
+    def _run(self) -> None:
         wait = self._next_tick - time.monotonic()
         if wait > 0:
             # Less than a few milliseconds would be none, which Redis takes for ever.
@@ -89,6 +105,12 @@ class Sweep:
         now = self._gateway.clock()
         agenda = self._gateway.store.agenda
         agenda.worker_lives(self._name, now)
+        self._gateway.store.count_dropped(take_dropped())
+        if self._ticks % FINGERPRINT_TICKS == 0:
+            self._gateway.store.fingerprints.publish(self._name, fingerprint(self._gateway.config))
+        self._ticks += 1
+        # Before anything is handed out: else what was sent without a claim would be sent again.
+        self._gateway.backlog.write()
         taken, before = agenda.taken(), self._taken
         self._taken = taken
         busy = taken - before > BUSY
@@ -103,6 +125,7 @@ class Sweep:
         if self._gateway.store.retention.turn(now):
             self._background.submit(forget_old, self._gateway)
         resolve_over(self._gateway)
+        self._read_only.end()
         return agenda.observes_limits(pagers)
 
     def notify(self) -> None:

@@ -8,15 +8,17 @@ from typing import Any, Literal
 
 import pytest
 import redis
+from pydantic import SecretStr
 
 from app.actions import resolve
+from app.agreement import fingerprint
 from app.delivery import Outcome
 from app.gateway import Gateway
 from app.health import FAILED_ATTEMPTS, heartbeat_due, readiness, standing
-from app.page import deliver
+from app.page import LEASE, deliver
 from app.store import Store
 from app.store.agenda import HEARTBEAT
-from tasks.sweep import send_heartbeat
+from tasks.sweep import Sweep, send_heartbeat
 from tests.factories import receive_one
 from tests.fakes import PAGER, Clock, RecordingProvider
 from tests.stories.stack import wait_until
@@ -155,3 +157,44 @@ def test_a_heartbeat_that_can_not_be_noted_is_logged(gateway: Gateway, log: io.S
     away = dataclasses.replace(gateway, store=Store("redis://127.0.0.1:1/0", patience=0.05, timeout=0.05))
     send_heartbeat(away)
     assert "heartbeat_not_noted" in log.getvalue()
+
+
+def with_config(gateway: Gateway, **changed: object) -> Gateway:
+    return dataclasses.replace(gateway, config=gateway.config.model_copy(update=changed))
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"gateway_secret": SecretStr("another-secret-91d")}, "gateway_secret"),
+        ({"name": "another"}, "name"),
+    ],
+)
+def test_it_names_the_settings_that_a_worker_has_otherwise(
+    changed: dict[str, object], named: str, gateway: Gateway, log: io.StringIO
+) -> None:
+    seen(gateway)
+    gateway.store.fingerprints.publish("one", fingerprint(gateway.config))
+    assert "settings" not in readiness(gateway)
+    said = readiness(with_config(gateway, **changed))["settings"]
+    assert said == (
+        f"this process and the worker one differ in {named}: start all processes with the same configuration"
+    )
+    assert "settings_differ" in log.getvalue()
+    assert "another-secret" not in log.getvalue()
+
+
+def test_an_alert_source_that_only_web_has_is_found(gateway: Gateway) -> None:
+    seen(gateway)
+    oncall = gateway.config.oncall
+    without = oncall.incident_io.model_copy(update={"other_alert_source_config_ids": {}})
+    worker = with_config(gateway, oncall=oncall.model_copy(update={"incident_io": without}))
+    gateway.store.fingerprints.publish("one", fingerprint(worker.config))
+    assert "differ in names of alert sources" in readiness(gateway)["settings"]
+
+
+def test_a_worker_publishes_its_settings(gateway: Gateway) -> None:
+    Sweep(gateway).tick()
+    assert [
+        *gateway.store.fingerprints.of(gateway.store.agenda.workers(gateway.clock(), LEASE)).values()
+    ] == [fingerprint(gateway.config)]

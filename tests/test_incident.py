@@ -11,8 +11,9 @@ import pytest
 from app.alert import Alert, most_severe
 from app.delivery import Event as Kind
 from app.delivery import InvalidTransition, Outcome, Step
-from app.incident import Incident
+from app.incident import LABEL_BYTES, MOST_LABELS, Incident
 from app.state import State
+from app.store.record import RECORD
 from app.timeline import HEAD, TAIL, rfc3339
 from tests.fakes import INFRA, PAGER
 
@@ -344,6 +345,38 @@ def test_the_timeline_keeps_its_beginning_and_its_end() -> None:
     assert len(incident.timeline) == HEAD + TAIL
     assert incident.timeline[0].event == "received"
     assert incident.acknowledged("ops", LATER).timeline[-1].event == "acknowledged"
+
+
+def test_any_number_of_repeats_leaves_the_lines_of_people_on_the_timeline() -> None:
+    incident = PENDING
+    for n in range(HEAD):
+        incident = incident.noted(LATER, "attempt", str(n))
+    incident = incident.acknowledged("ops", LATER)
+    for _ in range(HEAD + TAIL):
+        incident = again(incident).noted(LATER, "link_opened")
+    incident = again(again(again(incident)))
+    events = [entry.event for entry in incident.timeline]
+    assert len(events) == HEAD + TAIL
+    assert "acknowledged" in events
+    assert events[-2:] == ["link_opened", "repeated"]
+    assert incident.timeline[-1].detail == f"occurrence {HEAD + TAIL + 4}"
+
+
+def again(incident: Incident, **labels: str) -> Incident:
+    alert = Alert(title="Disk full", source="test", labels=labels)
+    return incident.repeated(alert, LATER, due_at=None, pager=PAGER, asked=False)
+
+
+def test_repeats_bring_no_more_labels_and_bytes_than_are_allowed() -> None:
+    incident = again(PENDING, first="1", grows="small")
+    for n in range(2 * MOST_LABELS):
+        incident = again(incident, **{f"name{n}": "x", "grows": "newer"})
+    assert len(incident.labels) == MOST_LABELS
+    assert (incident.labels["first"], incident.labels["grows"]) == ("1", "newer")
+    for n in range(2 * MOST_LABELS):
+        incident = again(incident, **{f"name{n}": "\N{FIRE}" * 1024})
+    assert sum(len(f"{name}{value}".encode()) for name, value in incident.labels.items()) <= LABEL_BYTES
+    assert len(RECORD.dump_json(incident)) < 256 * 1024
 
 
 def urgency(incident: Incident) -> int:

@@ -102,3 +102,15 @@ def test_a_link_made_with_another_key_is_refused(links: Links) -> None:
     with pytest.raises(BadSignature):
         links.check(ID, *parts(other.url(ID, NOW)), NOW)
     assert "another key" not in other.url(ID, NOW)
+
+
+def test_a_link_of_the_previous_key_is_good_while_that_is_named(links: Links) -> None:
+    expires, signature = parts(links.url(ID, NOW))
+    Links(b"a new key", BASE, previous=b"a key").check(ID, expires, signature, NOW)
+    with pytest.raises(BadSignature):
+        Links(b"a new key", BASE, previous=b"an older key").check(ID, expires, signature, NOW)
+    with pytest.raises(Expired):
+        Links(b"a new key", BASE, previous=b"a key").check(ID, expires, signature, NOW + VALID_FOR * 2)
+    new = Links(b"a new key", BASE, previous=b"a key").url(ID, NOW)
+    with pytest.raises(BadSignature):
+        links.check(ID, *parts(new), NOW)

@@ -92,6 +92,8 @@ def test_nobody_waits_for_a_pipe_that_nobody_reads_and_what_is_dropped_is_counte
     lines, dropped = counted(end())
     assert lines == [f"{number} {LINE}" for number in range(len(lines))]
     assert dropped == logged - len(lines) > logged / 2
+    assert pipe.queue.take_dropped() == dropped
+    assert pipe.queue.take_dropped() == 0
 
 
 def test_lines_after_the_dropped_ones_come_after_their_number(pipe: Pipe) -> None:

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+from collections.abc import Hashable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 import pytest
 import redis
 
+from app import actions, page
 from app.alert import Alert, Effect, Severity
+from app.backlog import Backlog, Write
 from app.delivery import Outcome
 from app.gateway import Gateway
+from app.page import ATTEMPT_SECONDS
 from app.receive import Message, NotReady, Options, Received, receive
 from app.state import State
 from app.store import Search, Store, Unavailable
 from app.wakeup import MOST_AT_ONCE
 from config import UnknownAlertSource, load_config
 from local.embedded import EmbeddedRedis
-from tests.fakes import Clock, RecordingProvider, environment
+from tests.fakes import INFRA, Clock, RecordingProvider, environment
+from tests.refusing import refusing_writes
 from tests.relay import Relay
 from tests.stories.stack import wait_until
 
@@ -296,3 +301,122 @@ def test_redis_away_can_be_configured_to_reject(away: Gateway, provider: Recordi
     with pytest.raises(Unavailable):
         one(rejecting, message("k"))
     assert provider.events == []
+
+
+@pytest.fixture
+def quick(gateway: Gateway, redis_url: str) -> Iterator[Gateway]:
+    """A gateway that is soon told that Redis refuses writes."""
+    store = Store(redis_url)
+    store.patience = lambda seconds: Store.patience(store, 0.1)  # type: ignore[method-assign]
+    quick = dataclasses.replace(gateway, store=store)
+    yield quick
+    wait_until(lambda: len(quick.backlog) == 0, "all is stored before the next test")
+
+
+def test_a_repeat_of_an_acknowledged_or_waiting_problem_pages_nobody_while_writes_are_refused(
+    quick: Gateway, provider: RecordingProvider, clock: Clock, redis_url: str
+) -> None:
+    acknowledged = one(quick, message("k")).incident
+    assert acknowledged is not None
+    actions.acknowledge(quick, acknowledged.id, "somebody")
+    clock.wind(minutes=4)
+    one(quick, message("j"))
+    with refusing_writes(redis_url):
+        for known in ("k", "j"):
+            with pytest.raises(Unavailable):
+                one(quick, message(known))
+    assert provider.events == []
+
+
+def test_a_repeat_of_a_paged_problem_has_its_incidents_key_while_writes_are_refused(
+    quick: Gateway, provider: RecordingProvider, redis_url: str
+) -> None:
+    paged = one(quick, message("k"), Options(wait_minutes=0)).incident
+    assert paged is not None
+    page.deliver(quick, paged.id)
+    with refusing_writes(redis_url):
+        again = one(quick, message("k"))
+    assert again.became == "escalated_directly"
+    assert provider.told() == [("firing", paged.id)] * 2
+    quick.backlog.write()
+    stored = quick.store.incidents.need(paged.id)
+    assert (stored.state, stored.occurrences) == (State.ESCALATED, 2)
+
+
+def test_what_was_paged_directly_is_an_incident_that_repeats_join_and_that_is_resolved(
+    quick: Gateway, provider: RecordingProvider, redis_url: str
+) -> None:
+    with refusing_writes(redis_url):
+        direct = one(quick, message("k")).incident
+        assert one(quick, message("k")).incident is not None
+    assert direct is not None
+    quick.backlog.write()
+    stored = quick.store.incidents.need(direct.id)
+    assert stored.state is State.ESCALATED
+    joined = one(quick, message("k")).incident
+    assert joined is not None
+    assert joined.id == direct.id
+    resolved = one(quick, message("k", Effect.RESOLVED)).incident
+    assert resolved is not None
+    page.deliver(quick, direct.id)
+    assert provider.told()[-1] == ("resolved", direct.id)
+
+
+class Held(Backlog):
+    """Leaves the writing to the test."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[Write] = []
+
+    def add(self, key: Hashable, write: Write, size: int) -> None:
+        self.writes.append(write)
+
+
+def test_what_was_reported_again_before_a_direct_page_was_stored_stays_an_incident_of_its_own(
+    quick: Gateway, provider: RecordingProvider, clock: Clock, redis_url: str
+) -> None:
+    held = Held()
+    with refusing_writes(redis_url):
+        direct = one(dataclasses.replace(quick, backlog=held), message("k")).incident
+    assert direct is not None
+    other = one(quick, message("k")).incident
+    assert other is not None
+    held.writes[0]()
+    stored, kept = (quick.store.incidents.need(i.id) for i in (direct, other))
+    assert (stored.state, kept.state) == (State.RESOLVED, State.PENDING)
+    again = one(quick, message("k")).incident
+    assert again is not None
+    assert again.id == other.id
+    clock.wind(seconds=1)
+    page.deliver(quick, direct.id)
+    assert provider.told()[-1] == ("resolved", direct.id)
+
+
+def test_a_direct_page_of_a_problem_that_was_resolved_since_is_its_incident_again(
+    quick: Gateway, redis_url: str
+) -> None:
+    for _ in range(2):
+        with refusing_writes(redis_url):
+            direct = one(quick, message("k")).incident
+        assert direct is not None
+        quick.backlog.write()
+        assert quick.store.incidents.need(direct.id).state is State.ESCALATED
+        resolved = one(quick, message("k", Effect.RESOLVED)).incident
+        assert resolved is not None
+        assert resolved.id == direct.id
+
+
+def test_a_direct_page_that_fails_goes_to_the_fallback_within_the_same_deadline(
+    away: Gateway, provider: RecordingProvider
+) -> None:
+    oncall = away.config.oncall.model_copy(update={"fallback": (INFRA,)})
+    with_fallback = dataclasses.replace(away, config=away.config.model_copy(update={"oncall": oncall}))
+    provider.outcomes = [Outcome("try_again", "500", "server_error")]
+    incident = one(with_fallback, message("k")).incident
+    assert incident is not None
+    assert [event.alert_source for event in provider.events] == ["default", "infra"]
+    assert {event.incident.id for event in provider.events} == {incident.id}
+    assert provider.seconds_left[0] <= ATTEMPT_SECONDS / 2
+    assert provider.seconds_left[1] <= ATTEMPT_SECONDS
+    assert incident.state is State.ESCALATED

@@ -33,19 +33,28 @@ Reader = Callable[[Webhook], Alert | None]
 ANY = ("",)
 """Of a reader that has to look at every body."""
 
+ROWS = (
+    *(*cloudwatch.ROWS, *sentry.ROWS, *datadog.ROWS, zabbix.ROW),
+    *(*table.ROWS, *azure.ROWS, *monitoring.ROWS, *security.ROWS),
+    *(*code.ROWS, *chat.ROWS),
+)
+
 # The first that knows the body reads it; a new sender is a line here, or a row of one of these tables. With
 # each stand the fields of which a body of it has at least one, so that only few have to look at it.
 READERS: tuple[tuple[Reader, tuple[str, ...]], ...] = (
     (alertmanager.read, ("alerts",)),
     (alertmanager.read_one, ("startsAt",)),
     (sns.read, ("TopicArn",)),
-    *((row.read, row.fields) for row in (*cloudwatch.ROWS, *sentry.ROWS, *datadog.ROWS, zabbix.ROW)),
-    *((row.read, row.fields) for row in (*table.ROWS, *azure.ROWS, *monitoring.ROWS, *security.ROWS)),
-    *((row.read, row.fields) for row in (*code.ROWS, *chat.ROWS)),
+    *((row.read, row.fields) for row in ROWS),
     # By a header, or by fields that others have too: after those that are sure.
     (sentry.read_other, ANY),
     (fluentbit.ROW.read, ANY),
 )
+
+SOURCES = frozenset(
+    {"versus", "alertmanager", "grafana", "sns", fluentbit.ROW.source, *(row.source for row in ROWS)}
+)
+"""The names of all senders that are known; a body that nobody knows may name any other."""
 
 
 def _by_field() -> dict[str, tuple[int, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
@@ -18,11 +18,13 @@ from app.store.connection import (
     Unavailable,
     first_contact,
 )
-from app.store.counters import Sources
+from app.store.counters import Sources, log_dropped
 from app.store.epoch import Epoch, Loss
+from app.store.fingerprints import Fingerprints
 from app.store.gauges import Budget, Gauges
 from app.store.incidents import Incidents, Stored, UnitOfWork, Unknown
 from app.store.notifications import SUMMARY, Notifications
+from app.store.read_only import ReadOnly
 from app.store.reading import Defaults, Reader
 from app.store.refused import RefusedWebhooks
 from app.store.rejected import KEPT, Rejected
@@ -61,7 +63,8 @@ class Store:
 
     `patience` and `timeout` in seconds: how long a call is tried while Redis is away, and how long one try
     may take. `connections`: so many at most; small plans of Redis take 20 in all, from every process.
-    `defaults`: where an incident goes whose record can't be read.
+    `defaults`: where an incident goes whose record can't be read. `sources`: names that are always counted by
+    themselves. `payload_bytes`: that the bodies of incidents that are not resolved may take.
     """
 
     def __init__(
@@ -72,17 +75,21 @@ class Store:
         timeout: float = 3.0,
         connections: int = 7,
         defaults: Defaults = Defaults(),  # noqa: B008
+        sources: Collection[str] = (),
+        payload_bytes: int = 256 * 2**20,
     ) -> None:
         self._connection = Connection(url, patience=patience, timeout=timeout, connections=connections)
         self.clock = Clock(self._connection)
         self.agenda = Agenda(self._connection)
-        sources = Sources(self._connection)
+        counted = Sources(self._connection, sources)
         reader = Reader(self._connection, defaults, self.now)
-        self.incidents = Incidents(self._connection, reader, sources)
+        self.incidents = Incidents(self._connection, reader, counted, payload_bytes)
+        self.fingerprints = Fingerprints(self._connection)
         self.notifications = Notifications(self._connection)
+        self.read_only = ReadOnly(self._connection)
         self.refused = RefusedWebhooks(self._connection)
         self.rejected = Rejected(self._connection)
-        self.retention = Retention(self._connection, reader, sources)
+        self.retention = Retention(self._connection, reader, counted)
         self.sessions = Sessions(self._connection, self.now)
         self.server = Server(self._connection)
         self.epoch = Epoch(self._connection, self.now)
@@ -92,6 +99,11 @@ class Store:
     ) -> Gauges:
         """How things stand, and what was counted; see `app/store/gauges.py`. Raises `Unavailable`."""
         return gauges.read(self._connection, now, late, seen, limits)
+
+    def count_dropped(self, lines: int) -> None:
+        """Count log lines that were dropped. Raises `Unavailable`."""
+        if lines:
+            self._connection.call(*log_dropped(lines))
 
     def now(self) -> datetime:
         """The service's time, UTC. Raises `Unavailable`."""

@@ -7,7 +7,7 @@ every number under `<name>|<label>|…`.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
@@ -44,24 +44,28 @@ class Counters:
     """Seconds by which all pages were late together."""
     last_page: float | None
     """When the last page was delivered, Unix time."""
+    log_dropped: int
+    """Log lines that nobody read in time."""
 
 
 class Sources:
-    """Names of sources to count by: the first hundred, since strangers may think of any number."""
+    """Names of sources to count by: those that are known, and the first hundred others, since strangers may
+    think of any number."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, named: Collection[str] = ()) -> None:
+        self._named = frozenset(named)
         self._learn = connection.script(lua("learn_sources"))
         self._known: set[str] = set()
 
     def learn(self, sources: Iterable[str]) -> None:
         """Decide which of these are counted by themselves from now on. Raises `Unavailable`."""
-        new = set(sources) - self._known
+        new = set(sources) - self._known - self._named
         if new and len(self._known) < MOST_SOURCES:
             self._known = set(self._learn([SOURCES], [MOST_SOURCES, *sorted(new)]))
 
     def label(self, source: str) -> str:
         """What to count it as."""
-        return source if source in self._known else OTHER
+        return source if source in self._known or source in self._named else OTHER
 
     def gone(self, incidents: Sequence[Incident]) -> Iterator[Command]:
         """The commands that stop counting incidents which are removed. Raises `Unavailable`."""
@@ -95,6 +99,11 @@ def index(changes: Sequence[tuple[Incident | None, Incident]], sources: Sources)
 def notified(channel: Destination, outcome: str) -> Command:
     """The command that counts how an attempt to notify a channel ended."""
     return "HINCRBY", COUNTS, _field("told", channel.name, outcome), 1
+
+
+def log_dropped(lines: int) -> Command:
+    """The command that counts log lines which were dropped."""
+    return "HINCRBY", COUNTS, "log_dropped", lines
 
 
 def _field(name: str, *labels: str) -> str:
@@ -157,4 +166,9 @@ def counted(flat: Mapping[str, str], last_page: str | None) -> Counters:
         name, *labels = field.split("|")
         if name != "late_sum":
             counts[name][tuple(labels)] = int(value)
-    return Counters(counts, float(flat.get("late_sum", 0)), None if last_page is None else float(last_page))
+    return Counters(
+        counts,
+        late_sum=float(flat.get("late_sum", 0)),
+        last_page=None if last_page is None else float(last_page),
+        log_dropped=counts["log_dropped"].get((), 0),
+    )

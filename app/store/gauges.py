@@ -25,7 +25,7 @@ from app.store.connection import Command, Connection
 from app.store.counters import COUNTS, LAST_PAGE, Counters, counted
 from app.store.notifications import CHANNELS, HELD
 from app.store.notifications import QUEUE as NOTIFICATIONS
-from app.store.record import BY_STATE, VERSION
+from app.store.record import BY_STATE, PAYLOAD_BYTES, VERSION
 from app.store.rejected import BYTES, REJECTED
 
 FETCHED = 1_000
@@ -64,6 +64,8 @@ class Gauges:
     """When the provider last accepted the heartbeat, Unix time."""
     rejected: int
     rejected_bytes: int
+    payload_bytes: int
+    """Of the bodies of incidents that are not resolved."""
     notifications: Mapping[Destination, int]
     """Incidents that each channel has yet to be notified of."""
     budgets: Mapping[Destination, Budget]
@@ -95,13 +97,14 @@ def read(
         ("GET", BYTES),
         ("SMEMBERS", CHANNELS),
         ("GET", LAST_HEARTBEAT),
+        ("GET", PAYLOAD_BYTES),
     ]
     of_states: list[Command] = [("ZCARD", BY_STATE + state) for state in State]
     of_pagers = [command for pager, (window, _) in pagers for command in _of_pager(pager, window, now)]
     answers = iter(connection.calls([*general, *of_states, *of_pagers]))
     stored = islice(answers, len(general))
     version, counts, last, pending, late_now, failing, due, refused, workers, *rest = stored
-    rejected, size, channels, beat = rest
+    rejected, size, channels, beat, payload_bytes = rest
     states = {state: int(next(answers)) for state in State}
     firsts = [float(first[1]) for first in (due, refused) if first]
     return Gauges(
@@ -115,6 +118,7 @@ def read(
         last_heartbeat=None if beat is None else float(beat),
         rejected=int(rejected),
         rejected_bytes=int(size or 0),
+        payload_bytes=int(payload_bytes or 0),
         notifications=_waiting(connection, sorted(channels)),
         budgets={pager: _budget(now, limit, *islice(answers, 3)) for pager, (_, limit) in pagers},
     )

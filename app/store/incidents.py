@@ -16,7 +16,7 @@ from app.alert import End
 from app.delivery import Delivery, Destination
 from app.incident import Incident
 from app.state import Phase, State
-from app.store import agenda, counters, identities, notifications, refused, retention, search
+from app.store import agenda, counters, identities, notifications, payloads, refused, retention, search
 from app.store.commit import Check, committing
 from app.store.connection import Command, Connection, Unavailable
 from app.store.counters import Sources
@@ -91,6 +91,7 @@ class UnitOfWork:
         """What was saved is stored now, with this token as its version; from now on all go by ID alone."""
         for incident_id in self.saved:
             self._rows.setdefault(incident_id, {})["v"] = token
+            self._rows[incident_id]["payload"] = str(self._payload_sizes[incident_id])
         for (incident_id, destination), delivery in self._deliveries.items():
             self._rows[incident_id][CHANNEL + destination] = delivery_doc(delivery)
         self._before.update(self.saved)
@@ -103,6 +104,7 @@ class UnitOfWork:
         self._ids = {key: [id_of(name) for name in names] for key, names in self._names_read.items()}
         self.saved: dict[str, Incident] = {}
         self._payloads: dict[str, str] = {}
+        self._payload_sizes: dict[str, int] = {}
         self._deliveries: dict[tuple[str, Destination], Delivery] = {}
         self._also: list[Command] = []
         self._ends = {identity: END.validate_json(end) for identity, end in self._ends_read.items() if end}
@@ -194,15 +196,21 @@ class UnitOfWork:
             if incident.identity in self._names_read and incident.id not in self._before:
                 yield identities.unchanged(incident.identity, self._names_read[incident.identity])
 
-    def commands(self, token: str, stored: Iterable[Stored], sources: Sources) -> Iterable[Command]:
-        """What writes every incident and its indexes."""
+    def commands(
+        self, token: str, stored: Iterable[Stored], sources: Sources, room: int
+    ) -> Iterable[Command]:
+        """What writes every incident and its indexes; of bodies, as many bytes as there is room for."""
         changes = []
         for one in stored:
             before, after = self._before.get(one.incident.id), one.incident
             changes.append((before, after))
             if before is None and after.id in self._stand_ins:
                 yield from _replaced(after.id, self._rows[after.id].get("doc"))
-            yield from _write(before, after, token, self._payloads.get(after.id))
+            yield from _write(before, after, token)
+            had = int(self._rows.get(after.id, {}).get("payload") or 0)
+            has, growth, commands = payloads.index(before, after, self._payloads.get(after.id), had, room)
+            room, self._payload_sizes[after.id] = room - growth, has
+            yield from commands
             yield from _listed(before, after)
             yield from identities.index(before, after)
             yield from agenda.index(before, after, enqueue_at=one.enqueue_at)
@@ -238,9 +246,12 @@ class UnitOfWork:
 class Incidents:
     """The incidents in Redis."""
 
-    def __init__(self, connection: Connection, reader: Reader, sources: Sources) -> None:
+    def __init__(
+        self, connection: Connection, reader: Reader, sources: Sources, most_payload_bytes: int
+    ) -> None:
         self._connection = connection
         self._reader = reader
+        self._bodies = payloads.Payloads(connection, most_payload_bytes)
         self._sources = sources
         self._commit_step = committing(connection)
 
@@ -324,7 +335,8 @@ class Incidents:
 
     def _commit(self, unit: UnitOfWork, stored: Sequence[Stored]) -> bool:
         token = secrets.token_hex(8)
-        done = self._commit_step(token, list(unit.checks()), unit.commands(token, stored, self._sources))
+        commands = unit.commands(token, stored, self._sources, self._bodies.room())
+        done = self._commit_step(token, list(unit.checks()), commands)
         if done:
             unit.committed(token)
         return done
@@ -356,18 +368,17 @@ def _replaced(incident_id: str, doc: str | None) -> Iterator[Command]:
     yield from (("ZREM", BY_STATE + state, incident_id) for state in State)
 
 
-def _write(before: Incident | None, after: Incident, token: str, payload: str | None) -> Iterator[Command]:
+def _write(before: Incident | None, after: Incident, token: str) -> Iterator[Command]:
     doc = RECORD.dump_json(after, exclude_defaults=True).decode()
     yield "HSET", INCIDENT + after.id, "v", token, "doc", doc
-    if payload is not None:
-        yield "SET", PAYLOAD + after.id, payload
-    elif before is None and after.previous_id:
+    if before is None and after.previous_id:
+        # A newer one, if there is one, is written over it.
         yield "COPY", PAYLOAD + after.previous_id, PAYLOAD + after.id
 
 
 def _listed(before: Incident | None, after: Incident) -> Iterable[Command]:
     created = after.created_at.timestamp()
-    if before is None:
+    if before is None or before.created_at != after.created_at:
         yield "ZADD", ALL, created, after.id
     was, state = before.state if before is not None else None, after.state
     if was is not state:

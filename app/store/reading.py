@@ -37,7 +37,7 @@ class Row:
 
     incident: Incident
     fields: Mapping[str, str]
-    """`v`, `doc` and, where asked for, what channels have; none where the key holds no record."""
+    """`v`, `doc`, `payload` (bytes) and, where asked for, what channels have; none where there is no record."""
     readable: bool
 
 
@@ -80,8 +80,11 @@ class Reader:
         if channels:
             rows = self._connection.calls([("HGETALL", INCIDENT + i) for i in ids])
         else:
-            pairs = self._connection.calls([("HMGET", INCIDENT + i, "v", "doc") for i in ids])
-            rows = [{"v": version or "", "doc": doc} if doc is not None else {} for version, doc in pairs]
+            found = self._connection.calls([("HMGET", INCIDENT + i, "v", "doc", "payload") for i in ids])
+            rows = [
+                {"v": version or "", "doc": doc, "payload": size or "0"} if doc is not None else {}
+                for version, doc, size in found
+            ]
         return {i: {"v": "", **row} for i, row in zip(ids, rows, strict=True) if "doc" in row}
 
     def _stand_ins(self, ids: Sequence[str]) -> Iterator[tuple[str, Incident]]:

@@ -19,6 +19,8 @@ from app.store.connection import PREFIX
 
 INCIDENT = PREFIX + "incident:"
 PAYLOAD = PREFIX + "payload:"
+PAYLOAD_BYTES = PREFIX + "payload_bytes"
+"""Of incidents that are not resolved; how much each has is the field `payload` of its hash."""
 ALL = PREFIX + "incidents"
 BY_STATE = PREFIX + "state:"
 VERSION = PREFIX + "version"

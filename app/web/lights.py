@@ -14,6 +14,8 @@ from app.store import Budget, Gauges
 
 HEARTBEAT_LATE = timedelta(seconds=90)
 """Three heartbeats."""
+PLENTY = 0.8
+"""Of the bytes that bodies may take."""
 SCARCE = 0.1
 """Of a rate budget."""
 
@@ -78,6 +80,10 @@ def _lights(gateway: Gateway, gauges: Gauges, now: datetime) -> Iterator[Light]:
         yield _budget(pager.alert_source, budget)
     if waiting := sum(gauges.notifications.values()):
         yield Light("Notifications", f"{waiting} waiting")
+    most = gateway.config.retention.payload_mib * 2**20
+    if gauges.payload_bytes > PLENTY * most:
+        says = f"{gauges.payload_bytes / most:.0%} of retention.payload_mib"
+        yield Light("Bodies kept", says, well=False)
     yield Light("Rejected", str(gauges.rejected), path="/rejected")
 
 

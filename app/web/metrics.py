@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from itertools import accumulate, product
 from typing import get_args
 
@@ -24,9 +25,9 @@ from app.delivery import Destination
 from app.gateway import Gateway
 from app.health import standing
 from app.providers.incident_io_answer import Reason
-from app.store import Gauges, Unavailable
+from app.store import Gauges, Refused, Unavailable
 from app.store.counters import BUCKETS
-from app.telemetry import log
+from app.telemetry import log, take_dropped
 from config import Config
 
 PATIENCE = 2.0
@@ -62,6 +63,8 @@ class _Collector(Collector):
         yield InfoMetricFamily("versus_build", "Which version runs.", {"version": __version__})
         try:
             with self._gateway.store.patience(PATIENCE):
+                with suppress(Refused):
+                    self._gateway.store.count_dropped(take_dropped())
                 now, gauges = self._gateway.clock().timestamp(), standing(self._gateway)
         except Unavailable as error:
             log.warning("metrics_without_redis", reason=str(error))
@@ -92,6 +95,7 @@ def table(gauges: Gauges, now: float, config: Config) -> list[Row]:
     beat = _since(gauges.last_heartbeat if beats else None, now)
     late, page = {(): 0.0, **_since(gauges.oldest_due, now)}, _since(gauges.counters.last_page, now)
     most_rejected = config.retention.rejected_mib * 2**20
+    most_payload = config.retention.payload_mib * 2**20
     source, by_alert_source, by_channel = ("source",), ("alert_source",), ("channel",)
     return [
         ("versus_incidents_created_total", "New incidents.", source, counts["created"]),
@@ -114,6 +118,9 @@ def table(gauges: Gauges, now: float, config: Config) -> list[Row]:
         ("versus_rejected_bodies", "Rejected bodies that are kept.", (), gauges.rejected),
         ("versus_rejected_bytes", "Bytes of them.", (), gauges.rejected_bytes),
         ("versus_rejected_bytes_limit", "Above which the oldest go.", (), most_rejected),
+        ("versus_log_lines_dropped_total", "Log lines nobody read in time.", (), gauges.counters.log_dropped),
+        ("versus_payload_bytes", "Bytes of bodies of incidents not resolved.", (), gauges.payload_bytes),
+        ("versus_payload_bytes_limit", "Beyond which no body is kept.", (), most_payload),
     ]
 
 

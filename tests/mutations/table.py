@@ -29,6 +29,7 @@ SWEEP = "tasks/sweep.py"
 BROKER = "tasks/broker.py"
 AGENDA = "app/store/agenda.py"
 SLOTS = "tasks/slots.py"
+READ_ONLY = "tasks/read_only.py"
 TAKE = "app/store/lua/take.lua"
 BELIEVED = "app/store/lua/believed.lua"
 NEXT_LOOK = "app/store/lua/next_look.lua"
@@ -67,6 +68,7 @@ OF_LOGIN = ("tests/web/test_login.py",)
 OF_SECURITY = ("tests/web/test_security.py",)
 OF_SWEEP = ("tests/tasks/test_sweep.py",)
 OF_SLOTS = ("tests/tasks/test_slots.py",)
+OF_READ_ONLY = ("tests/tasks/test_read_only.py",)
 OF_AGENDA = ("tests/store/test_agenda.py",)
 OF_STORE = ("tests/store/test_incidents.py",)
 OF_CLOCK = ("tests/store/test_clock.py",)
@@ -1354,5 +1356,127 @@ MUTATIONS: tuple[Mutation, ...] = (
         "if last and last <= now and now < last + seconds then",
         "if last then",
         ("tests/store/test_agenda.py",),
+    ),
+    # -- Redis takes no writes ---------------------------------------------------------------------------
+    Mutation(
+        "no_turns_without_writes",
+        "Every worker pages everything at once while Redis takes no writes.",
+        READ_ONLY,
+        "return sorted(self._workers, key=place).index(self._name)",
+        "return 0",
+        OF_READ_ONLY,
+    ),
+    Mutation(
+        "sent_without_claim_is_forgotten",
+        "A worker pages the same again and again while Redis takes no writes.",
+        READ_ONLY,
+        "            self._left[incident.id] = dict(incident.pagers)\n",
+        "            self._left[incident.id] = {}\n",
+        OF_READ_ONLY,
+    ),
+    Mutation(
+        "no_share_of_the_limits",
+        "Each worker takes the whole rate limit while Redis takes no writes.",
+        READ_ONLY,
+        "max(1, left // workers)",
+        "max(1, left)",
+        OF_READ_ONLY,
+    ),
+    Mutation(
+        "sent_without_claim_is_not_stored",
+        "What was paged without a claim is paged again once writes work.",
+        INCIDENT,
+        "return had.accepted is None and delivery.may_have_page",
+        "return False",
+        OF_READ_ONLY,
+    ),
+    Mutation(
+        "acknowledged_is_paged_directly",
+        "A repeat of an acknowledged problem pages while Redis takes no writes.",
+        RECEIVE,
+        "if incident.phase is Phase.ACKNOWLEDGED or (",
+        "if (",
+        OF_RECEIVE,
+    ),
+    Mutation(
+        "direct_page_under_another_key",
+        "A repeat of a paged problem has a key of its own while Redis takes no writes.",
+        RECEIVE,
+        "        key = incident.id\n",
+        "",
+        OF_RECEIVE,
+    ),
+    Mutation(
+        "direct_page_is_not_stored",
+        "Nothing remembers a direct page.",
+        RECEIVE,
+        "            _store_later(gateway, message, sent)\n",
+        "            pass\n",
+        OF_RECEIVE,
+    ),
+    # -- bounds ------------------------------------------------------------------------------------------
+    Mutation(
+        "labels_without_a_bound",
+        "Each repeat brings more labels.",
+        INCIDENT,
+        "if left < 0 or len(fitting) == MOST_LABELS:",
+        "if False:",
+        OF_INCIDENT,
+    ),
+    Mutation(
+        "timeline_forgets_people",
+        "After many repeats the timeline does not say who acknowledged.",
+        "app/timeline.py",
+        "if longer[n].event in OFTEN), HEAD)",
+        "if n == HEAD), HEAD)",
+        OF_INCIDENT,
+    ),
+    Mutation(
+        "bodies_without_a_bound",
+        "Strangers' bodies fill Redis.",
+        "app/store/payloads.py",
+        "if has - counted > room:",
+        "if False:",
+        ("tests/store/test_payloads.py",),
+    ),
+    Mutation(
+        "bodies_of_resolved_count",
+        "What was resolved long ago leaves no room for new bodies.",
+        "app/store/payloads.py",
+        "(0 if after.phase is Phase.RESOLVED else has) - counted",
+        "has - counted",
+        ("tests/store/test_payloads.py",),
+    ),
+    Mutation(
+        "senders_can_be_pushed_out",
+        "Invented names push known senders out of the metrics.",
+        "app/store/counters.py",
+        "source in self._known or source in self._named",
+        "source in self._known",
+        ("tests/store/test_counters.py",),
+    ),
+    Mutation(
+        "previous_secret_is_ignored",
+        "A rotated secret makes every link that was sent useless.",
+        "app/links.py",
+        "keys = (None, self._previous) if self._previous else (None,)",
+        "keys = (None,)",
+        ("tests/test_links.py",),
+    ),
+    Mutation(
+        "settings_are_not_compared",
+        "Nobody notices that web and worker sign links with different secrets.",
+        "app/agreement.py",
+        "if theirs.get(name, value) != value",
+        "if False",
+        ("tests/test_health.py",),
+    ),
+    Mutation(
+        "dropped_lines_are_not_counted",
+        "No metric says that log lines are dropped.",
+        "app/log_queue.py",
+        "        self._uncounted += lines\n",
+        "",
+        ("tests/test_log_queue.py",),
     ),
 )

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from app.alert import Alert
 from app.delivery import Outcome
 from app.incident import Incident
+from app.senders import SOURCES
 from app.store import Store
 from app.store.counters import BUCKETS, MOST_SOURCES, Counters
 from tests.fakes import INFRA
@@ -118,6 +119,16 @@ def test_strangers_can_not_make_any_number_of_sources(store: Store) -> None:
     assert created[("other",)] == 20
 
 
+def test_no_invented_name_takes_the_place_of_a_sender(redis_url: str) -> None:
+    store = Store(redis_url, sources=SOURCES)
+    for n in range(MOST_SOURCES):
+        opened(store, str(n), source=f"source {n}")
+    opened(store, "a", source="alertmanager")
+    created = counters_of(store).counts["created"]
+    assert created[("alertmanager",)] == 1
+    assert len(created) == MOST_SOURCES + 1
+
+
 def test_a_source_that_another_process_met_first_is_known(store: Store, redis_url: str) -> None:
     incident = opened(store, "a")
     put(Store(redis_url), incident.resolved("somebody", NOW))
@@ -138,3 +149,9 @@ def test_all_processes_count_a_source_under_one_name(store: Store, redis_url: st
         ("other", "pending"): 1,
         ("other", "resolved"): 1,
     }
+
+
+def test_dropped_log_lines_of_all_processes_are_one_number(store: Store, redis_url: str) -> None:
+    for one, lines in ((store, 3), (Store(redis_url), 4), (store, 0)):
+        one.count_dropped(lines)
+    assert counters_of(store).log_dropped == 7

@@ -106,6 +106,9 @@ REFUSALS = {
 }
 """What a real server does."""
 
+READABLE = [name for name in REFUSALS if name != "another password"]
+"""Where what is stored can still be read."""
+
 WORDS = (
     "LOADING Redis is loading the dataset in memory",
     "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",

@@ -21,11 +21,12 @@ WORKS_AGAIN_WITHIN = 3.0
 class Scene(Stack):
     """A service with one worker, whose Redis can be brought to refuse."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, workers: int = 1) -> None:
         self.server_folder = folder / "refusing"
         self.server = EmbeddedRedis(self.server_folder).start()
         self.relay = Refusing(self.server.port)
-        super().__init__(folder, config={"redis": {"host": "127.0.0.1", "port": self.relay.port}})
+        redis = {"host": "127.0.0.1", "port": self.relay.port}
+        super().__init__(folder, workers=workers, config={"redis": redis})
         self._parts.callback(self.server.kill)
 
     def begin(self, refusal: str) -> int:

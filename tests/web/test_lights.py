@@ -6,10 +6,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+import redis
 
 from app.gateway import Gateway
 from app.page import deliver
 from app.providers import Budget
+from app.store.record import PAYLOAD_BYTES
 from app.web.lights import Light, stand
 from tests.factories import receive_one
 from tests.fakes import PAGER, Clock, RecordingProvider
@@ -63,3 +65,12 @@ def test_an_alert_source_that_is_held_back_is_not_well(
 def test_without_a_limit_none_is_shown(gateway: Gateway, provider: RecordingProvider) -> None:
     provider.limits = [Budget("source:default", 0)]
     assert light(gateway, "Rate of default") == Light("Rate of default", "no limit")
+
+
+def test_bodies_are_reported_before_they_reach_their_limit(gateway: Gateway, redis_url: str) -> None:
+    limit = gateway.config.retention.payload_mib * 2**20
+    client = redis.Redis.from_url(redis_url)
+    client.set(PAYLOAD_BYTES, int(0.8 * limit))
+    assert not [one for one in stand(gateway).lights if one.name == "Bodies kept"]
+    client.set(PAYLOAD_BYTES, int(0.9 * limit))
+    assert light(gateway, "Bodies kept") == Light("Bodies kept", "90% of retention.payload_mib", well=False)
