@@ -37,7 +37,7 @@ class Row:
 
     incident: Incident
     fields: Mapping[str, str]
-    """`v`, `doc`, `payload` (bytes) and, where asked for, what channels have; none where there is no record."""
+    """`v`, `doc`, `payload` (bytes) and, where asked for, what channels have; none if there is no record."""
     readable: bool
 
 
