@@ -64,9 +64,15 @@ def late(gateway: Gateway, incident: Incident) -> None:
     gateway.update(work, ids=[incident.id])
 
 
+def reopen(gateway: Gateway, incident: Incident) -> None:
+    acknowledge(gateway, incident)
+    actions.unacknowledge(gateway, incident.id, "dana")
+
+
 HAPPENS: dict[str, Callable[[Gateway, Incident], None]] = {
     "severity_raised": repeat,
     "acknowledged": acknowledge,
+    "reopened": reopen,
     "late": late,
     "escalated": page,
     "failed": fail,
