@@ -110,3 +110,8 @@ def most_severe(one: Severity | None, other: Severity | None) -> Severity | None
     """The worse of two severities; an unknown one is no severity."""
     known = [severity for severity in (one, other) if severity is not None]
     return min(known, key=SEVERITIES.index, default=None)
+
+
+def rank(severity: str | None) -> int:
+    """0 is the worst; an unknown severity counts as medium."""
+    return SEVERITIES.index(severity or "medium")

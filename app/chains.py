@@ -14,8 +14,6 @@ from datetime import datetime, timedelta
 from app.delivery import Delivery, Destination, Step
 from app.state import WORST, State
 
-LATE = Destination("late")
-"""Stands for the moment at which people are notified that a page does not get out."""
 CHANNEL = "channel"
 """The name of destinations that are channels as a last resort."""
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from app.incident import Incident
+from app.record import ITSELF
 from app.state import State
 from app.timeline import Entry
 
@@ -16,6 +17,8 @@ EVENTS = {
     "waiting": "The wait began",
     "note": "The sender added",
     "link_opened": "The acknowledgement link was opened, which acknowledges nothing",
+    "reopened": "Opened again",
+    "continued": "Continued",
     "notified": "Notified",
     "not_notified": "Could not notify",
     "pager_added": "To be paged as well",
@@ -34,17 +37,24 @@ EVENTS = {
 }
 """What each event of a timeline means, before its detail."""
 
-ALONE = ("link_opened",)
+STEPS = {
+    "firing": "the page",
+    "resolved": "the all-clear",
+    "late": "everybody is notified that the page does not get out",
+    "acknowledgement_ended": "the acknowledgement ends, and it is open again",
+    "members_joined": "it is open again, because of alerts that joined it",
+    "previous_over": "the incident that it continues is resolved",
+}
+SENTENCES = ("notified", "not_notified", "attempt", "acknowledged", "continued", "resolved")
+"""Their detail goes on with the sentence."""
 
 
 def happened(entry: Entry) -> str:
     """One line of a timeline as a sentence."""
     meaning = EVENTS.get(entry.event, entry.event)
-    if not entry.detail or entry.event in ALONE:
+    if not entry.detail:
         return f"{meaning}."
-    joint = (
-        " " if entry.event in ("notified", "not_notified", "attempt", "acknowledged", "resolved") else ": "
-    )
+    joint = " " if entry.event in SENTENCES else ": "
     return f"{meaning}{joint}{entry.detail.rstrip('.')}."
 
 
@@ -78,7 +88,9 @@ def verdict(incident: Incident, now: datetime) -> str:
     if incident.due_at is None:
         return "It pages nobody: on-call was not asked for when it came in."
     if incident.state is State.ACKNOWLEDGED:
-        return f"It paged nobody, because it was acknowledged by {incident.acknowledged_by or 'somebody'}."
+        by = incident.acknowledged_by or "somebody"
+        until = f" until {_clock(incident.acknowledged_until)}" if incident.acknowledged_until else ""
+        return f"It paged nobody, because it was acknowledged by {by}{until}."
     if incident.state is State.RESOLVED:
         return "It paged nobody, because it was resolved first."
     if incident.state is State.FAILED:
@@ -92,13 +104,16 @@ def next_step(incident: Incident, now: datetime) -> str:
     """What comes next."""
     steps = sorted(incident.steps(), key=lambda one: one[1].at)
     if not steps:
+        if incident.next_id:
+            return f"Next: nothing here; it is continued by incident {incident.next_id}."
         if incident.state is State.FAILED:
             return "Next: nothing, until its sender reports it again or somebody asks for the page."
         return "Next: nothing; the provider is not to be sent anything."
-    pager, step = steps[0]
-    what = "the page" if step.event == "firing" else "the all-clear"
-    when = _clock(step.at)
-    if incident.pagers[pager].claim is not None and step.at > now:
+    destination, step = steps[0]
+    what, when = STEPS[step.event], _clock(step.at)
+    if destination == ITSELF:
+        return f"Next: {what}{f' at {when}' if step.at > now else ' at once'}."
+    if incident.pagers[destination].claim is not None and step.at > now:
         return f"Next: {what} is being sent; if no outcome comes, it is sent again at {when}."
     if step.at <= now:
         return f"Next: {what} goes out as soon as a worker and the rate budget of its alert source allow."

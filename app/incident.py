@@ -9,20 +9,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from app.alert import SEVERITIES, Alert, Severity, most_severe
+from app.acknowledgement import NOT_ACKNOWLEDGED, Acknowledgement
+from app.alert import Alert, most_severe, rank
 from app.delivery import Delivery, Destination, Event, InvalidTransition, Outcome
-from app.record import Record
+from app.members import Members
+from app.record import ITSELF, Reopening
 from app.state import Phase
-from app.subscription import ChangeEvent, Subscription
-from app.subscription import continued as changes_continued
-from app.timeline import Entry, continued, rfc3339
+from app.subscription import Subscription
+from app.timeline import Entry, rfc3339
+
+LINK_NOTED = timedelta(minutes=1)
 
 MARKS_LIMIT = 2_000
 """Alerts that a group is recognised by, however many it has had."""
 
 
 @dataclass(frozen=True, slots=True)
-class Incident(Record):
+class Incident(Acknowledgement):
     """Everything known of one incident. Times are UTC; the sender's body is stored beside it."""
 
     # -- what a webhook does -------------------------------------------------------------------------
@@ -39,6 +42,7 @@ class Incident(Record):
         mail_subject: str | None = None,
         fallback: tuple[Destination, ...] = (),
         late_after: timedelta | None = None,
+        reopening: Reopening = Reopening(),  # noqa: B008 (it can't be changed)
     ) -> Incident:
         """A new problem; it pages at `due_at` unless somebody acknowledges, or never when that is None."""
         incident = Incident(
@@ -59,6 +63,8 @@ class Incident(Record):
             mail_subject=mail_subject,
             fallback=fallback,
             late_after=late_after,
+            reopening=reopening,
+            members=Members().reported(alert, None, acknowledged=False),
             timeline=(Entry(now, "received", f"from {alert.source}"),),
         )
         return incident._awaiting(now, due_at)._changed("created", now)
@@ -90,72 +96,59 @@ class Incident(Record):
         """The same problem again: newer texts, never a lower severity, never another due time.
 
         One that nobody asked to escalate until now, or whose page was given up, starts its wait if this asks.
-        `asked`: the request names `pager`, which is then paged as well.
+        `asked`: the request names `pager`, which is then paged as well. What the acknowledgement does not
+        cover reopens the incident.
         """
         if self.phase is Phase.RESOLVED:
             raise InvalidTransition("The incident is resolved; the alert is a new incident.")
-        severity = most_severe(self.severity, alert.severity)
-        repeated = replace(
+        repeated = self._with_facts_of(alert).noted(now, "repeated", f"occurrence {self.occurrences + 1}")
+        if rank(repeated.severity) < rank(self.severity):
+            repeated = repeated._changed("severity_raised", now)
+        if due_at is not None:
+            repeated = repeated._asked_to_page(now, due_at, pager, asked=asked)
+        why = repeated._why_reopened(self, now)
+        return repeated._reopened(why, now) if why else repeated
+
+    def _with_facts_of(self, alert: Alert) -> Incident:
+        acknowledged = self.phase is Phase.ACKNOWLEDGED
+        return replace(
             self,
             title=alert.title or self.title,
             description=alert.description or self.description,
-            severity=severity,
+            severity=most_severe(self.severity, alert.severity),
             service=alert.service or self.service,
             source_url=alert.source_url or self.source_url,
             started_at=self.started_at or alert.started_at,
             labels={**self.labels, **alert.labels},
             marks=tuple(dict.fromkeys((*alert.marks, *self.marks)))[:MARKS_LIMIT],
             occurrences=self.occurrences + 1,
-        ).noted(now, "repeated", f"occurrence {self.occurrences + 1}")
-        if _rank(severity) < _rank(self.severity):
-            repeated = repeated._changed("severity_raised", now)
-        if due_at is None:
-            return repeated
+            members=self.members.reported(alert, self.severity, acknowledged=acknowledged),
+        )
+
+    def _asked_to_page(self, now: datetime, due_at: datetime, pager: Destination, *, asked: bool) -> Incident:
         if self.phase is Phase.OPEN:
-            return (
-                replace(repeated, pagers={pager: Delivery()})._awaiting(now, due_at)._changed("created", now)
-            )
+            fresh = replace(self, pagers={pager: Delivery()})
+            return fresh._awaiting(now, due_at)._changed("created", now)
+        wanted = self if self.wait is not None else replace(self, wait=due_at - now)
         if asked and pager not in self.pagers:
-            repeated = repeated._with(pager, Delivery(added_at=now)).noted(now, "pager_added", pager)
+            wanted = wanted._with(pager, Delivery(added_at=now)).noted(now, "pager_added", pager)
         # One that is still to be paged must not be put off.
         paging = [one for one in self.pagers.values() if one.accepted is None]
         gave_up = bool(paging) and all(one.given_up == "firing" for one in paging)
-        return repeated._awaiting(now, due_at) if gave_up and self.phase is Phase.PENDING else repeated
+        return wanted._awaiting(now, due_at) if gave_up and self.phase is Phase.PENDING else wanted
 
     def commented(self, alert: Alert, now: datetime) -> Incident:
         """The sender said something that neither starts nor ends the problem."""
         return self.noted(now, "note", alert.heading)
 
-    def _awaiting(self, now: datetime, due_at: datetime | None) -> Incident:
-        if due_at is None:
-            return self
-        detail = f"pages at {rfc3339(due_at)} unless acknowledged"
-        return replace(
-            self, phase=Phase.PENDING, due_at=due_at, pagers=self._restarted(forget_failure=True)
-        ).noted(now, "waiting", detail)
-
     # -- what a person does, or a sender in a person's name ------------------------------------------
 
-    def acknowledged(self, by: str, now: datetime) -> Incident:
-        """Somebody takes care: a page that has not left yet never will."""
-        if self.phase is Phase.RESOLVED:
-            raise InvalidTransition("The incident is resolved already; there is nothing left to acknowledge.")
-        if self.phase is Phase.ACKNOWLEDGED:
+    def link_opened(self, client: str, now: datetime) -> Incident:
+        """A client opened the link; it is noted once a minute."""
+        recent = (entry for entry in self.timeline if now - entry.at < LINK_NOTED)
+        if any((entry.event, entry.detail) == ("link_opened", client) for entry in recent):
             return self
-        detail = f"by {by}"
-        if self.escalated_at is not None:
-            detail += ", after the page went out"
-        elif self._in_flight(now):
-            detail += ", while the page was being sent"
-        # Claims stay: the worker that holds one still has to record how its attempt ended.
-        acknowledged = replace(
-            self,
-            phase=Phase.ACKNOWLEDGED,
-            acknowledged_at=now,
-            acknowledged_by=by,
-            pagers=self._restarted(),
-        )
-        return acknowledged.noted(now, "acknowledged", detail)._changed("acknowledged", now)
+        return self.noted(now, "link_opened", client)
 
     def resolved(self, by: str, now: datetime) -> Incident:
         """The problem is over; every pager that has the page, or may have it, is sent the resolve event."""
@@ -176,9 +169,9 @@ class Incident(Record):
             self,
             phase=Phase.PENDING,
             due_at=now,
-            acknowledged_at=None,
-            acknowledged_by=None,
+            wait=self.wait or timedelta(0),
             pagers=self._restarted(forget_failure=True),
+            **NOT_ACKNOWLEDGED,
         ).noted(now, "page_now", f"by {by}")
 
     def claimed(self, pager: Destination, token: str, now: datetime, lease: timedelta) -> Incident:
@@ -227,6 +220,24 @@ class Incident(Record):
             refused = refused._next_link(pager, now)
         return refused if again_at is not None else refused.noted(now, "gave_up", outcome.detail)
 
+    # -- what time does ------------------------------------------------------------------------------
+
+    def advanced(self, now: datetime) -> Incident:
+        """Take its own step that is due. Raises `InvalidTransition` if none is."""
+        step = self.next_step(ITSELF)
+        if step is None or step.at > now:
+            raise InvalidTransition("Nothing changes by itself now.")
+        match step.event:
+            case "late":
+                return self.became_late(now)
+            case "acknowledgement_ended":
+                return self._reopened(
+                    f"the time that {self.acknowledged_by} acknowledged it for is over", now
+                )
+            case "members_joined":
+                return self._reopened(self._why_members(), now)
+        return replace(self, previous_is_open=False)
+
     def became_late(self, now: datetime) -> Incident:
         """The page does not get out: people are notified, and the next link of its chain is tried."""
         late = self
@@ -243,29 +254,5 @@ class Incident(Record):
         detail = f"{link}, because {pager} did not accept the page"
         return self._with(link, Delivery(added_at=now, fallback=True)).noted(now, "fallback", detail)
 
-    def noted(self, now: datetime, event: str, detail: str = "") -> Incident:
-        """With one more line on the timeline, and nothing else changed."""
-        return replace(self, timeline=continued(self.timeline, Entry(now, event, detail)))
-
-    def _changed(self, event: ChangeEvent, now: datetime) -> Incident:
-        if not self.subscriptions:
-            return self
-        return replace(self, changes=changes_continued(self.changes, event, now))
-
     def _with(self, pager: Destination, delivery: Delivery) -> Incident:
         return replace(self, pagers={**self.pagers, pager: delivery})
-
-    def _restarted(self, *, forget_failure: bool = False) -> dict[Destination, Delivery]:
-        fresh = {pager: delivery.restarted() for pager, delivery in self.pagers.items()}
-        if not forget_failure:
-            return fresh
-        forgotten = {p: replace(one, failed=False, failed_at=None, late_at=None) for p, one in fresh.items()}
-        return {p: one for p, one in forgotten.items() if not one.fallback or one.may_have_page}
-
-    def _in_flight(self, now: datetime) -> bool:
-        claims = [delivery.claim for delivery in self.pagers.values()]
-        return any(claim and claim.event == "firing" and now < claim.until for claim in claims)
-
-
-def _rank(severity: Severity | None) -> int:
-    return SEVERITIES.index(severity or "medium")

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from app import deliver as delivering
-from app.chains import CHANNEL, LATE
+from app.chains import CHANNEL
 from app.channels import Message
 from app.delivery import Destination, InvalidTransition, Outcome, Step
 from app.delivery import Event as Kind
 from app.gateway import Gateway
 from app.incident import Incident
 from app.providers import Event
+from app.record import ITSELF
 from app.retry import PAGES
-from app.store import UnitOfWork
+from app.store import UnitOfWork, Unknown
 from app.subscription import told
 from app.telemetry import log
 
@@ -39,15 +41,15 @@ def deliver(
             # A message that came late, about what was over long ago.
             return
         incident = _remake(gateway, unit, incident_id, pagers, title)
-    known = [pager for pager in pagers if pager in incident.pagers or pager == LATE]
+    known = [pager for pager in pagers if pager in incident.pagers or pager == ITSELF]
     for pager in pagers:
         if pager not in known:
             gateway.store.agenda.remove(pager, incident_id)
     now = gateway.clock()
     due = [pager for pager, step in incident.steps() if step.at <= now and (pager in known or not known)]
-    if LATE in due:
-        due.remove(LATE)
-        _became_late(gateway, unit, incident_id)
+    if ITSELF in due:
+        due.remove(ITSELF)
+        _advance(gateway, incident)
     # One that hangs must not delay the others.
     for pager in due[1:]:
         gateway.wakeup.enqueue(incident_id, 0, [pager], incident.title)
@@ -55,17 +57,24 @@ def deliver(
         delivering.deliver(Page(gateway, unit, incident, due[0]), gateway.clock)
 
 
-def _became_late(gateway: Gateway, unit: UnitOfWork, incident_id: str) -> None:
-    def work(unit: UnitOfWork) -> bool:
-        incident, now = unit.require(incident_id), gateway.clock()
-        step = incident.next_step(LATE)
-        if step is None or step.at > now:
-            return False
-        unit.save(incident.became_late(now))
-        return True
+def _advance(gateway: Gateway, incident: Incident) -> None:
+    """Let the incident take its own step; when one that continues another is over, so is that one."""
+    ids = [incident.id, *([incident.previous_id] if incident.previous_id else [])]
 
-    if gateway.update(work, unit):
-        log.error("page_late", incident=incident_id)
+    def work(unit: UnitOfWork) -> str:
+        now, stored = gateway.clock(), unit.require(incident.id)
+        step = stored.next_step(ITSELF)
+        unit.save(stored.advanced(now))
+        previous = unit.get(stored.previous_id or "")
+        if step is not None and step.event == "previous_over" and previous is not None:
+            unit.save(previous.resolved(f"incident {stored.id}, which continues it", now))
+        return step.event if step is not None else ""
+
+    with suppress(InvalidTransition, Unknown):
+        event = gateway.update(work, ids=ids)
+        log.error("page_late", incident=incident.id) if event == "late" else log.info(
+            event, incident=incident.id
+        )
 
 
 class Page(delivering.Job):
@@ -172,7 +181,7 @@ def _remake(
     gateway: Gateway, unit: UnitOfWork, incident_id: str, pagers: Sequence[Destination], title: str | None
 ) -> Incident:
     named = dict.fromkeys([*pagers, *gateway.store.agenda.pagers_of(incident_id)])
-    wanted = [pager for pager in named if pager != LATE] or [gateway.pager("default")]
+    wanted = [pager for pager in named if pager != ITSELF] or [gateway.pager("default")]
 
     def work(unit: UnitOfWork) -> Incident:
         return unit.get(incident_id) or unit.save(

@@ -36,10 +36,13 @@ def messages(gateway: Gateway, alert: Alert) -> Iterator[Message]:
     unanswered = Outcome("try_again", "incident.io answered 503: it is not available.", "server_error")
     trying = claimed.refused(pager, "t", due, unanswered, due + timedelta(seconds=40))
     late = trying.became_late(due + timedelta(minutes=2))
+    acknowledged = opened.acknowledged("Dana in Slack", NOON + timedelta(minutes=1), minutes=120)
+    worse, later = replace(alert, severity="critical"), NOON + timedelta(minutes=40)
     lives: list[tuple[ChangeEvent, Incident]] = [
         ("created", opened),
         ("severity_raised", replace(opened, severity="critical")),
-        ("acknowledged", opened.acknowledged("Dana in Slack", NOON + timedelta(minutes=1))),
+        ("acknowledged", acknowledged),
+        ("reopened", acknowledged.repeated(worse, later, due_at=None, pager=pager, asked=False)),
         ("escalated", paged),
         ("late", late),
         ("failed", failed),

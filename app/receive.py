@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -15,6 +15,7 @@ from app.delivery import Destination
 from app.gateway import Gateway
 from app.incident import Incident
 from app.page import ATTEMPT_SECONDS, deliver_unstored
+from app.record import Reopening
 from app.store import Unavailable, UnitOfWork
 from app.subscription import Subscription
 from app.telemetry import log
@@ -79,6 +80,7 @@ class Plan:
     mail_subject: str | None = None
     fallback: tuple[Destination, ...] = ()
     late_after: timedelta | None = None
+    reopening: Reopening = field(default_factory=Reopening)
 
     def due_at(self, now: datetime) -> datetime | None:
         return None if self.wait is None else now + self.wait
@@ -123,6 +125,7 @@ def _plan(gateway: Gateway, options: Options) -> Plan:
         mail_subject=options.mail_subject,
         fallback=tuple(Destination(one) for one in oncall.fallback),
         late_after=timedelta(minutes=oncall.late_after_minutes),
+        reopening=Reopening(oncall.reopen_on, timedelta(minutes=oncall.reopen_after_minutes) or None),
     )
 
 
@@ -177,6 +180,7 @@ def _apply(unit: UnitOfWork, message: Message, fresh_id: str, now: datetime, pla
                 mail_subject=plan.mail_subject,
                 fallback=plan.fallback,
                 late_after=plan.late_after,
+                reopening=plan.reopening,
             )
             return Received("created", unit.save(_noted(opened, message, now), message.payload))
         incident = incident.repeated(alert, now, due_at=due_at, pager=plan.pager, asked=plan.asked)

@@ -9,12 +9,28 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from app.alert import SEVERITIES, Severity
-from app.chains import CHANNEL, LATE, Chains
+from app.alert import SEVERITIES, Severity, rank
+from app.chains import CHANNEL, Chains
 from app.delivery import Delivery, Destination, Step
+from app.members import Members
 from app.state import Phase, State
 from app.subscription import Change, Subscription
 from app.timeline import Entry
+
+ITSELF = Destination("itself")
+"""Stands for the incident among the destinations: its own steps are what changes as time goes by."""
+
+REST = timedelta(minutes=15)
+"""Members reopen an incident no sooner than this after they did before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reopening:
+    """What ends an acknowledgement, besides its own end; decided when the incident is opened."""
+
+    on: tuple[str, ...] = ("severity", "members")
+    after: timedelta | None = timedelta(days=1)
+    """A report so long after the acknowledgement, or after a page that nobody acknowledged; None: never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +56,15 @@ class Record:
     due_at: datetime | None = None
     acknowledged_at: datetime | None = None
     acknowledged_by: str | None = None
+    acknowledged_until: datetime | None = None
+    """None: until it is resolved, or reopened."""
+    members: Members = Members()  # noqa: RUF009 (it can't be changed)
+    members_reopened_at: datetime | None = None
+    previous_id: str | None = None
+    """The incident that this one continues."""
+    previous_is_open: bool = False
+    next_id: str | None = None
+    """The incident that continues this one; what people and senders do is done to that one."""
     resolved_at: datetime | None = None
 
     pagers: dict[Destination, Delivery] = field(default_factory=dict)
@@ -48,6 +73,9 @@ class Record:
     """Tried one after the other when a page does not get out."""
     late_after: timedelta | None = None
     """After its due time, people are notified that a page does not get out."""
+    wait: timedelta | None = None
+    """The time to acknowledge, also when it is reopened; None: nobody asked for on-call."""
+    reopening: Reopening = Reopening()
     subscriptions: tuple[Subscription, ...] = ()
     """The channels that are notified, as configured and asked for when the incident was opened."""
     mail_subject: str | None = None
@@ -64,8 +92,8 @@ class Record:
         """
         if destination in self.pagers:
             return self._page_step(destination, delivery or self.pagers[destination])
-        if destination == LATE:
-            return self._late_step()
+        if destination == ITSELF:
+            return min(self._own_steps(), key=lambda step: step.at, default=None)
         for subscription in self.subscriptions:
             if subscription.destination == destination:
                 return subscription.next_step(self.changes, self.severity, delivery or Delivery())
@@ -84,16 +112,30 @@ class Record:
             return None
         return self.chains.late(self.due_at, self.late_after)
 
+    def _own_steps(self) -> Iterator[Step]:
+        """What becomes of it by itself, if nothing happens until then."""
+        if self.previous_is_open and self.phase is Phase.RESOLVED and self.resolved_at:
+            yield Step("previous_over", self.resolved_at, self.resolved_at)
+        if late := self._late_step():
+            yield late
+        if self.phase is not Phase.ACKNOWLEDGED or self.acknowledged_at is None or self.next_id:
+            return
+        if self.acknowledged_until:
+            yield Step("acknowledgement_ended", self.acknowledged_until, self.acknowledged_until)
+        if self.members.joined and "members" in self.reopening.on:
+            at = self.members_reopened_at + REST if self.members_reopened_at else self.acknowledged_at
+            yield Step("members_joined", at, at)
+
     def steps(self) -> Iterator[tuple[Destination, Step]]:
-        """What its pagers are to be sent, and when their pages are late."""
-        for destination in (*self.pagers, LATE):
+        """What its pagers are to be sent, and its own next step."""
+        for destination in (*self.pagers, ITSELF):
             step = self.next_step(destination)
             if step is not None:
                 yield destination, step
 
     def urgency(self, step: Step) -> int:
         """0 is sent first when not everything may be sent at once; a resolve event goes last."""
-        return len(SEVERITIES) if step.event == "resolved" else SEVERITIES.index(self.severity or "medium")
+        return len(SEVERITIES) if step.event == "resolved" else rank(self.severity)
 
     # -- what is derived -----------------------------------------------------------------------------
 
@@ -143,6 +185,11 @@ class Record:
     def last_error(self) -> str | None:
         """Why the last attempt failed, at the pager that is worst off."""
         return self.worst.last_error
+
+    @property
+    def has_alert(self) -> bool:
+        """Some pager has an open alert, or may have one."""
+        return any(d.may_have_page for pager, d in self.pagers.items() if pager.name != CHANNEL)
 
     @property
     def in_flight(self) -> bool:

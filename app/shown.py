@@ -64,6 +64,7 @@ class IncidentBrief(Out):
     due_at: Time | None = Field(description="When it pages or paged; null when nothing is scheduled.")
     acknowledged_at: Time | None
     acknowledged_by: str | None
+    acknowledged_until: Time | None = Field(description="Null: until it is resolved or reopened.")
     escalated_at: Time | None
     failed_at: Time | None = Field(description="When its page was first refused for good, or given up.")
     resolved_at: Time | None
@@ -78,6 +79,8 @@ class IncidentBrief(Out):
         default=None, description="The signed link; null when there is nothing to acknowledge."
     )
     occurrences: int = Field(ge=1)
+    previous_id: str | None = Field(description="The incident that this one continues.")
+    next_id: str | None = Field(description="The incident that continues this one.")
 
 
 class IncidentOut(IncidentBrief):

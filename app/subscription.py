@@ -11,12 +11,15 @@ from app.alert import SEVERITIES, Severity
 from app.delivery import Delivery, Destination, Step
 from app.timeline import Entry
 
-ChangeEvent = Literal["created", "severity_raised", "acknowledged", "late", "escalated", "failed", "resolved"]
+ChangeEvent = Literal[
+    "created", "severity_raised", "acknowledged", "reopened", "late", "escalated", "failed", "resolved"
+]
 CHANGE_EVENTS: tuple[ChangeEvent, ...] = get_args(ChangeEvent)
 IN_WORDS: dict[ChangeEvent, str] = {
     "created": "of the new incident",
     "severity_raised": "that it became more severe",
     "acknowledged": "of the acknowledgement",
+    "reopened": "that it is open again",
     "escalated": "that the page went out",
     "late": "that the page does not get out",
     "failed": "that the page failed",
@@ -56,7 +59,7 @@ class Subscription:
         if event in ("failed", "late"):
             return True
         least = self.min_severity or SEVERITIES[-1]
-        wanted = "created" if event == "severity_raised" else event
+        wanted = "created" if event in ("severity_raised", "reopened") else event
         return wanted in self.events and SEVERITIES.index(severity or "medium") <= SEVERITIES.index(least)
 
     def next_step(

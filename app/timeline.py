@@ -25,6 +25,10 @@ def continued(timeline: tuple[Entry, ...], entry: Entry) -> tuple[Entry, ...]:
     return longer if len(longer) <= HEAD + TAIL else longer[:HEAD] + longer[-TAIL:]
 
 
+TIMES = {30: "30 minutes", 120: "2 hours"}
+"""Minutes that people are offered to acknowledge for."""
+
+
 def rfc3339(moment: datetime) -> str:
     """UTC with `Z`, in milliseconds (RFC 3339)."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"

@@ -18,6 +18,7 @@ from config.intake import PHRASE, Intake, IntakeSignatures
 from config.queue import Queue
 from config.redis_settings import Redis
 from config.values import (
+    REOPEN_ON,
     ApiKey,
     ConfigId,
     Host,
@@ -25,6 +26,7 @@ from config.values import (
     Networks,
     PassPhrase,
     ProviderAddress,
+    ReopenOn,
     Setting,
     TitleTemplate,
     WebAddress,
@@ -124,6 +126,14 @@ class OnCall(Block):
         float, Field(gt=0, le=1440, allow_inf_nan=False), Setting("a number of minutes above 0, 1440 at most")
     ] = 2.0
     """After its due time, channels are notified that a page does not get out, and the fallback is tried."""
+    reopen_on: Annotated[ReopenOn, Setting("a list of severity and members, or none")] = REOPEN_ON
+    """What reopens an acknowledged incident: a higher severity, an alert that joins its group."""
+    reopen_after_minutes: Annotated[
+        float,
+        Field(ge=0, le=525600, allow_inf_nan=False),
+        Setting("a number of minutes from 0 to 525600 (a year); 0: never"),
+    ] = 1440.0
+    """A report so long after the acknowledgement, or after the page, opens it again."""
     fallback: Annotated[Words, Setting("a list such as incident_io/infra, channel/sms")] = ()
     when_redis_is_down: Annotated[Literal["escalate", "reject"], Setting("escalate or reject")] = "escalate"
     incident_io: Annotated[IncidentIo, Setting("a mapping of settings")] = IncidentIo()
@@ -296,7 +306,12 @@ ALTERNATES = ("oncall", "incident_io", "other_alert_source_config_ids")
 CHANNELS = ("alert", "channels")
 TEXTS = {("alert", "msteams", "other_power_urls"), ("alert", "lark", "other_webhook_urls")}
 """Mappings of names to texts."""
-LISTS = {(*CHANNELS, "<name>", "events"), ("oncall", "fallback"), ("intake", "secret_headers")}
+LISTS = {
+    (*CHANNELS, "<name>", "events"),
+    ("oncall", "fallback"),
+    ("oncall", "reopen_on"),
+    ("intake", "secret_headers"),
+}
 """Lists of texts."""
 NAMED: dict[tuple[str, ...], type[Block]] = {ALTERNATES: Alternate, CHANNELS: Listed}
 """Mappings and lists whose entries are blocks."""

@@ -99,6 +99,15 @@ def _header_names(text: Any) -> Any:
     return tuple(names)
 
 
+def _reopen_on(words: tuple[str, ...]) -> tuple[str, ...]:
+    # An empty setting would have its default.
+    if words == ("none",):
+        return ()
+    if not set(words) <= set(REOPEN_ON):
+        raise Wrong
+    return words
+
+
 Name = Annotated[str, AfterValidator(_printable)]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Networks = Annotated[tuple[Network, ...], BeforeValidator(_networks)]
@@ -107,6 +116,8 @@ Words = Annotated[
     BeforeValidator(lambda text: tuple(one.strip().lower() for one in text.split(",") if one.strip())),
 ]
 """Several, separated by commas."""
+REOPEN_ON = ("severity", "members")
+ReopenOn = Annotated[Words, AfterValidator(_reopen_on)]
 HeaderNames = Annotated[tuple[str, ...], BeforeValidator(_header_names)]
 SnsTopics = Annotated[tuple[str, ...], BeforeValidator(_sns_topics)]
 ConfigId = Annotated[str, AfterValidator(_config_id)]
@@ -235,9 +246,12 @@ SAMPLE_INCIDENT = SimpleNamespace(
     identity="a1b2c3",
     alert_source="default",
     occurrences=1,
+    previous_id=None,
+    next_id=None,
     due_at=_NOON,
     acknowledged_at=_NOON,
     acknowledged_by="somebody",
+    acknowledged_until=None,
     escalated_at=_NOON,
     failed_at=_NOON,
     resolved_at=_NOON,

@@ -10,13 +10,13 @@ from pydantic import SecretStr
 
 from app import page
 from app.alert import Alert
-from app.chains import LATE
 from app.channels import Channels
 from app.delivery import Destination, Outcome
 from app.gateway import Gateway
 from app.incident import Incident
 from app.notify import notify
 from app.receive import Message, Options, receive
+from app.record import ITSELF
 from app.state import State
 from app.subscription import Subscription
 from config import ChannelSettings, load_config
@@ -49,13 +49,13 @@ def failed(incident: Incident, pager: Destination, clock: Clock, outcome: Outcom
 
 def test_a_page_is_late_when_attempts_fail_for_two_minutes(clock: Clock) -> None:
     incident = opened(clock, INFRA)
-    assert incident.next_step(LATE) is None
+    assert incident.next_step(ITSELF) is None
     incident = failed(incident, PAGER, clock)
-    step = incident.next_step(LATE)
+    step = incident.next_step(ITSELF)
     assert step is not None
     assert step.at == clock.now + 2 * MINUTES
     late = incident.became_late(clock.wind(minutes=2))
-    assert late.next_step(LATE) is None
+    assert late.next_step(ITSELF) is None
     assert [change.event for change in late.changes] == ["created", "late"]
     step = late.next_step(OPS)
     assert step is not None
@@ -67,7 +67,7 @@ def test_a_page_is_late_when_attempts_fail_for_two_minutes(clock: Clock) -> None
 def test_nothing_is_late_that_got_out_or_is_over_or_only_waits(clock: Clock, end: str) -> None:
     incident = opened(clock)
     if end == "never tried":
-        assert incident.next_step(LATE) is None
+        assert incident.next_step(ITSELF) is None
         return
     incident = failed(incident, PAGER, clock)
     clock.wind(minutes=1)
@@ -78,7 +78,7 @@ def test_nothing_is_late_that_got_out_or_is_over_or_only_waits(clock: Clock, end
         incident = incident.acknowledged("somebody", clock.now)
     else:
         incident = incident.resolved("somebody", clock.now)
-    assert incident.next_step(LATE) is None
+    assert incident.next_step(ITSELF) is None
 
 
 def test_a_refused_page_goes_to_the_fallback_at_once(clock: Clock) -> None:

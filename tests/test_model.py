@@ -29,7 +29,6 @@ from pydantic import SecretStr
 
 from app import actions, page, summary
 from app.alert import SEVERITIES, Alert, Effect, Severity, most_severe
-from app.chains import LATE
 from app.channels import Channels, Summary
 from app.channels import Message as News
 from app.delivery import Destination, InvalidTransition, Outcome
@@ -41,6 +40,7 @@ from app.notify import notify
 from app.page import LEASE
 from app.providers import Budget, Event
 from app.receive import Message, Options, receive
+from app.record import ITSELF
 from app.retry import NOTIFICATIONS, PAGES
 from app.state import State
 from app.store import Store, Unknown, notifications
@@ -649,7 +649,7 @@ class World(RuleBasedStateMachine):
         if not self._exists(incident_id):
             fate.due = self.clock.now
             for pager in pagers or ([PAGER] if not fate.pages else []):
-                if pager != LATE:
+                if pager != ITSELF:
                     fate.pages.setdefault(pager, Page())
         self.working_on.append(incident_id)
         with suppress(Died):

@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.alert import SEVERITIES, Alert, Severity
+from app.alert import SEVERITIES, Alert, Severity, rank
 from app.delivery import Claim, Delivery, Destination, Event, InvalidTransition, Outcome, Step
 from app.incident import Incident
+from app.record import ITSELF, REST, Reopening
 from app.state import Phase, State
 from app.store import agenda, notifications
 from app.store.connection import Command
@@ -154,6 +155,57 @@ def test_who_is_neither_pager_nor_channel_is_sent_nothing() -> None:
     incident = pages(Phase.PENDING, Delivery())
     assert incident.next_step(INFRA) is None
     assert incident.next_step(OPS) is None
+
+
+# -- the incident itself --------------------------------------------------------------------------------
+
+LATER = at(300)
+ACKNOWLEDGED = pages(Phase.PENDING, Delivery()).acknowledged("ops", OVER)
+JOINED = replace(ACKNOWLEDGED, members=replace(ACKNOWLEDGED.members, joined=("a",)))
+
+OWN: list[tuple[str, Incident, str | None, datetime | None]] = [
+    ("it waits", pages(Phase.PENDING, Delivery()), None, None),
+    ("acknowledged until it is resolved", ACKNOWLEDGED, None, None),
+    (
+        "acknowledged for some minutes",
+        replace(ACKNOWLEDGED, acknowledged_until=LATER),
+        "acknowledgement_ended",
+        LATER,
+    ),
+    ("members joined", JOINED, "members_joined", OVER),
+    (
+        "members joined soon after they reopened it",
+        replace(JOINED, members_reopened_at=at(100)),
+        "members_joined",
+        at(100) + REST,
+    ),
+    (
+        "the acknowledgement ends sooner",
+        replace(JOINED, members_reopened_at=at(100), acknowledged_until=LATER),
+        "acknowledgement_ended",
+        LATER,
+    ),
+    ("members do not count", replace(JOINED, reopening=Reopening(("severity",))), None, None),
+    ("another one continues it", replace(JOINED, acknowledged_until=LATER, next_id="j"), None, None),
+    ("it continues another one", replace(ACKNOWLEDGED, previous_is_open=True), None, None),
+    (
+        "it continues another one, and is over",
+        replace(ACKNOWLEDGED, previous_is_open=True).resolved("ops", LATER),
+        "previous_over",
+        LATER,
+    ),
+    ("over, whatever the acknowledgement was", JOINED.resolved("ops", LATER), None, None),
+]
+
+
+@pytest.mark.parametrize(
+    ("incident", "event", "moment"), [row[1:] for row in OWN], ids=[row[0] for row in OWN]
+)
+def test_what_becomes_of_an_incident_by_itself(
+    incident: Incident, event: str | None, moment: datetime | None
+) -> None:
+    step = incident.next_step(ITSELF)
+    assert (step and step.event, step and step.at) == (event, moment)
 
 
 # -- channels -------------------------------------------------------------------------------------------
@@ -361,6 +413,7 @@ def test_of_any_delivery_of_a_channel(
 # -- any moves ------------------------------------------------------------------------------------------
 
 # Few values, so that the same things meet often.
+few_members = st.dictionaries(st.sampled_from("abc"), st.sampled_from(("", "critical", "low")), max_size=2)
 few_severities = st.sampled_from((None, *SEVERITIES[::2]))
 waits = st.sampled_from((None, 0, 60))
 
@@ -401,6 +454,15 @@ class World:
         # Each pager's page, as one would say it without knowing the code.
         self.out: dict[Destination, bool] = {}
         self.in_doubt: dict[Destination, bool] = {}
+        # What was acknowledged, in the same way: when, until when, and the alerts of the group.
+        self.acknowledged_at: datetime | None = None
+        self.until: datetime | None = None
+        self.fire: set[str] = set()
+        self.covered: set[str] = set()
+        self.joined: set[str] = set()
+        self.members_counted_at = at(-(10**6))
+        self.wait = None if incident.due_at is None else incident.due_at - NOW
+        self.continued: list[Incident] = []
         self.queue(agenda.index(None, incident, enqueue_at=None))
         self.queue(notifications.index([(None, incident)]))
 
@@ -409,11 +471,30 @@ class World:
     def time_goes_by(self, seconds: int) -> None:
         self.now += timedelta(seconds=seconds)
 
-    def acknowledge(self) -> None:
-        if self.incident.phase is not Phase.RESOLVED:
-            self.becomes(self.incident.acknowledged("ops", self.now))
+    def acknowledge(self, minutes: int | None) -> None:
+        if self.incident.phase is Phase.RESOLVED:
+            return
+        until = None if minutes is None else self.now + timedelta(minutes=minutes)
+        after = self.incident.acknowledged("ops", self.now, minutes)
+        if self.acknowledged_at is None or (self.until is not None and (until is None or until > self.until)):
+            self.acknowledged_at, self.until = self.now, until
+            self.covered, self.joined = set(self.fire), set()
+        else:
+            assert after is self.incident
+        assert (after.acknowledged_at, after.acknowledged_until) == (self.acknowledged_at, self.until)
+        self.becomes(after)
+
+    def unacknowledge(self) -> None:
+        if self.incident.phase is Phase.RESOLVED:
+            return
+        after = self.incident.unacknowledged("ops", self.now)
+        if self.acknowledged_at is None:
+            assert after is self.incident
+        else:
+            self.reopens(after)
 
     def resolve(self) -> None:
+        self.acknowledged_at = None
         self.becomes(self.incident.resolved("ops", self.now))
 
     def page_now(self) -> None:
@@ -421,24 +502,123 @@ class World:
             after = self.incident.paged_now("ops", self.now)
         except InvalidTransition:
             return
+        self.acknowledged_at, self.wait = None, self.wait or timedelta(0)
         self.becomes(after)
         for pager in after.pagers:
             step = after.next_step(pager)
             assert step is None or step.event == "resolved" or step.at == self.now or step.since == self.now
 
-    def repeat(self, severity: Severity | None, wait: int | None, pager: Destination, asked: bool) -> None:
+    def repeat(
+        self,
+        severity: Severity | None,
+        wait: int | None,
+        pager: Destination,
+        asked: bool,
+        members: dict[str, str],
+        ended: set[str],
+    ) -> None:
         before = self.incident
         if before.phase is Phase.RESOLVED:
             return
         due_at = None if wait is None else self.now + timedelta(seconds=wait)
-        alert = Alert(title="x", source="test", severity=severity)
+        alert = Alert(
+            title="x",
+            source="test",
+            severity=severity,
+            members=members,
+            ended_members=tuple(ended - members.keys()),
+        )
         after = before.repeated(alert, self.now, due_at=due_at, pager=pager, asked=asked)
-        # What is to be paged is neither put off nor taken back.
-        for known, step in before.steps():
-            assert after.next_step(known) == step
+        if wait is not None and self.wait is None:
+            self.wait = timedelta(seconds=wait)
         if asked and due_at is not None:
             assert pager in after.pagers
+        if self.is_reopened_by(alert):
+            self.reopens(after)
+            return
+        # What is to be paged is neither put off nor taken back.
+        for known, step in before.steps():
+            if known != ITSELF:
+                assert after.next_step(known) == step
+        assert (after.phase is Phase.ACKNOWLEDGED) == (self.acknowledged_at is not None)
         self.becomes(after)
+
+    def is_reopened_by(self, alert: Alert) -> bool:
+        """As one would say it without knowing the code."""
+        fires, ended = set(alert.members), set(alert.ended_members)
+        self.fire = (self.fire | fires) - ended
+        incident = self.incident
+        if self.acknowledged_at is None:
+            paged = incident.escalated_at if incident.state is State.ESCALATED else None
+            return paged is not None and self.now - paged > timedelta(days=1)
+        new = {one for one in fires - self.covered if rank(alert.members[one]) <= rank(incident.severity)}
+        self.covered |= fires
+        self.joined = (self.joined | new) - ended
+        rested = self.now >= self.members_counted_at + REST
+        return (
+            (alert.severity is not None and rank(alert.severity) < rank(incident.severity))
+            or (bool(self.joined) and rested and not (self.until and self.until <= self.now))
+            or self.now - self.acknowledged_at > timedelta(days=1)
+        )
+
+    def reopens(self, after: Incident) -> None:
+        """It waits anew, with all the time that was asked for first."""
+        assert after.phase is (Phase.OPEN if self.wait is None else Phase.PENDING)
+        assert after.due_at == (None if self.wait is None else self.now + self.wait)
+        assert (after.acknowledged_at, after.acknowledged_by, after.acknowledged_until) == (None, None, None)
+        assert set(after.members.known) == self.fire
+        assert not after.changes or after.changes[-1].event == "reopened"
+        # Providers collapse what has the key of an alert that is open there.
+        has_alert = any(map(self.may_have_page, self.incident.pagers))
+        assert (after.id != self.incident.id) == has_alert
+        if self.joined:
+            self.members_counted_at = self.now
+        self.acknowledged_at, self.joined = None, set()
+        if has_alert:
+            self.goes_on_as(after)
+        self.becomes(after)
+
+    def goes_on_as(self, successor: Incident) -> None:
+        before = self.incident
+        kept = before.continued(successor)
+        assert successor.previous_id == before.id
+        assert dict(kept.steps()) == {}
+        assert all(delivery == Delivery() for delivery in successor.pagers.values())
+        assert set(successor.pagers) >= set(before.pagers)
+        self.queue(agenda.index(before, kept, enqueue_at=None))
+        self.queue(notifications.index([(before, kept)]))
+        self.continued.append(kept)
+        self.queue(agenda.index(None, successor, enqueue_at=None))
+        self.queue(notifications.index([(None, successor)]))
+        self.incident = successor
+        self.attempts, self.out, self.in_doubt, self.deliveries = [], {}, {}, {}
+
+    # -- what time does
+
+    def it_moves_on(self, step: Step) -> None:
+        self.now = max(self.now, step.at)
+        after = self.incident.advanced(self.now)
+        if step.event == "previous_over":
+            previous = self.continued.pop()
+            over = previous.resolved("its successor", self.now)
+            self.queue(agenda.index(previous, over, enqueue_at=None))
+            assert self.incident.resolved_at is not None
+            assert [one.event for _, one in over.steps() if one.event == "resolved"]
+            # The rest of its life is like that of any other.
+            self.queues = {
+                key: {m: a for m, a in kept.items() if not m.startswith(f"{over.id} ")}
+                for key, kept in self.queues.items()
+            }
+            assert after.next_step(ITSELF) is None
+            self.becomes(after)
+            return
+        assert self.acknowledged_at is not None
+        if step.event == "acknowledgement_ended":
+            assert step.at == self.until
+        else:
+            assert self.joined
+            assert step.at == max(self.acknowledged_at, self.members_counted_at + REST) or step.at <= self.now
+        self.reopens(after)
 
     # -- what workers do
 
@@ -447,6 +627,9 @@ class World:
         if not steps:
             return
         destination, step = steps[which % len(steps)]
+        if destination == ITSELF:
+            self.it_moves_on(step)
+            return
         self.now = max(self.now, step.at)
         self.tokens += 1
         token = str(self.tokens)
@@ -549,6 +732,7 @@ class World:
 
     def check(self) -> None:
         self.a_step_may_be_claimed_from_its_time_on_and_not_before()
+        self.it_moves_on_at_the_time_of_its_step_and_not_before()
         self.a_pager_is_sent_what_its_phase_says()
         self.the_state_is_that_of_the_pager_that_is_worst_off()
         self.the_queues_know_of_every_step()
@@ -566,6 +750,20 @@ class World:
                 self.claims_follow_the_step(
                     step, lambda moment, one=delivery, step=step: one.claimed(step, "x", moment, LEASE)
                 )
+
+    def it_moves_on_at_the_time_of_its_step_and_not_before(self) -> None:
+        step, incident = self.incident.next_step(ITSELF), self.incident
+        ends = [end for end in (self.until, self.members_counted_at + REST) if end is not None]
+        if self.acknowledged_at is not None and (self.until or self.joined):
+            assert step is not None
+            assert step.at <= max(ends)
+        if step is None:
+            with pytest.raises(InvalidTransition):
+                incident.advanced(at(10**6))
+            return
+        with pytest.raises(InvalidTransition):
+            incident.advanced(step.at - timedelta(microseconds=1))
+        assert incident.advanced(step.at) != incident
 
     @staticmethod
     def claims_follow_the_step(step: Step | None, claims: object) -> None:
@@ -603,10 +801,11 @@ class World:
         assert self.incident.state is next(state for state in order if state in states)
 
     def the_queues_know_of_every_step(self) -> None:
-        due = {agenda.member_of("i", pager): step.at.timestamp() for pager, step in self.incident.steps()}
+        incident_id = self.incident.id
+        due = {agenda.member_of(incident_id, one): step.at.timestamp() for one, step in self.incident.steps()}
         assert self.queues.get(agenda.DUE, {}) == due
         for pager in self.incident.pagers:
-            member = agenda.member_of("i", pager)
+            member = agenda.member_of(incident_id, pager)
             queued = self.queues.get(agenda.QUEUE + pager, {})
             assert set(queued) == ({member} & set(due))
         assert set(self.queues.get(agenda.LOOK, {})) == set(due)
@@ -614,7 +813,7 @@ class World:
             step = self.incident.next_step(channel, self.delivery(channel))
             queued = self.queues.get(notifications.QUEUE + channel, {})
             # Looked at too early it is put off; too late would be late.
-            assert step is None or queued.get("i", float("inf")) <= step.at.timestamp()
+            assert step is None or queued.get(incident_id, float("inf")) <= step.at.timestamp()
 
     # -- what the rules share
 
@@ -694,8 +893,9 @@ ENDS = [
     for _ in range(3)
 ]
 OTHERS = [
-    move("time_goes_by", seconds=st.sampled_from((1, 16))),
-    move("acknowledge"),
+    move("time_goes_by", seconds=st.sampled_from((1, 16, 900, 90_000))),
+    move("acknowledge", minutes=st.sampled_from((None, None, 1, 30))),
+    move("unacknowledge"),
     move("resolve"),
     move("page_now"),
     move(
@@ -704,6 +904,8 @@ OTHERS = [
         wait=waits,
         pager=st.sampled_from((PAGER, INFRA)),
         asked=st.booleans(),
+        members=few_members,
+        ended=st.sets(st.sampled_from("abc"), max_size=2),
     ),
 ]
 

@@ -12,13 +12,13 @@ import redis
 
 from app import actions
 from app.alert import Alert, Effect
-from app.chains import LATE
 from app.delivery import Delivery, Destination, InvalidTransition, Outcome, Step
 from app.gateway import Gateway
 from app.incident import Incident
 from app.page import deliver
 from app.providers import Event
 from app.receive import Message, Options, receive
+from app.record import ITSELF
 from app.state import State
 from app.store.agenda import DUE, LOOK, QUEUE, REFUSED
 from app.wakeup import Wakeup
@@ -260,7 +260,7 @@ def test_one_that_fails_does_not_hold_the_other_and_the_state_is_that_of_the_wor
     assert sorted(sent(provider)) == [("firing", "default"), ("firing", "infra")]
     incident = read(gateway, both)
     assert (incident.state, incident.last_error) == (state, outcome.detail)
-    assert [pager.address for pager, _ in incident.steps() if pager != LATE] == [bad]
+    assert [pager.address for pager, _ in incident.steps() if pager != ITSELF] == [bad]
     assert incident.escalated_at == clock.now
     # The one that has it is not asked again, and its success ends no pause of the other.
     clock.wind(seconds=pause)
@@ -412,7 +412,7 @@ def test_what_is_over_is_on_no_list(
     assert sent(provider)[2:] == [("resolved", "infra")]
     client = redis.Redis.from_url(redis_url)
     assert [client.zcard(key) for key in (DUE, LOOK, REFUSED, QUEUE + PAGER, QUEUE + INFRA)] == [0] * 5
-    for pager in (PAGER, INFRA, LATE):
+    for pager in (PAGER, INFRA, ITSELF):
         assert gateway.store.agenda.turn(pager, [], clock.now, 500) == []
     assert gateway.store.agenda.pagers(clock.now) == []
 

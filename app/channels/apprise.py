@@ -34,6 +34,7 @@ MARKDOWN = ("mmost", "mmosts", "discord")
 KINDS = {
     "created": "warning",
     "severity_raised": "warning",
+    "reopened": "warning",
     "late": "failure",
     "failed": "failure",
     "resolved": "success",

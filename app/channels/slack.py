@@ -15,19 +15,22 @@ from app.channels.channel import Message, Summary
 from app.delivery import Outcome
 from app.state import State
 from app.text import cut, lines
+from app.timeline import TIMES
 from config.go_channels import SlackMessage
 
 # A change and a word in the thread are two calls, which together must end within 15 s.
 TIMEOUT_SECONDS = 7
 ACKNOWLEDGE = "acknowledge"
-"""The `action_id` of the button; `app/web/slack.py` answers it."""
+"""The `action_id` of the button, or its beginning; `app/web/slack.py` answers it."""
+MINUTES = {f"{ACKNOWLEDGE}_{minutes}": minutes for minutes in TIMES}
+"""Of the buttons that acknowledge for some time."""
 
 # Slack's own limits, in characters (docs.slack.dev, Block Kit); a header is plain text.
 HEADER = 150
 SECTION = 2_900
 
 # Changes for which the first message is updated, and its thread notified as well.
-IN_THREAD = ("severity_raised", "late", "escalated", "failed", "resolved")
+IN_THREAD = ("severity_raised", "reopened", "late", "escalated", "failed", "resolved")
 
 COLOURS = {"critical": "#b3201b", "high": "#d9480f", "medium": "#b7791f", "low": "#1a4fb4", "info": "#565d69"}
 GREEN = "#146c3c"
@@ -98,7 +101,7 @@ class SlackChannel:
                 thread_ts=ts,
                 text=escaped(f"{words.headline(message)}. {words.what_now(message)}"),
                 # Loud: everybody in the channel shall see it.
-                reply_broadcast=message.news in ("late", "failed"),
+                reply_broadcast=message.news in ("reopened", "late", "failed"),
             )
         return Outcome("delivered", reference=reference)
 
@@ -127,18 +130,25 @@ class SlackChannel:
         if incident.description.strip():
             said = words.harmless(lines(incident.description, words.WORDS))
             blocks.append({"type": "section", "text": _marked(escaped(said))})
-        if button := self._button(message):
-            blocks.append({"type": "actions", "elements": [button]})
+        if buttons := self._buttons(message):
+            blocks.append({"type": "actions", "elements": buttons})
         return blocks
 
-    def _button(self, message: Message) -> dict[str, Any] | None:
+    def _buttons(self, message: Message) -> list[dict[str, Any]]:
         if message.ack_url is None or self._properties.disable_button:
-            return None
+            return []
         text = _plain(self._properties.button_text or "Acknowledge", 75)
         button = {"type": "button", "style": self._properties.button_style, "text": text}
-        if self._interactive:
-            return {**button, "action_id": ACKNOWLEDGE, "value": message.incident.id}
-        return {**button, "action_id": "open_link", "url": message.ack_url}
+        if not self._interactive:
+            return [{**button, "action_id": "open_link", "url": message.ack_url}]
+        value = message.incident.id
+        return [
+            {**button, "action_id": ACKNOWLEDGE, "value": value},
+            *(
+                {"type": "button", "text": _plain(f"For {TIMES[n]}", 75), "action_id": action, "value": value}
+                for action, n in MINUTES.items()
+            ),
+        ]
 
 
 def escaped(text: str) -> str:

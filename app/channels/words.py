@@ -28,6 +28,7 @@ HEADS: dict[ChangeEvent, str] = {
     "created": "New incident",
     "severity_raised": "More severe",
     "acknowledged": "Acknowledged",
+    "reopened": "Open again",
     "escalated": "Paged",
     "late": "NOBODY WAS PAGED YET",
     "failed": "NOBODY WAS PAGED",
@@ -37,6 +38,7 @@ COUNTED: dict[ChangeEvent, str] = {
     "created": "new",
     "severity_raised": "more severe",
     "acknowledged": "acknowledged",
+    "reopened": "open again",
     "escalated": "paged",
     "late": "not paged in time",
     "failed": "could not be paged",
@@ -149,7 +151,14 @@ def summary_headline(summary: Summary) -> str:
 
 
 def what_now(message: Message) -> str:
-    """What follows from it, in one sentence."""
+    """What follows from it, in one sentence; why it is open again before that."""
+    why = next((e.detail for e in reversed(message.incident.timeline) if e.event == "reopened"), "")
+    if message.news == "reopened" and why:
+        return f"{harmless(one_line(why[0].upper() + why[1:], VALUE))}. {_follows(message)}"
+    return _follows(message)
+
+
+def _follows(message: Message) -> str:
     incident = message.incident
     if message.news in ("failed", "late"):
         why = harmless(one_line(incident.last_error or "no reason is known", VALUE))
@@ -161,7 +170,8 @@ def what_now(message: Message) -> str:
         when = f" at {clock(incident.acknowledged_at)}" if incident.acknowledged_at else ""
         by = harmless(one_line(incident.acknowledged_by or "somebody", VALUE))
         paged = "The page had gone out before." if incident.escalated_at else "Nobody is paged."
-        return f"Acknowledged by {by}{when}. {paged}"
+        until = f" until {clock(incident.acknowledged_until)}" if incident.acknowledged_until else ""
+        return f"Acknowledged by {by}{when}{until}. {paged}"
     if incident.escalated_at is not None:
         return f"The page went out at {clock(incident.escalated_at)}: whoever is on call is being called."
     if incident.state is State.PENDING and incident.due_at is not None:

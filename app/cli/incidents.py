@@ -1,4 +1,4 @@
-"""`versus list`, `show`, `explain`, `ack`, `resolve`, `escalate`: what the dashboard can do."""
+"""`versus list`, `show`, `explain`, `ack`, `unack`, `resolve`, `escalate`: what the dashboard can do."""
 
 from __future__ import annotations
 
@@ -90,15 +90,14 @@ def explain_one(gateway: Gateway, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def act(
-    done: str, action: Callable[[Gateway, str, str], Incident]
-) -> Callable[[Gateway, argparse.Namespace], int]:
+def act(done: str, action: Callable[..., Incident]) -> Callable[[Gateway, argparse.Namespace], int]:
     """A command that does this to an incident."""
 
     def command(gateway: Gateway, arguments: argparse.Namespace) -> int:
         incident = _find(gateway, arguments.id)
         by = one_line(arguments.by, LONGEST_NAME) or "versus"
-        changed = action(gateway, incident.id, by)
+        more = {"minutes": arguments.minutes} if hasattr(arguments, "minutes") else {}
+        changed = action(gateway, incident.id, by, **more)
         if arguments.json:
             write_json([brief(gateway, changed, gateway.clock())])
         else:
@@ -109,6 +108,7 @@ def act(
 
 
 acknowledge = act("acknowledged", actions.acknowledge)
+unacknowledge = act("open again", actions.unacknowledge)
 resolve = act("resolved", actions.resolve)
 escalate = act("paging", actions.page_now)
 

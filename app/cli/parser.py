@@ -143,11 +143,19 @@ def _about_incidents(commands: _Commands) -> None:
     _one(commands, "explain", incidents.explain_one, "say why an incident paged, or did not")
     for name, action, summary in (
         ("ack", incidents.acknowledge, "acknowledge an incident"),
+        ("unack", incidents.unacknowledge, "take an acknowledgement back: the incident waits anew"),
         ("resolve", incidents.resolve, "resolve an incident"),
         ("escalate", incidents.escalate, "page for an incident without waiting any longer"),
     ):
         done = _one(commands, name, action, summary)
         done.add_argument("--by", default=_login(), help="who you are, for the timeline (default: the login)")
+        if name == "ack":
+            done.add_argument(
+                "--minutes",
+                type=_number(float, 0.01, 10_080),
+                metavar="N",
+                help="for how long (default: until it is resolved)",
+            )
 
 
 def _one(commands: _Commands, name: str, command: Command, summary: str) -> argparse.ArgumentParser:

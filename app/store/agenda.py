@@ -16,9 +16,9 @@ from datetime import UTC, datetime, timedelta
 from math import inf
 
 from app.alert import SEVERITIES
-from app.chains import LATE
 from app.delivery import Delivery, Destination, Step
 from app.incident import Incident
+from app.record import ITSELF
 from app.store.connection import PREFIX, Command, Connection
 from app.store.lua import lua
 
@@ -94,11 +94,12 @@ def index(before: Incident | None, after: Incident, *, enqueue_at: datetime | No
 
     `enqueue_at`: the time for which a message is published, which leads a worker to what is due by then.
     """
-    for pager in (*after.pagers, LATE):
-        had, delivery = before.pagers.get(pager) if before is not None else None, _has(after, pager)
-        was = before.next_step(pager) if before is not None else None
+    for pager in (*after.pagers, ITSELF):
+        had, delivery = Delivery() if before is None else _has(before, pager), _has(after, pager)
+        was = None if before is None else before.next_step(pager)
         step = after.next_step(pager)
-        if pager == LATE and was is None and step is None and (before is not None or _is_new(after)):
+        # A new record may replace one that was lost, and whose traces are still here.
+        if was is None and step is None and had == delivery and (before is not None or _is_new(after)):
             continue
         member = member_of(after.id, pager)
         yield from _ended(had, delivery, step, member)
@@ -106,7 +107,6 @@ def index(before: Incident | None, after: Incident, *, enqueue_at: datetime | No
             if step is not None and before.urgency(step) != after.urgency(step):
                 yield "ZADD", QUEUE + pager, "XX", _rank(after, step), member
         elif step is None:
-            # Also for a new record: it may replace one that was lost, and whose traces are still here.
             yield from (("ZREM", key, member) for key in (DUE, LOOK, QUEUE + pager))
         else:
             yield "ZADD", DUE, step.at.timestamp(), member
@@ -130,13 +130,13 @@ def _look_at(delivery: Delivery, step: Step, enqueue_at: datetime | None) -> dat
     return step.at + GRACE if enqueue_at is not None and step.at <= enqueue_at else step.at - AHEAD
 
 
-def _ended(before: Delivery | None, after: Delivery, step: Step | None, member: str) -> Iterator[Command]:
+def _ended(before: Delivery, after: Delivery, step: Step | None, member: str) -> Iterator[Command]:
     """Only what failed costs a command: what never failed is overdue by its next attempt."""
     if after.failures and step is not None:
         yield "ZADD", REFUSED, step.since.timestamp(), member
-    elif step is None or (before is not None and before.failures > 0):
+    elif step is None or before.failures > 0:
         yield "ZREM", REFUSED, member
-    if before is not None and before.claim is not None and after.claim is None:
+    if before.claim is not None and after.claim is None:
         yield ("DEL", FAILED) if after.last_error is None else ("INCR", FAILED)
 
 

@@ -131,7 +131,7 @@ class UnitOfWork:
         The first mark, which is the installation, counts most: what two have in common may have joined later.
         """
         named = map(self.get, self._ids.get(identity, ())) if identity is not None else ()
-        found = [one for one in named if one is not None and one.phase is not Phase.RESOLVED]
+        found = [one for one in named if one and one.identity == identity and one.phase is not Phase.RESOLVED]
         return next((one for some in (marks[:1], marks) for one in found if one.has_any(some)), None)
 
     def end(self, identity: str | None) -> End | None:
@@ -144,7 +144,13 @@ class UnitOfWork:
         self._ended.add(identity or "")
 
     def save(self, incident: Incident, payload: str | None = None) -> Incident:
-        """Write the incident, and the sender's body where there is a new one, when this is committed."""
+        """Write the incident, and the sender's body where there is a new one, when this is committed.
+
+        With a successor goes the incident that it continues, which was read before.
+        """
+        previous = self.get(incident.previous_id or "")
+        if previous is not None and not (previous.next_id or previous.phase is Phase.RESOLVED):
+            self.save(previous.continued(incident))
         if incident.identity is not None and incident.id not in self._before:
             self._ids.setdefault(incident.identity, []).append(incident.id)
         self.saved[incident.id] = incident
@@ -201,7 +207,7 @@ class UnitOfWork:
         for one in stored:
             before, after = self._before.get(one.incident.id), one.incident
             changes.append((before, after))
-            yield from _write(after, token, self._payloads.get(after.id))
+            yield from _write(before, after, token, self._payloads.get(after.id))
             yield from _listed(before, after)
             yield from agenda.index(before, after, enqueue_at=one.enqueue_at)
             yield from retention.index(before, after)
@@ -272,6 +278,8 @@ class Incidents:
         """
         for attempt in range(MOST_CONFLICTS):
             if attempt:
+                # A successor may be there already: its ID is always the same.
+                unit.wanted_ids = [*unit.wanted_ids, *(i for i, one in unit.saved.items() if one.previous_id)]
                 self._read(unit)
             result = work(unit)
             stored = unit.stored(enqueued)
@@ -346,11 +354,13 @@ def _required(incident: Incident | None) -> Incident:
     return incident
 
 
-def _write(incident: Incident, token: str, payload: str | None) -> Iterator[Command]:
-    doc = RECORD.dump_json(incident, exclude_defaults=True).decode()
-    yield "HSET", INCIDENT + incident.id, "v", token, "doc", doc
+def _write(before: Incident | None, after: Incident, token: str, payload: str | None) -> Iterator[Command]:
+    doc = RECORD.dump_json(after, exclude_defaults=True).decode()
+    yield "HSET", INCIDENT + after.id, "v", token, "doc", doc
     if payload is not None:
-        yield "SET", PAYLOAD + incident.id, payload
+        yield "SET", PAYLOAD + after.id, payload
+    elif before is None and after.previous_id:
+        yield "COPY", PAYLOAD + after.previous_id, PAYLOAD + after.id
 
 
 def _listed(before: Incident | None, after: Incident) -> Iterable[Command]:
@@ -361,8 +371,13 @@ def _listed(before: Incident | None, after: Incident) -> Iterable[Command]:
         yield "ZADD", BY_STATE + after.state, created, after.id
         if before is not None:
             yield "ZREM", BY_STATE + before.state, after.id
-        if after.identity is not None:
-            if after.phase is Phase.RESOLVED:
-                yield "ZREM", IDENTITIES, identity_name(after.identity, after.id)
-            elif before is None:
-                yield "ZADD", IDENTITIES, 0, identity_name(after.identity, after.id)
+    was, now = _name(before), _name(after)
+    if was != now:
+        yield ("ZADD", IDENTITIES, 0, now) if now else ("ZREM", IDENTITIES, was or "")
+
+
+def _name(incident: Incident | None) -> str | None:
+    """What stands for the incident in the index of identities."""
+    if incident is None or incident.identity is None or incident.phase is Phase.RESOLVED:
+        return None
+    return identity_name(incident.identity, incident.id)

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import timedelta
+from urllib.parse import quote, unquote
+
 from flask import Blueprint, Response, jsonify, request
 
 from app import actions, shown
 from app.gateway import Gateway
 from app.incident import Incident
+from app.text import one_line
+from app.timeline import TIMES
 from app.web.pages import page, wants_page
+from app.web.query import minutes_of
+
+LONGEST_NAME = 100
+NAME = "versus_name"
+"""The cookie that remembers who acknowledged with this browser."""
+REMEMBERED = timedelta(days=365)
 
 
 def blueprint(gateway: Gateway) -> Blueprint:
@@ -18,7 +30,7 @@ def blueprint(gateway: Gateway) -> Blueprint:
     def show(incident_id: str) -> Response:
         _check(gateway, incident_id)
         incident = (
-            actions.note_link_opened(gateway, incident_id)
+            actions.note_link_opened(gateway, incident_id, _client())
             if request.method == "GET"
             else gateway.store.incidents.need(incident_id)
         )
@@ -27,8 +39,15 @@ def blueprint(gateway: Gateway) -> Blueprint:
     @pages.post("/api/ack/<incident_id>")
     def acknowledge(incident_id: str) -> Response:
         _check(gateway, incident_id)
-        incident = actions.acknowledge(gateway, incident_id, by="link")
-        return _answer(gateway, incident, status="acknowledged", note=_thanks(incident))
+        said = request.get_json(silent=True) if request.is_json else request.form
+        said = said if isinstance(said, Mapping) else {}
+        name = one_line(str(said.get("name") or ""), LONGEST_NAME)
+        minutes = minutes_of(said.get("minutes"))
+        incident = actions.acknowledge(gateway, incident_id, name or "link", minutes)
+        answer = _answer(gateway, incident, status="acknowledged", note=_thanks(incident))
+        if "name" in request.form:
+            _remember(answer, name)
+        return answer
 
     return pages
 
@@ -36,6 +55,24 @@ def blueprint(gateway: Gateway) -> Blueprint:
 def _check(gateway: Gateway, incident_id: str) -> None:
     gateway.links.check(
         incident_id, request.args.get("exp", ""), request.args.get("sig", ""), gateway.clock()
+    )
+
+
+def _client() -> str:
+    agent = one_line(request.headers.get("User-Agent", ""), LONGEST_NAME)
+    return f"by {agent or 'a client that does not say what it is'}, from {request.remote_addr}"
+
+
+def _remember(answer: Response, name: str) -> None:
+    """The name that somebody gave, for the next link that this browser opens."""
+    answer.set_cookie(
+        NAME,
+        quote(name),
+        max_age=REMEMBERED if name else 0,
+        path=f"{request.script_root}/api/ack",
+        secure=request.is_secure,
+        httponly=True,
+        samesite="Lax",
     )
 
 
@@ -52,6 +89,8 @@ def _answer(gateway: Gateway, incident: Incident, *, status: str, note: str | No
         incident=incident,
         action=action,
         now=now,
+        name=one_line(unquote(request.cookies.get(NAME, "")), LONGEST_NAME),
+        times=TIMES,
         page_note=note,
         dashboard=dashboard,
     )
@@ -62,4 +101,4 @@ def _thanks(incident: Incident) -> str:
         return "Thank you. The page had gone out already; your acknowledgement is recorded."
     if incident.may_be_paged:
         return "Thank you. The page was on its way and may still arrive; your acknowledgement is recorded."
-    return "Thank you. Nobody will be paged."
+    return "Thank you. Nobody will be paged" + (" until then." if incident.acknowledged_until else ".")

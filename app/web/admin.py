@@ -14,7 +14,7 @@ from app.store import KEPT
 from app.text import one_line
 from app.web.guard import check_admin
 from app.web.incidents import Intake
-from app.web.query import limit_of, search_of, single
+from app.web.query import limit_of, minutes_of, search_of, single
 
 LONGEST_LIST = 500
 LONGEST_BY = 100
@@ -45,7 +45,15 @@ def blueprint(gateway: Gateway, intake: Intake, secret: SecretStr) -> Blueprint:
 
     @admin.post("/api/incidents/<incident_id>/ack")
     def acknowledge(incident_id: str) -> Answer:
-        return _done(gateway, "acknowledged", actions.acknowledge(gateway, incident_id, _by()))
+        return _done(
+            gateway,
+            "acknowledged",
+            actions.acknowledge(gateway, incident_id, _by(), minutes_of(_body().get("minutes"))),
+        )
+
+    @admin.post("/api/incidents/<incident_id>/unack")
+    def unacknowledge(incident_id: str) -> Answer:
+        return _done(gateway, "unacknowledged", actions.unacknowledge(gateway, incident_id, _by()))
 
     @admin.post("/api/incidents/<incident_id>/resolve")
     def resolve(incident_id: str) -> Answer:
@@ -70,13 +78,17 @@ def _done(gateway: Gateway, status: str, incident: Incident) -> Answer:
     return {"status": status, "incident": shown.whole(gateway, incident)}
 
 
-def _by() -> str:
-    """Who acts: who is logged in, or whom a program names."""
-    if g.person is not None:
-        return str(g.person)
+def _body() -> dict[str, Any]:
     try:
         body = request.get_json(silent=True)
     except RecursionError:
         body = None
-    by = body.get("by") if isinstance(body, dict) else None
+    return body if isinstance(body, dict) else {}
+
+
+def _by() -> str:
+    """Who acts: who is logged in, or whom a program names."""
+    if g.person is not None:
+        return str(g.person)
+    by = _body().get("by")
     return (one_line(by, LONGEST_BY) if isinstance(by, str) else "") or "admin API"

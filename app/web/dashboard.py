@@ -17,17 +17,19 @@ from app.incident import Incident
 from app.shown import with_notifications
 from app.state import State
 from app.store import Search
+from app.timeline import TIMES
 from app.web import board, session
 from app.web.incidents import Intake
 from app.web.lights import Standing
 from app.web.live import Live
 from app.web.login import home, local
 from app.web.pages import page
-from app.web.query import search_of, single
+from app.web.query import minutes_of, search_of, single
 from app.web.room import in_room
 
-ACTIONS: dict[str, tuple[Callable[[Gateway, str, str], Incident], str]] = {
+ACTIONS: dict[str, tuple[Callable[..., Incident], str]] = {
     "ack": (actions.acknowledge, "Acknowledged: {title}"),
+    "unack": (actions.unacknowledge, "Open again: {title}"),
     "resolve": (actions.resolve, "Resolved: {title}"),
     "escalate": (actions.page_now, "Paging now: {title}"),
 }
@@ -71,6 +73,7 @@ def blueprint(gateway: Gateway, intake: Intake) -> Blueprint:
             payload = gateway.store.incidents.payload(incident_id)
             return {
                 "incident": incident,
+                "times": TIMES,
                 "payload": None if payload is None else _readable(payload),
                 "verdict": explain.verdict(incident, gateway.clock()),
                 "next_step": explain.next_step(incident, gateway.clock()),
@@ -80,10 +83,11 @@ def blueprint(gateway: Gateway, intake: Intake) -> Blueprint:
 
         return live.answer("incident.html", parts)
 
-    @dashboard.post("/incidents/<incident_id>/<any(ack, resolve, escalate):action>")
+    @dashboard.post("/incidents/<incident_id>/<any(ack, unack, resolve, escalate):action>")
     def act(incident_id: str, action: str) -> Redirect:
         do, done = ACTIONS[action]
-        flash(done.format(title=do(gateway, incident_id, g.person).title))
+        more = {"minutes": minutes_of(request.form.get("minutes"))} if action == "ack" else {}
+        flash(done.format(title=do(gateway, incident_id, g.person, **more).title))
         return _back()
 
     @dashboard.get("/rejected")

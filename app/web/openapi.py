@@ -139,16 +139,16 @@ def _admin(name: str, summary: str, answers: Json, *errors: int, **more: Any) ->
     return _operation(name, summary, answers, 401, *errors, security=SECRET, **more)
 
 
-def _act(name: str, summary: str, *errors: int) -> Json:
+def _act(name: str, summary: str, *errors: int, body: str = "By") -> Json:
     answers = _ok(ref("Acted"), "It is done, or was before.")
-    body = {"required": False, "content": {"application/json": {"schema": ref("By")}}}
-    return {"post": _admin(name, summary, answers, 403, 404, *errors, parameters=[ID], requestBody=body)}
+    taken = {"required": False, "content": {"application/json": {"schema": ref(body)}}}
+    return {"post": _admin(name, summary, answers, 403, 404, *errors, parameters=[ID], requestBody=taken)}
 
 
-def _page(name: str, summary: str, *errors: int) -> Json:
+def _page(name: str, summary: str, *errors: int, **more: Any) -> Json:
     signed = [_query("exp", "When the link ends, Unix time."), _query("sig", "Its signature.")]
     answers = _ok(ref("Linked"), "A page for browsers, JSON for who asks for it.")
-    operation = _operation(name, summary, answers, 401, 404, 410, *errors, parameters=[ID, *signed])
+    operation = _operation(name, summary, answers, 401, 404, 410, *errors, parameters=[ID, *signed], **more)
     for answer in operation["responses"].values():
         answer["content"]["text/html"] = {}
     return operation
@@ -159,6 +159,13 @@ def _plain(name: str, summary: str, content: Json, **more: Json) -> Json:
     return {"get": {"operationId": name, "summary": summary, "responses": answers}}
 
 
+LINKED: Json = {
+    "required": False,
+    "content": {
+        kind: {"schema": ref("LinkAcknowledgement")}
+        for kind in ("application/x-www-form-urlencoded", "application/json")
+    },
+}
 PATHS: Json = {
     "/api/incidents": {
         "post": _intake("receive"),
@@ -180,12 +187,13 @@ PATHS: Json = {
             parameters=[ID],
         )
     },
-    "/api/incidents/{incident_id}/ack": _act("acknowledge", "Acknowledge", 409),
+    "/api/incidents/{incident_id}/ack": _act("acknowledge", "Acknowledge", 400, 409, body="Acknowledgement"),
+    "/api/incidents/{incident_id}/unack": _act("unacknowledge", "Take the acknowledgement back", 409),
     "/api/incidents/{incident_id}/resolve": _act("resolve", "Resolve"),
     "/api/incidents/{incident_id}/escalate": _act("escalate", "Page now", 409),
     "/api/ack/{incident_id}": {
         "get": _page("openLink", "What the signed link shows; it acknowledges nothing"),
-        "post": _page("acknowledgeByLink", "Acknowledge by the signed link", 409),
+        "post": _page("acknowledgeByLink", "Acknowledge by the signed link", 400, 409, requestBody=LINKED),
     },
     "/api/rejected": {
         "get": _admin(

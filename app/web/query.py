@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -18,6 +19,7 @@ from app.store import Search
 TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)([Tt ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)?([Zz]|[+ -]\d\d:\d\d)?", re.ASCII
 )
+LONGEST_MINUTES = 10_080
 SHOWN = 40
 """Characters of what was given that the sentence repeats."""
 
@@ -53,6 +55,22 @@ def limit_of(args: Args, default: int, most: int) -> int:
     if not (value.isascii() and value.isdigit() and len(value) < 9 and 1 <= int(value) <= most):
         raise BadParameter(f"The limit {value[:SHOWN]!r} must be a number from 1 to {most}.")
     return int(value)
+
+
+def minutes_of(value: object) -> float | None:
+    """For how long somebody acknowledges; None or "": until it is resolved. Raises `BadParameter`."""
+    if value in (None, ""):
+        return None
+    with suppress(ValueError):
+        minutes = (
+            float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else 0.0
+        )
+        if 0 < minutes <= LONGEST_MINUTES:
+            return minutes
+    raise BadParameter(
+        f"The minutes {str(value)[:SHOWN]!r} must be a number above 0, {LONGEST_MINUTES} at most (a week); "
+        "without them it is acknowledged until it is resolved."
+    )
 
 
 def single(args: Args, name: str) -> str | None:

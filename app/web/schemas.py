@@ -27,6 +27,13 @@ def _object(properties: Json, *optional: str) -> Json:
 
 
 TEXT: Json = {"type": "string"}
+BY: Json = {"type": "string", "description": "Who does it, for the timeline."}
+MINUTES: Json = {
+    "type": ["number", "null"],
+    "exclusiveMinimum": 0,
+    "maximum": 10080,
+    "description": "For how long; without them until it is resolved.",
+}
 BRIEF, INCIDENT = ref("IncidentBrief"), ref("IncidentOut")
 BRIEF_OR_NULL: Json = {"anyOf": [BRIEF, {"type": "null"}]}
 REJECTED = _object({"rejected": {"type": "array", "items": {"type": "object"}}})
@@ -60,7 +67,9 @@ SCHEMAS: Json = {
     ),
     "Acted": _object({"status": TEXT, "incident": INCIDENT}),
     "Linked": _object({"status": TEXT, "incident": BRIEF}),
-    "By": _object({"by": {"type": "string", "description": "Who does it, for the timeline."}}, "by"),
+    "By": _object({"by": BY}, "by"),
+    "Acknowledgement": _object({"by": BY, "minutes": MINUTES}, "by", "minutes"),
+    "LinkAcknowledgement": _object({"name": BY, "minutes": MINUTES}, "name", "minutes"),
     "Click": _object({"payload": {"type": "string", "description": "JSON, as Slack documents it."}}),
     "Status": _object({"status": TEXT}),
     "Readiness": _object({"status": TEXT, "checks": {"type": "object", "additionalProperties": TEXT}}),

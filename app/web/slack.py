@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from slack_sdk.signature import SignatureVerifier
 
 from app import __version__, actions
-from app.channels.slack import ACKNOWLEDGE
+from app.channels.slack import ACKNOWLEDGE, MINUTES
 from app.delivery import InvalidTransition
 from app.gateway import Gateway
 from app.providers.http import Http
@@ -96,13 +96,14 @@ def _acknowledge_once(gateway: Gateway, click: dict[str, Any], signature: str) -
 def _acknowledge(gateway: Gateway, click: dict[str, Any]) -> str | None:
     done = click.get("actions")
     wanted = [one for one in done if isinstance(one, dict)] if isinstance(done, list) else []
-    ours = [one for one in wanted if one.get("action_id") == ACKNOWLEDGE]
+    ours = [one for one in wanted if one.get("action_id") in (ACKNOWLEDGE, *MINUTES)]
     if not ours:
         # A link button tells of its click as well.
         log.info("slack_click_ignored", kind=one_line(str(click.get("type")), LONGEST_NAME))
         return None
     try:
-        actions.acknowledge(gateway, str(ours[0].get("value")), f"{_who(click)} in Slack")
+        minutes = MINUTES.get(str(ours[0]["action_id"]))
+        actions.acknowledge(gateway, str(ours[0].get("value")), f"{_who(click)} in Slack", minutes)
     except (InvalidTransition, Unknown) as error:
         return str(error)
     return None

@@ -9,5 +9,5 @@ from tests.channels.renderings import PAGE, rendered, sample_gateway
 
 def test_the_page_of_messages_is_up_to_date(tmp_path: Path) -> None:
     page = "".join(rendered(sample_gateway(tmp_path)))
-    assert page.count("```") == 2 * 8 * 4
+    assert page.count("```") == 2 * 9 * 4
     assert PAGE.read_text() == page, "run: python -m tests.channels.renderings"

@@ -54,9 +54,13 @@ def test_a_new_incident_has_a_button_whose_click_comes_back(api: StandIn, rules:
     assert outcome.delivered
     [((channel, ts), sent)] = rules.messages.items()
     assert outcome.reference == f"{channel}:{ts}"
-    [button] = buttons(sent)
-    assert (button["action_id"], button["value"]) == ("acknowledge", "i-1")
-    assert "url" not in button
+    shown = [(one["text"]["text"], one["action_id"], one["value"]) for one in buttons(sent)]
+    assert shown == [
+        ("Acknowledge", "acknowledge", "i-1"),
+        ("For 30 minutes", "acknowledge_30", "i-1"),
+        ("For 2 hours", "acknowledge_120", "i-1"),
+    ]
+    assert not any("url" in button for button in buttons(sent))
     assert "Pages at 2026-03-04 03:03:00 UTC unless" in json.dumps(sent)
 
 
@@ -83,7 +87,7 @@ def test_an_acknowledgement_changes_the_message_in_place(api: StandIn, rules: Sl
     assert rules.replies == []
 
 
-@pytest.mark.parametrize("news", ["severity_raised", "escalated", "failed", "resolved"])
+@pytest.mark.parametrize("news", ["severity_raised", "reopened", "escalated", "failed", "resolved"])
 def test_what_must_be_noticed_is_also_said_in_the_thread(
     api: StandIn, rules: SlackRules, news: ChangeEvent
 ) -> None:
@@ -91,7 +95,7 @@ def test_what_must_be_noticed_is_also_said_in_the_thread(
     assert slack(api).send(later(news, reference), None).delivered
     [reply] = rules.replies
     loud = str(reply.get("reply_broadcast", False)).lower() in ("true", "1")
-    assert loud == (news == "failed")
+    assert loud == (news in ("reopened", "failed"))
     assert len(rules.messages) == 1
 
 
@@ -179,9 +183,9 @@ def test_the_button_looks_as_it_was_configured(interactive: bool) -> None:
         channel = SlackChannel(SecretStr(TOKEN), CHANNEL, url, interactive=interactive, button=look)
         return buttons(channel.shown(a_message()))
 
-    [plain] = shown()
+    plain, *_ = shown()
     assert (plain["text"]["text"], plain["style"]) == ("Acknowledge", "primary")  # type: ignore[index]
-    [own] = shown(button_text="I am on it", button_style="danger")
+    own, *_ = shown(button_text="I am on it", button_style="danger")
     assert (own["text"]["text"], own["style"]) == ("I am on it", "danger")  # type: ignore[index]
     assert own.keys() == plain.keys()
     assert shown(disable_button=True) == []

@@ -27,6 +27,7 @@ NEWS: dict[ChangeEvent, tuple[dict[str, Any], str, str]] = {
     "created": ({}, "New incident", "Pages at 2026-03-04 03:03:00 UTC unless somebody acknowledges."),
     "severity_raised": ({"severity": "critical"}, "More severe", "unless somebody acknowledges."),
     "acknowledged": ({}, "Acknowledged", "Acknowledged by dana at 2026-03-04 03:00:00 UTC. Nobody is paged."),
+    "reopened": ({}, "Open again", "It became critical. Pages at 2026-03-04 03:03:00 UTC unless somebody"),
     "escalated": (
         {"pagers": PAGED},
         "Paged",
@@ -43,6 +44,8 @@ def news_of(news: ChangeEvent) -> Message:
     incident = message.incident
     if news == "acknowledged":
         incident = incident.acknowledged("dana", preview.NOON)
+    elif news == "reopened":
+        incident = incident.noted(preview.NOON, "reopened", "it became critical")
     elif news == "resolved":
         incident = incident.resolved("alertmanager", preview.NOON)
     link = message.ack_url if incident.can_be_acknowledged else None

@@ -205,6 +205,7 @@ def test_a_bad_parameter_is_refused_in_one_sentence(
 FIELDS = {
     *("id", "state", "title", "description", "severity", "service", "source", "source_url", "started_at"),
     *("labels", "created_at", "due_at", "acknowledged_at", "acknowledged_by", "escalated_at", "resolved_at"),
+    *("acknowledged_until", "previous_id", "next_id"),
     *("failed_at", "alert_source", "attempts", "last_error", "last_reason", "ack_url", "occurrences"),
     *("deliveries", "payload", "timeline"),
 }

@@ -159,14 +159,14 @@ def test_an_incidents_page_explains_every_decision(
     deliver(gateway, incident["id"])
     clock.wind(minutes=1)
     deliver(gateway, incident["id"])
-    actions.note_link_opened(gateway, incident["id"])
+    actions.note_link_opened(gateway, incident["id"], "by a browser")
     page = person.get(f"/incidents/{incident['id']}").text
     for words in (
         "The alert came in: from generic.",
         "Attempt 1 to page.",
         "The attempt failed: 500: try later (request r-1).",
         "The provider took the page",
-        "The acknowledgement link was opened, which acknowledges nothing.",
+        "The acknowledgement link was opened, which acknowledges nothing: by a browser.",
         "nobody had acknowledged when it was due",
         "It was accepted 62.00 s after it was due.",
         "It fills.",

@@ -96,7 +96,9 @@ def test_the_same_click_again_acknowledges_once(
     client: FlaskClient, incident: Incident, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     acknowledged: list[str] = []
-    monkeypatch.setattr(actions, "acknowledge", lambda _, incident_id, by: acknowledged.append(incident_id))
+    monkeypatch.setattr(
+        actions, "acknowledge", lambda _, incident_id, by, minutes: acknowledged.append(incident_id)
+    )
     now = time.time()
     assert click(client, incident.id, at=now) == 200
     assert click(client, incident.id, at=now) == 200

@@ -142,7 +142,7 @@ async function act(button) {
     const answer = await fetch(`${root}/api${path.slice(root.length)}`, {
       method: "POST",
       headers: { "X-CSRF-Token": token, "Content-Type": "application/json", Accept: "application/json" },
-      body: "{}",
+      body: button.value ? JSON.stringify({ minutes: Number(button.value) }) : "{}",
       signal: AbortSignal.timeout(10_000),
     });
     const said = await answer.json();
