@@ -30,6 +30,7 @@ class Effect(StrEnum):
     FIRING = "firing"
     RESOLVED = "resolved"
     ACKNOWLEDGED = "acknowledged"
+    UNACKNOWLEDGED = "unacknowledged"
     NOTE = "note"
 
 
