@@ -20,7 +20,9 @@ def lines(said: str, limit: int) -> str:
     if said.isascii() and said.isprintable():
         return cut(said, limit)
     near = cut(said, 2 * limit).replace("\r\n", "\n").replace("\r", "\n")
-    return cut(_UNSEEN.sub("", _CONTROL.sub("", near)).strip(), limit)
+    if not (near.isascii() and near.replace("\n", "").isprintable()):
+        near = _UNSEEN.sub("", _CONTROL.sub("", near))
+    return cut(near.strip(), limit)
 
 
 def one_line(said: str, limit: int) -> str:

@@ -25,6 +25,7 @@ from app.senders import (
     zabbix,
 )
 from app.senders.fields import Webhook
+from app.senders.secrets import INCOMPLETE
 
 Reader = Callable[[Webhook], Alert | None]
 """Reads the body of its own sender; None for that of another."""
@@ -74,7 +75,7 @@ def read_and_keep(payload: Mapping[str, Any], headers: Mapping[str, str] | None 
     """What a body says (see `read`), and the body as JSON without its secrets."""
     shown, kept = redact.kept(payload)
     alert = _read(shown, headers or {})
-    if shown is not payload and alert.identity is not None:
+    if shown is not payload and (alert.identity or "").endswith(INCOMPLETE):
         # A secret may be part of the key: two senders with the same key are told apart by it.
         alert = replace(alert, identity=_read(payload, headers or {}).identity)
     return alert, kept

@@ -199,13 +199,14 @@ def _identity(webhook: Webhook, group: Group) -> str | None:
     body, source = webhook.body, group.source
     organisation = (fields.key(body.get("orgId")),) if source == "grafana" else ()
     group_key = fields.key(body.get("groupKey"))
+    if group_key is not None:
+        return fields.identity(webhook, (source, json.dumps([*organisation, group_key])))
     receiver = fields.key(body.get("receiver"))
     # Strings only, and all of them, whole: the limits of labels that are shown must not make two groups one.
     grouped = sorted((name, value) for name, value in group.grouped.items() if isinstance(value, str))
     by_labels = bool(grouped) and (source == "grafana" or receiver is not None)
     return fields.identity(
         webhook,
-        (source, None if group_key is None else json.dumps([*organisation, group_key])),
         (f"{source} labels", json.dumps([*(organisation or (receiver,)), grouped]) if by_labels else None),
         (f"{source} alert", None if group.only is None else fields.key(group.only.get("fingerprint"))),
     )

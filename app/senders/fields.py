@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from app.alert import LINE_LIMIT, Severity
-from app.senders.secrets import HIDDEN, folded, is_secret
+from app.senders.secrets import HIDDEN, INCOMPLETE, folded, is_secret
 from app.text import cut, lines, one_line
 
 Json = Mapping[str, Any]
@@ -84,14 +84,8 @@ class Webhook:
     """When it was put into the envelope."""
 
     @staticmethod
-    def of(
-        body: Json,
-        headers: Mapping[str, str],
-        subject: str | None = None,
-        published: datetime | None = None,
-    ) -> Webhook:
-        lower = {name.lower(): value for name, value in headers.items()}
-        return Webhook(body, _plain(body), lower, subject, published)
+    def of(body: Json, headers: Mapping[str, str]) -> Webhook:
+        return Webhook(body, _plain(body), {name.lower(): value for name, value in headers.items()})
 
     @property
     def given_key(self) -> str | None:
@@ -131,6 +125,10 @@ def first(read: Callable[[object], T | None], body: Json, names: Iterable[str]) 
     """What `read` makes of the first of these fields of which it makes anything."""
     for name in names:
         if (found := read(body.get(name))) is not None:
+            return found
+    for name in names:
+        value = body.get(name)
+        if value is not None and (found := read(value)) is not None:
             return found
     return None
 
@@ -345,5 +343,6 @@ def identity(webhook: Webhook, *own: tuple[str, str | None]) -> str | None:
     """
     for namespace, found in (("deduplication_key", webhook.given_key), *own):
         if found is not None:
-            return sha256(f"{namespace}\0{found}".encode("utf-8", "surrogatepass")).hexdigest()
+            digest = sha256(f"{namespace}\0{found}".encode("utf-8", "surrogatepass")).hexdigest()
+            return digest + INCOMPLETE if HIDDEN in found else digest
     return None

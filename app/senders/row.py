@@ -6,11 +6,12 @@ the value itself; or several of them: the `first_of` some, `all_of` them, a `joi
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from itertools import chain, product
+from json.encoder import encode_basestring_ascii
+from operator import methodcaller
 from typing import Protocol, TypeVar
 
 import app.senders.fields as fields
@@ -149,7 +150,7 @@ class Row:
         keys = found(fields.key, body, self.identity)
         if keys and self.apart and matches(body, self.apart):
             keys.append(self.apart)
-        return json.dumps(keys) if keys else None
+        return f"[{', '.join(map(encode_basestring_ascii, keys))}]" if keys else None
 
 
 def by(
@@ -209,13 +210,18 @@ def _together(places: Sequence[Place]) -> Iterator[tuple[Part, ...]]:
 
 def first(read: Callable[[object], T | None], body: Json, place: Place) -> T | None:
     """What `read` makes of the first value there of which it makes anything."""
-    return next(iter(found(read, body, place)), None)
+    for getters, _ in _parts(place).getters:
+        for get in getters:
+            if (value := get(body)) is not None and (found_value := read(value)) is not None:
+                return found_value
+    return None
 
 
 def found(read: Callable[[object], T | None], body: Json, place: Place) -> list[T]:
     """What `read` makes of the parts of the first choice that is there."""
     for getters, whole in _parts(place).getters:
-        values = [value for get in getters if (value := read(get(body))) is not None]
+        there = (value for get in getters if (value := get(body)) is not None)
+        values = [value for each in there if (value := read(each)) is not None]
         if values and (not whole or len(values) == len(getters)):
             return values
     return []
@@ -254,7 +260,7 @@ def _getter(part: Part) -> Getter:
     if callable(part):
         return part
     steps = tuple(part.split("."))
-    return lambda body: fields.at(body, steps)
+    return methodcaller("get", part) if len(steps) == 1 else lambda body: fields.at(body, steps)
 
 
 def _condition(part: Part) -> Condition:

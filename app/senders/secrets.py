@@ -11,6 +11,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 HIDDEN = "<secret>"
+INCOMPLETE = "!"
+"""Ends the digest of a key of which a secret is a part, and was taken out."""
 
 _WORDS = (
     *("password", "passwd", "passphrase", "secret", "token", "authorization", "credential", "cookie"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import app.senders.fields as fields
 import app.senders.generic as generic
 import app.senders.redact as redact
@@ -17,7 +19,9 @@ _CONFIRMATIONS = (CONFIRMATION, "UnsubscribeConfirmation")
 
 def is_message(body: Json) -> bool:
     """Whether a body is an envelope of SNS."""
-    return all(isinstance(body.get(name), str) for name in ("Type", "MessageId", "TopicArn"))
+    return "TopicArn" in body and all(
+        isinstance(body.get(name), str) for name in ("Type", "MessageId", "TopicArn")
+    )
 
 
 def opened(webhook: Webhook) -> Webhook:
@@ -25,9 +29,11 @@ def opened(webhook: Webhook) -> Webhook:
     if not is_message(webhook.body) or _is_confirmation(webhook):
         return webhook
     message = fields.parsed(webhook.body.get("Message"))
-    subject = fields.line(webhook.body.get("Subject"))
-    published = fields.moment(webhook.body.get("Timestamp"))
-    return Webhook.of(message, webhook.headers, subject, published) if isinstance(message, dict) else webhook
+    if not isinstance(message, dict):
+        return webhook
+    envelope = webhook.body
+    subject, published = fields.line(envelope.get("Subject")), fields.moment(envelope.get("Timestamp"))
+    return replace(Webhook.of(message, webhook.headers), subject=subject, published=published)
 
 
 def read(webhook: Webhook) -> Alert | None:

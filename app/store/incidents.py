@@ -16,32 +16,25 @@ from app.alert import End
 from app.delivery import Delivery, Destination
 from app.incident import Incident
 from app.state import Phase
-from app.store import agenda, counters, notifications, retention, search
+from app.store import agenda, counters, identities, notifications, retention, search
 from app.store.commit import Check, committing
 from app.store.connection import Command, Connection, Unavailable
 from app.store.counters import Sources
+from app.store.identities import END, ENDS, id_of, names_of
 from app.store.record import (
     ALL,
     BY_STATE,
     CHANNEL,
-    END,
-    ENDS,
-    ENDS_SECONDS,
-    IDENTITIES,
     INCIDENT,
     PAYLOAD,
     RECORD,
     VERSION,
     delivery_doc,
     delivery_of,
-    identity_name,
 )
 
 # Somebody else wrote first this many times in a row: something is badly wrong.
 MOST_CONFLICTS = 100
-
-AFTER_IDS = "\x7f"
-"""Sorts behind every ID."""
 
 T = TypeVar("T")
 Row = Mapping[str, str]
@@ -106,10 +99,7 @@ class UnitOfWork:
         self._start()
 
     def _start(self) -> None:
-        self._ids = {
-            identity: [name.rpartition(" ")[2] for name in names]
-            for identity, names in self._names_read.items()
-        }
+        self._ids = {key: [id_of(name) for name in names] for key, names in self._names_read.items()}
         self.saved: dict[str, Incident] = {}
         self._payloads: dict[str, str] = {}
         self._deliveries: dict[tuple[str, Destination], Delivery] = {}
@@ -191,15 +181,12 @@ class UnitOfWork:
         for identity, end in self._ends_read.items():
             yield ENDS + identity, "at", end
         for identity in self._ended:
-            yield self._names_check(identity)
+            yield identities.unchanged(identity, self._names_read[identity])
         for incident in self.saved.values():
             yield INCIDENT + incident.id, "v", self._rows.get(incident.id, {}).get("v", "")
             # One that was not looked up belongs to a record that was lost and is written again.
             if incident.identity in self._names_read and incident.id not in self._before:
-                yield self._names_check(incident.identity)
-
-    def _names_check(self, identity: str) -> Check:
-        return IDENTITIES, "[" + identity_name(identity), " ".join(self._names_read[identity])
+                yield identities.unchanged(incident.identity, self._names_read[incident.identity])
 
     def commands(self, token: str, stored: Iterable[Stored], sources: Sources) -> Iterable[Command]:
         """What writes every incident and its indexes."""
@@ -209,6 +196,7 @@ class UnitOfWork:
             changes.append((before, after))
             yield from _write(before, after, token, self._payloads.get(after.id))
             yield from _listed(before, after)
+            yield from identities.index(before, after)
             yield from agenda.index(before, after, enqueue_at=one.enqueue_at)
             yield from retention.index(before, after)
         yield from notifications.index(changes)
@@ -219,8 +207,7 @@ class UnitOfWork:
                 yield "HSET", INCIDENT + incident_id, CHANNEL + channel, doc
             yield from notifications.indexed(self.require(incident_id), channel, delivery)
         for identity in self._ended:
-            yield "HSET", ENDS + identity, "at", END.dump_json(self._ends[identity]).decode()
-            yield "EXPIRE", ENDS + identity, ENDS_SECONDS
+            yield from identities.ended(identity, self._ends[identity])
         yield from self._counts
         yield "INCR", VERSION
 
@@ -314,10 +301,9 @@ class Incidents:
         return search.soonest(self._connection, limit)
 
     def _read(self, unit: UnitOfWork) -> None:
-        begins = ["[" + identity_name(identity) for identity in unit.wanted_identities]
-        found = self._connection.calls([("ZRANGEBYLEX", IDENTITIES, b, b + AFTER_IDS) for b in begins])
+        found = self._connection.calls(names_of(unit.wanted_identities))
         by_identity = dict(zip(unit.wanted_identities, found, strict=True))
-        named = (name.rpartition(" ")[2] for names in found for name in names)
+        named = (id_of(name) for names in found for name in names)
         wanted = list(dict.fromkeys([*unit.wanted_ids, *named]))
         rows: Iterable[Row]
         if unit.channels:
@@ -371,13 +357,3 @@ def _listed(before: Incident | None, after: Incident) -> Iterable[Command]:
         yield "ZADD", BY_STATE + after.state, created, after.id
         if before is not None:
             yield "ZREM", BY_STATE + before.state, after.id
-    was, now = _name(before), _name(after)
-    if was != now:
-        yield ("ZADD", IDENTITIES, 0, now) if now else ("ZREM", IDENTITIES, was or "")
-
-
-def _name(incident: Incident | None) -> str | None:
-    """What stands for the incident in the index of identities."""
-    if incident is None or incident.identity is None or incident.phase is Phase.RESOLVED:
-        return None
-    return identity_name(incident.identity, incident.id)

@@ -9,18 +9,12 @@ from __future__ import annotations
 
 from pydantic import TypeAdapter
 
-from app.alert import End
 from app.delivery import Delivery
 from app.incident import Incident
 from app.store.connection import PREFIX
 
 INCIDENT = PREFIX + "incident:"
 PAYLOAD = PREFIX + "payload:"
-IDENTITIES = PREFIX + "open_identities"
-"""A sorted set of what `identity_name` makes of each incident that is not resolved and has an identity."""
-ENDS = PREFIX + "end:"
-"""By identity, a hash whose `at` is the `End` of a problem that may arrive later; removed by Redis."""
-ENDS_SECONDS = 3_600
 ALL = PREFIX + "incidents"
 BY_STATE = PREFIX + "state:"
 VERSION = PREFIX + "version"
@@ -29,7 +23,6 @@ CHANNEL = "channel:"
 
 RECORD = TypeAdapter(Incident)
 DELIVERY = TypeAdapter(Delivery)
-END = TypeAdapter(End)
 
 
 def delivery_of(doc: str | None) -> Delivery:
@@ -40,8 +33,3 @@ def delivery_of(doc: str | None) -> Delivery:
 def delivery_doc(delivery: Delivery) -> str:
     """The field of a channel's delivery."""
     return DELIVERY.dump_json(delivery, exclude_defaults=True).decode()
-
-
-def identity_name(identity: str, incident_id: str = "") -> str:
-    """Name in the index of an incident with this identity; without ID, the beginning of all such names."""
-    return f"{identity} {incident_id}"

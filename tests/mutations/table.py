@@ -908,7 +908,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "both_overlook_each_other",
         "A problem and its end that arrive at the same instant both find nothing.",
         INCIDENTS,
-        "            yield self._names_check(identity)",
+        "            yield identities.unchanged(identity, self._names_read[identity])",
         "            assert identity",
         OF_LATE_PROBLEMS,
     ),
