@@ -39,6 +39,7 @@ class Effect(StrEnum):
     FIRING = "firing"
     RESOLVED = "resolved"
     ACKNOWLEDGED = "acknowledged"
+    UNACKNOWLEDGED = "unacknowledged"
     NOTE = "note"
 
 

@@ -214,6 +214,8 @@ def _apply(unit: UnitOfWork, message: Message, fresh_id: str, now: datetime, pla
         return Received("resolved", unit.save(incident.resolved(alert.source, now)))
     if alert.effect is Effect.ACKNOWLEDGED:
         return Received("acknowledged", unit.save(incident.acknowledged(alert.source, now)))
+    if alert.effect is Effect.UNACKNOWLEDGED:
+        return Received("updated", unit.save(incident.unacknowledged(alert.source, now)))
     return Received("recorded", unit.save(incident.commented(alert, now)))
 
 

@@ -119,6 +119,15 @@ def test_one_problem_is_one_incident_until_it_is_resolved(gateway: Gateway) -> N
     assert one(gateway, message("k")).became == "created"
 
 
+def test_a_sender_takes_an_acknowledgement_back(gateway: Gateway) -> None:
+    for effect in (Effect.FIRING, Effect.ACKNOWLEDGED, Effect.UNACKNOWLEDGED):
+        received = one(gateway, message("k", effect))
+    assert received.became == "updated"
+    assert received.incident is not None
+    assert received.incident.state is State.PENDING
+    assert one(gateway, message("j", Effect.UNACKNOWLEDGED)) == Received("recorded", None)
+
+
 def test_at_the_same_instant_one_problem_is_one_incident(gateway: Gateway) -> None:
     senders = 8
     for n in range(20):

@@ -159,12 +159,19 @@ def by(
     firing: str = "",
     resolved: str = "",
     acknowledged: str = "",
+    unacknowledged: str = "",
     note: str = "",
     others: Effect = Effect.FIRING,
 ) -> EffectOf:
     """The effect is told by a word: what these words mean (in lower case), and what all others do."""
-    told = {Effect.FIRING: firing, Effect.RESOLVED: resolved, Effect.ACKNOWLEDGED: acknowledged}
-    meant = {word: effect for effect, words in {**told, Effect.NOTE: note}.items() for word in words.split()}
+    told = {
+        Effect.FIRING: firing,
+        Effect.RESOLVED: resolved,
+        Effect.ACKNOWLEDGED: acknowledged,
+        Effect.UNACKNOWLEDGED: unacknowledged,
+        Effect.NOTE: note,
+    }
+    meant = {word: effect for effect, words in told.items() for word in words.split()}
 
     def effect(body: Json) -> Effect | None:
         word = first(_word, body, place)

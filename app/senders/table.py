@@ -189,6 +189,7 @@ ROWS = (
             firing="create",
             resolved="close delete",
             acknowledged="acknowledge",
+            unacknowledged="unacknowledge",
             others=Effect.NOTE,
         ),
         title="alert.message",

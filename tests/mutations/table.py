@@ -1064,6 +1064,14 @@ MUTATIONS: tuple[Mutation, ...] = (
         OF_INSTALLATIONS,
     ),
     Mutation(
+        "acknowledged_for_good",
+        "A sender can't take an acknowledgement back.",
+        RECEIVE,
+        "if alert.effect is Effect.UNACKNOWLEDGED:",
+        "if False:",
+        OF_RECEIVE,
+    ),
+    Mutation(
         "late_problems_page",
         "A problem that arrives after its own end pages.",
         RECEIVE,

@@ -61,7 +61,7 @@ EFFECTS: list[tuple[str, str, dict[Any, str]]] = [
         {
             "Acknowledge": "acknowledged",
             "Delete": "resolved",
-            "UnAcknowledge": "note",
+            "UnAcknowledge": "unacknowledged",
             "AssignOwnership": "note",
         },
     ),
