@@ -22,7 +22,7 @@ from app.store.counters import Sources, log_dropped
 from app.store.epoch import Epoch, Loss
 from app.store.fingerprints import Fingerprints
 from app.store.gauges import Budget, Gauges
-from app.store.incidents import Incidents, Stored, UnitOfWork, Unknown
+from app.store.incidents import Incidents
 from app.store.notifications import SUMMARY, Notifications
 from app.store.read_only import ReadOnly
 from app.store.reading import Defaults, Reader
@@ -32,6 +32,7 @@ from app.store.retention import Retention
 from app.store.search import BadCursor, Page, Search
 from app.store.server import Server, Settings
 from app.store.sessions import Sessions
+from app.store.unit_of_work import Stored, UnitOfWork, Unknown
 
 __all__ = [
     "KEPT",

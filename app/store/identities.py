@@ -37,6 +37,12 @@ def id_of(name: str) -> str:
     return name.rpartition(" ")[2]
 
 
+def ids_of(identity: str, names: Sequence[str]) -> list[str]:
+    """The incidents with exactly this identity, of the names that begin with it."""
+    pairs = (name.rpartition(" ") for name in names)
+    return [incident_id for one, _, incident_id in pairs if one == identity]
+
+
 def unchanged(identity: str, names: Sequence[str]) -> Check:
     """The incidents with this identity are still those."""
     return IDENTITIES, "[" + _name(identity), " ".join(names)

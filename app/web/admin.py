@@ -45,11 +45,9 @@ def blueprint(gateway: Gateway, intake: Intake, secret: SecretStr) -> Blueprint:
 
     @admin.post("/api/incidents/<incident_id>/ack")
     def acknowledge(incident_id: str) -> Answer:
-        return _done(
-            gateway,
-            "acknowledged",
-            actions.acknowledge(gateway, incident_id, _by(), minutes_of(_body().get("minutes"))),
-        )
+        minutes = minutes_of(_body().get("minutes"))
+        acknowledged = actions.acknowledge(gateway, incident_id, _by(), minutes)
+        return _done(gateway, "acknowledged", acknowledged)
 
     @admin.post("/api/incidents/<incident_id>/unack")
     def unacknowledge(incident_id: str) -> Answer:

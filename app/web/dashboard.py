@@ -56,15 +56,8 @@ def blueprint(gateway: Gateway, intake: Intake) -> Blueprint:
     @dashboard.get("/")
     def show_board() -> Response:
         search, cursor = search_of(request.args), single(request.args, "cursor")
-
-        def parts(standing: Standing) -> dict[str, Any]:
-            plain = search == Search() and cursor is None
-            groups = (
-                board.overview(gateway, standing.counts) if plain else board.found(gateway, search, cursor)
-            )
-            return {"groups": groups, "searched": not plain, "older": _older(groups)}
-
-        return live.answer("board.html", parts, search=search, states=State, severities=SEVERITIES)
+        given = {"search": search, "states": State, "severities": SEVERITIES}
+        return live.answer("board.html", lambda standing: _board(gateway, search, cursor, standing), **given)
 
     @dashboard.get("/incidents/<incident_id>")
     def show_incident(incident_id: str) -> Response:
@@ -103,6 +96,13 @@ def closed() -> Blueprint:
         return page("message.html", 200, heading="Versus Incident is running", sentence=words)
 
     return dashboard
+
+
+def _board(gateway: Gateway, search: Search, cursor: str | None, standing: Standing) -> dict[str, Any]:
+    """What the list of incidents shows."""
+    plain = search == Search() and cursor is None
+    groups = board.overview(gateway, standing.counts) if plain else board.found(gateway, search, cursor)
+    return {"groups": groups, "searched": not plain, "older": _older(groups)}
 
 
 def _about(gateway: Gateway, incident_id: str) -> dict[str, Any]:

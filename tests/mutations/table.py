@@ -35,6 +35,7 @@ BELIEVED = "app/store/lua/believed.lua"
 NEXT_LOOK = "app/store/lua/next_look.lua"
 NEXT_NOTIFICATIONS = "app/store/lua/next_notifications.lua"
 INCIDENTS = "app/store/incidents.py"
+UNIT_OF_WORK = "app/store/unit_of_work.py"
 COMMIT = "app/store/lua/commit.lua"
 READING = "app/store/reading.py"
 EPOCHS = "app/store/epoch.py"
@@ -338,7 +339,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "identity_not_checked",
         "Two webhooks at the same instant make two incidents of one problem.",
-        INCIDENTS,
+        UNIT_OF_WORK,
         "            if incident.identity in self._names_read and incident.id not in self._before:",
         "            if False:",
         OF_STORE,
@@ -772,7 +773,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "completion_on_an_old_incident",
         "A change that comes while a message is being recorded is never notified.",
-        INCIDENTS,
+        UNIT_OF_WORK,
         '                yield INCIDENT + incident_id, "v", row.get("v", "")\n',
         "                pass\n",
         OF_RACES,
@@ -780,7 +781,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "notification_claimed_twice",
         "Of two workers with the same change for a channel, both send it.",
-        INCIDENTS,
+        UNIT_OF_WORK,
         '            yield INCIDENT + incident_id, CHANNEL + channel, row.get(CHANNEL + channel, "")\n',
         "            pass\n",
         OF_NOTIFY,
@@ -896,8 +897,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "attempts_without_end",
         "An address may try the gateway secret as often as it likes.",
         "app/store/sessions.py",
-        "[60])) <= ATTEMPTS",
-        "[60])) >= 0",
+        "(LOGINS + address) <= ATTEMPTS",
+        "(LOGINS + address) >= 0",
         OF_LOGIN,
     ),
     Mutation(
@@ -1090,7 +1091,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "both_overlook_each_other",
         "A problem and its end that arrive at the same instant both find nothing.",
-        INCIDENTS,
+        UNIT_OF_WORK,
         "            yield identities.unchanged(identity, self._names_read[identity])",
         "            assert identity",
         OF_LATE_PROBLEMS,
@@ -1268,7 +1269,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "unreadable_stays_in_its_index",
         "What stands in for an unreadable record is in the index of its old state, too.",
-        INCIDENTS,
+        UNIT_OF_WORK,
         '    yield from (("ZREM", BY_STATE + state, incident_id) for state in State)',
         "",
         OF_READING,
@@ -1402,8 +1403,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "acknowledged_is_paged_directly",
         "A repeat of an acknowledged problem pages while Redis takes no writes.",
         RECEIVE,
-        "if incident.phase is Phase.ACKNOWLEDGED or (",
-        "if (",
+        "        if reopened.phase is Phase.ACKNOWLEDGED:",
+        "        if reopened.phase is Phase.RESOLVED:",
         OF_RECEIVE,
     ),
     Mutation(
