@@ -170,5 +170,5 @@ def counted(flat: Mapping[str, str], last_page: str | None) -> Counters:
         counts,
         late_sum=float(flat.get("late_sum", 0)),
         last_page=None if last_page is None else float(last_page),
-        log_dropped=counts["log_dropped"].get((), 0),
+        log_dropped=counts.get("log_dropped", {}).get((), 0),
     )
