@@ -84,7 +84,7 @@ def _parsed(file: Path, text: str) -> Any:
     except DuplicateKey as error:
         sentence = f"{file}{_place(error)}: {error.problem}: remove one."
     except yaml.MarkedYAMLError as error:
-        sentence = f"{file}{_place(error)}: this is not valid YAML ({_reason(error)}): mend it; a value that "
+        sentence = f"{file}{_place(error)}: this is not valid YAML ({_reason(error)}): fix it; a value that "
         sentence += "starts with one of * & ! % @ ` or holds a colon and a space belongs in quotes."
     except RecursionError:
         sentence = f"{file} is nested too deeply: settings are at most five levels deep."

@@ -33,7 +33,7 @@ from config.schema import (
     is_secret,
     rule_path,
 )
-from config.values import Wrong
+from config.values import InvalidValue
 
 DEFAULT_FILE = Path("config/config.yaml")
 SHIPPED_FILE = Path(__file__).with_name("config.yaml")
@@ -174,7 +174,7 @@ class _Loading:
             return ""
         try:
             text = expand(value, self.environ)
-        except Wrong as wrong:
+        except InvalidValue as wrong:
             self._problem(key, str(wrong))
             return ""
         names = variables(value)
@@ -205,7 +205,7 @@ class _Loading:
             if name in alternates:
                 self._problem(key, "is there twice, as names are compared in lower case: remove one")
             if not name.strip() or not name.isprintable():
-                self._problem(ALTERNATES, "has a name that is blank or has control characters: mend it")
+                self._problem(ALTERNATES, "has a name that is blank or has control characters: fix it")
             alternates[name] = self._block(
                 Alternate, value if isinstance(value, dict) else {"id": value}, key
             )
@@ -258,7 +258,7 @@ class _Loading:
     def _note_mistake(self, mistake: ErrorDetails, values: dict[str, Any]) -> None:
         key = tuple(str(part) for part in mistake["loc"])
         reason = mistake.get("ctx", {}).get("error")
-        detail = str(reason) if isinstance(reason, Wrong) else ""
+        detail = str(reason) if isinstance(reason, InvalidValue) else ""
         self._problem(key, _must_be(key) + (f" ({detail})" if detail else ""))
         # Of what is named, the whole entry: it may be nothing without this key.
         *path, last = next((key[: len(named) + 1] for named in NAMED if key[: len(named)] == named), key)

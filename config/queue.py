@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from config.block import Block
-from config.values import Setting, SnsTopics, Wrong
+from config.values import InvalidValue, Setting, SnsTopics
 
 OWN_PATHS = {
     *("api", "favicon.svg", "healthz", "incidents", "login", "logout", "metrics", "readyz", "rejected"),
@@ -19,9 +19,9 @@ OWN_PATHS = {
 
 def _free_path(path: str) -> str:
     if not re.fullmatch(r"(/[\w.~-]+)+", path, re.ASCII):
-        raise Wrong
+        raise InvalidValue
     if path.split("/")[1] in OWN_PATHS:
-        raise Wrong("this service has pages of its own there")
+        raise InvalidValue("this service has pages of its own there")
     return path
 
 

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_val
 
 from config.block import Block
 from config.redis_address import NotAnAddress, encrypted, with_tls
-from config.values import CaFile, Host, RedisUrl, Setting, Wrong, passwords_in, redis_url
+from config.values import CaFile, Host, InvalidValue, RedisUrl, Setting, passwords_in, redis_url
 
 _SWITCH = "true or false"
 
@@ -29,7 +29,7 @@ def _url_of_parts(parts: dict[str, Any]) -> SecretStr:
 
 def _one_server(cluster: bool) -> bool:
     if cluster:
-        raise Wrong("incidents and their indexes change in one step, which a cluster can't do")
+        raise InvalidValue("incidents and their indexes change in one step, which a cluster can't do")
     return cluster
 
 
@@ -79,7 +79,7 @@ class Redis(Block):
                 skip_verify=said.get("insecure_skip_verify", False),
             )
         except NotAnAddress as error:
-            raise Wrong(*error.args) from None
+            raise InvalidValue(*error.args) from None
         return SecretStr(whole)
 
     @property

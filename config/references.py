@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from config.values import Wrong
+from config.values import InvalidValue
 
 # `$${` is a literal `${`; a `${` that begins no reference is a mistake.
 _REFERENCE = re.compile(
@@ -17,14 +17,14 @@ _REFERENCE = re.compile(
 def expand(text: str, environ: Mapping[str, str]) -> str:
     """The text with each `${VAR}` and `${VAR:-default}` replaced, once; an unset variable is empty.
 
-    Raises `Wrong` for a `${` that begins neither.
+    Raises `InvalidValue` for a `${` that begins neither.
     """
 
     def replaced(match: re.Match[str]) -> str:
         if match["wrong"]:
-            raise Wrong(
+            raise InvalidValue(
                 "has a ${ that begins neither ${VAR} nor ${VAR:-default}: "
-                "mend it, or write $${ for a literal ${"
+                "fix it, or write $${ for a literal ${"
             )
         if match["literal"]:
             return match["literal"]

@@ -22,7 +22,7 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr
 from config.redis_address import TLS_FILES, NotAnAddress, redis_address
 
 
-class Wrong(ValueError):
+class InvalidValue(ValueError):
     """A check failed; the text may be shown, so it never quotes the value."""
 
 
@@ -44,19 +44,19 @@ class Setting:
 def _config_id(text: str) -> str:
     # It becomes one segment of a URL's path.
     if not re.fullmatch(r"[!-~]+", text) or re.search(r"[/\\?#%]", text) or text in (".", ".."):
-        raise Wrong
+        raise InvalidValue
     return text
 
 
 def _header_value(text: str) -> str:
     if not re.fullmatch(r"[!-~]([ -~]*[!-~])?", text):
-        raise Wrong
+        raise InvalidValue
     return text
 
 
 def _token(secret: SecretStr) -> SecretStr:
     if not re.fullmatch(r"[!-~]+", secret.get_secret_value()):
-        raise Wrong
+        raise InvalidValue
     return secret
 
 
@@ -67,7 +67,7 @@ def _pass_phrase(secret: SecretStr) -> SecretStr:
 
 def _printable(text: str) -> str:
     if not text.isprintable():
-        raise Wrong
+        raise InvalidValue
     return text
 
 
@@ -77,7 +77,7 @@ def _sns_topics(text: Any) -> Any:
     if not all(
         re.fullmatch(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w-]{1,256}(\.fifo)?", one) for one in topics
     ):
-        raise Wrong
+        raise InvalidValue
     return topics or None
 
 
@@ -87,15 +87,15 @@ def _networks(text: Any) -> Any:
     try:
         return tuple(ipaddress.ip_network(one) for one in named)
     except (TypeError, ValueError) as error:
-        raise Wrong from error
+        raise InvalidValue from error
 
 
 def _header_names(text: Any) -> Any:
     names = [one.strip() for one in text.split(",") if one.strip()] if isinstance(text, str) else text
     if not isinstance(names, list | tuple):
-        raise Wrong
+        raise InvalidValue
     if not all(isinstance(one, str) and re.fullmatch(r"[A-Za-z0-9_-]{1,100}", one) for one in names):
-        raise Wrong
+        raise InvalidValue
     return tuple(names)
 
 
@@ -124,14 +124,14 @@ def _web_address(text: str) -> str:
     plain = re.fullmatch(r"[!-~]+", text) and not (parts.query or parts.fragment or "@" in parts.netloc)
     # `port` raises ValueError unless it is a port.
     if not plain or parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
-        raise Wrong
+        raise InvalidValue
     return text.rstrip("/?#")
 
 
 def _tls_or_loopback(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
-        raise Wrong("plain http is for localhost alone, since the API key must travel over TLS")
+        raise InvalidValue("plain http is for localhost alone, since the API key must travel over TLS")
     return text
 
 
@@ -144,7 +144,7 @@ def _is_loopback(host: str) -> bool:
 
 def _host(text: str) -> str:
     if not re.fullmatch(r"[^\s/@?#\[\]\x00-\x1f]+", text):
-        raise Wrong
+        raise InvalidValue
     if ":" in text:
         # An IPv6 address; `name:port` and anything else raises ValueError.
         ipaddress.IPv6Address(text)
@@ -164,21 +164,21 @@ def _redis_url(secret: SecretStr) -> SecretStr:
     try:
         address = redis_address(secret.get_secret_value())
     except NotAnAddress as error:
-        raise Wrong(*error.args) from None
+        raise InvalidValue(*error.args) from None
     for name in TLS_FILES:
         # Found out now: the connection would only ever say that Redis can't be reached.
         if address.tls and name in address.tls and not os.access(str(address.tls[name]), os.R_OK):
-            raise Wrong(f"its {name} names nothing that can be read here")
+            raise InvalidValue(f"its {name} names nothing that can be read here")
     return secret
 
 
 def _ca_file(path: str) -> str:
     if not Path(path).is_file():
-        raise Wrong("there is no such file")
+        raise InvalidValue("there is no such file")
     try:
         ssl.create_default_context(cafile=path)
     except OSError as error:
-        raise Wrong("it holds no certificate" if isinstance(error, ssl.SSLError) else "") from None
+        raise InvalidValue("it holds no certificate" if isinstance(error, ssl.SSLError) else "") from None
     return path
 
 
@@ -244,7 +244,7 @@ SAMPLE_INCIDENT = SimpleNamespace(
     attempts=1,
     last_error="timeout",
 )
-"""What a template may use of `app.incident.Incident`, all of it set, so that only a wrong template fails."""
+"""What a template may use of an incident, all of it set, so that only a wrong template fails."""
 
 # What running somebody's template may raise; MemoryError and RecursionError are its doing too.
 _TEMPLATE_ERRORS = (
@@ -264,7 +264,7 @@ def _title(template: str) -> str:
         environment = SandboxedEnvironment(undefined=StrictUndefined)
         environment.from_string(template).render(incident=SAMPLE_INCIDENT)
     except _TEMPLATE_ERRORS as error:
-        raise Wrong(_why(error)) from None
+        raise InvalidValue(_why(error)) from None
     return template
 
 

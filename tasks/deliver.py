@@ -6,14 +6,15 @@ from collections.abc import Sequence
 
 from celery import Celery
 
-from app import page, wakeup
-from app.delivery import Destination
-from app.gateway import Gateway
+from app import task_queue
+from app.bootstrap import Services
+from app.delivery import pages
+from app.domain.delivery import Destination
 
 
-def register(celery: Celery, gateway: Gateway) -> None:
+def register(celery: Celery, services: Services) -> None:
     """Make the worker answer the messages."""
 
-    @celery.task(name=wakeup.DELIVER)
+    @celery.task(name=task_queue.DELIVER)
     def deliver(incident_id: str, pagers: Sequence[str] = (), title: str | None = None) -> None:
-        page.deliver(gateway, incident_id, [Destination(pager) for pager in pagers], title)
+        pages.deliver(services, incident_id, [Destination(pager) for pager in pagers], title)

@@ -16,21 +16,21 @@ from typing import Any
 
 from celery import bootsteps
 
-from app import page
-from app.delivery import Destination
-from app.gateway import Gateway
-from app.health import heartbeat_due
-from app.notify import notify
-from app.store import LOOK_AGAIN, Unavailable
+from app.bootstrap import Services
+from app.delivery import pages
+from app.delivery.notifications import notify
+from app.domain.delivery import Destination
+from app.ops.health import heartbeat_due
+from app.store import CHECK_AGAIN_SECONDS, StoreUnavailable
 from app.telemetry import log
 from tasks.slots import Slots
 
-TICK = 1.0
+SWEEP_SECONDS = 1.0
 # Of each minute, for what is old; the rest comes in the next.
 FORGETS_SECONDS = 10.0
 BATCH = 500
 # Of one alert source at a time: what is handed out far behind the most urgent is only refused.
-TURNS = 200
+MOST_READY = 200
 
 # Celery's consumer may hang, or a crowd of one alert source lie before an incident of another. So each alert
 # source has this many slots of the sweeper's own, for the most urgent of what is late.
@@ -41,58 +41,61 @@ MOST_PAGE_SLOTS = 32
 CHANNEL_SLOTS = 3
 MOST_CHANNEL_SLOTS = 20
 
-# More than this many taken since the last tick: workers are busy. What is late only waits in their queue, and
-# to enqueue it again would make that longer.
+# More than this many taken since the last sweep: workers are busy. What is late only waits in their queue,
+# and to enqueue it again would make that longer.
 BUSY = 50
 
 
-class Sweep:
+class Sweeper:
     """Finds what is due and has no worker: pages that no message led to, and all notifications."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, services: Services) -> None:
+        self._services = services
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._pages = Slots("pages", each=PAGE_SLOTS, most=MOST_PAGE_SLOTS)
         self._notifications = Slots("notifications", each=CHANNEL_SLOTS, most=MOST_CHANNEL_SLOTS)
         self._background = ThreadPoolExecutor(2, thread_name_prefix="background")
-        self._next_tick = float("-inf")
-        self._taken = sys.maxsize
+        self._next_check = float("-inf")
+        self._acquired = sys.maxsize
         self._more: set[str] = set()
         """Channels for which more may be due than slots were free."""
 
     def run(self) -> None:
-        """Wait until a channel is to be notified, or a second; raises `Unavailable`."""
-        wait = self._next_tick - time.monotonic()
+        """Wait until a channel is to be notified, or a second; raises `StoreUnavailable`."""
+        wait = self._next_check - time.monotonic()
         if wait > 0:
             # Less than a few milliseconds would be none, which Redis takes for ever.
-            self._gateway.store.notifications.wait(max(wait, 0.01))
+            self._services.store.notifications.wait(max(wait, 0.01))
         self.notify()
-        if time.monotonic() >= self._next_tick:
-            self._next_tick = time.monotonic() + TICK
-            self.tick()
+        if time.monotonic() >= self._next_check:
+            self._next_check = time.monotonic() + SWEEP_SECONDS
+            self.check_pages()
 
-    def tick(self) -> None:
-        """One look at all pages. Raises `Unavailable`."""
-        now = self._gateway.clock()
-        agenda = self._gateway.store.agenda
-        agenda.worker_lives(self._name, now)
-        taken, before = agenda.taken(), self._taken
-        self._taken = taken
-        busy = taken - before > BUSY
-        half_a_tick = time.monotonic() + TICK / 2
-        for pager in agenda.pagers(now):
+    def check_pages(self) -> None:
+        """One check of all pages. Raises `StoreUnavailable`."""
+        now = self._services.clock()
+        delivery_queue = self._services.store.delivery_queue
+        delivery_queue.worker_lives(self._name, now)
+        acquired, before = delivery_queue.acquired(), self._acquired
+        self._acquired = acquired
+        busy = acquired - before > BUSY
+        half_an_interval = time.monotonic() + SWEEP_SECONDS / 2
+        for pager in delivery_queue.pagers(now):
             self._hand_out(pager, now, busy=busy)
-        while self._enqueue(now, busy=busy) == BATCH and time.monotonic() < half_a_tick:
+        while self._enqueue(now, busy=busy) == BATCH and time.monotonic() < half_an_interval:
             pass
-        if heartbeat_due(self._gateway):
+        if heartbeat_due(self._services):
             # Not in this thread: the answer may take ten seconds.
-            self._background.submit(send_heartbeat, self._gateway)
-        if self._gateway.store.retention.turn():
-            self._background.submit(forget_old, self._gateway)
+            self._background.submit(send_heartbeat, self._services)
+        if self._services.store.retention.acquire_slot():
+            self._background.submit(forget_old, self._services)
 
     def notify(self) -> None:
-        """Hand out what channels are to be notified of, as far as slots are free. Raises `Unavailable`."""
-        store = self._gateway.store.notifications
+        """Hand out what channels are to be notified of, as far as slots are free.
+
+        Raises `StoreUnavailable`.
+        """
+        store = self._services.store.notifications
         for channel in store.channels():
             # All addresses of a channel are one service.
             name, free = channel.name, 0
@@ -100,70 +103,71 @@ class Sweep:
                 free += 1
             due: list[str] = []
             try:
-                due = store.next(channel, self._gateway.clock(), free) if free else []
+                due = store.next(channel, self._services.clock(), free) if free else []
             finally:
                 # Also when Redis is away: a slot that is not given back is lost for good.
                 for _ in range(free - len(due)):
                     self._notifications.release(name)
             (self._more.add if len(due) == free else self._more.discard)(name)
             for incident_id in due:
-                work = partial(notify, self._gateway, channel, incident_id)
+                work = partial(notify, self._services, channel, incident_id)
                 self._notifications.run(name, work, then=partial(self._wake, name))
 
     def _wake(self, name: str) -> None:
         if name in self._more:
-            with suppress(Unavailable):
-                self._gateway.store.notifications.wake()
+            with suppress(StoreUnavailable):
+                self._services.store.notifications.wake()
 
     def _hand_out(self, pager: Destination, now: datetime, *, busy: bool) -> None:
-        limits, again = self._gateway.limits(pager), _again(busy=busy)
-        for look in self._gateway.store.agenda.turn(pager, limits, now, TURNS, again):
-            if not self._deliver_here(pager, look.incident_id) and (look.deferred or not busy):
-                self._gateway.wakeup.enqueue(look.incident_id, look.due_at - now.timestamp(), [pager])
+        limits, again = self._services.limits(pager), _again(busy=busy)
+        for entry in self._services.store.delivery_queue.next_ready(pager, limits, now, MOST_READY, again):
+            if not self._deliver_here(pager, entry.incident_id) and (entry.deferred or not busy):
+                self._services.task_queue.enqueue(entry.incident_id, entry.due_at - now.timestamp(), [pager])
 
     def _enqueue(self, now: datetime, *, busy: bool) -> int:
-        looks = self._gateway.store.agenda.looks(now, BATCH, _again(busy=busy))
-        for look in looks:
-            wait = look.due_at - now.timestamp()
+        entries = self._services.store.delivery_queue.next_checks(now, BATCH, _again(busy=busy))
+        for entry in entries:
+            wait = entry.due_at - now.timestamp()
             if wait >= 0 or not busy:
-                self._gateway.wakeup.enqueue(look.incident_id, wait, [look.pager])
-        return len(looks)
+                self._services.task_queue.enqueue(entry.incident_id, wait, [entry.pager])
+        return len(entries)
 
     def _deliver_here(self, pager: Destination, incident_id: str) -> bool:
         if not self._pages.acquire(pager):
             return False
-        log.info("taken_over", incident=incident_id, pager=pager)
-        work = partial(page.deliver, self._gateway, incident_id, [pager])
+        log.info("delivered_by_sweeper", incident=incident_id, pager=pager)
+        work = partial(pages.deliver, self._services, incident_id, [pager])
         self._pages.run(pager, work, then=lambda: None)
         return True
 
 
 def _again(*, busy: bool) -> float:
-    """Seconds until the next look at the latest: soon, where the last one led to nothing."""
-    return 2 * TICK if busy else LOOK_AGAIN
+    """Seconds until the next check at the latest: soon, where the last one led to nothing."""
+    return 2 * SWEEP_SECONDS if busy else CHECK_AGAIN_SECONDS
 
 
-def send_heartbeat(gateway: Gateway) -> None:
-    """Tell the provider's dead man's switch that all is well, if there is one."""
-    outcome = gateway.provider.ping(deadline=time.monotonic() + page.ATTEMPT_SECONDS)
+def send_heartbeat(services: Services) -> None:
+    """Report to the provider's dead man's switch that all is well, if there is one."""
+    outcome = services.provider.ping(deadline=time.monotonic() + pages.ATTEMPT_SECONDS)
     if outcome is None:
         return
     if outcome.verdict != "delivered":
         log.error("heartbeat_failed", reason=outcome.reason, detail=outcome.detail)
         return
     try:
-        gateway.store.agenda.heartbeat_accepted(gateway.clock())
-    except Unavailable as error:
+        services.store.delivery_queue.heartbeat_accepted(services.clock())
+    except StoreUnavailable as error:
         log.warning("heartbeat_not_noted", reason=str(error))
 
 
-def forget_old(gateway: Gateway) -> None:
+def forget_old(services: Services) -> None:
     """Remove resolved incidents that are older, or more, than are kept; for some seconds at a time."""
-    kept = gateway.config.retention
+    kept = services.config.retention
     keep, until = timedelta(days=kept.days), time.monotonic() + FORGETS_SECONDS
     try:
         while (
-            gateway.store.retention.forget(gateway.clock(), keep, kept.incidents) and time.monotonic() < until
+            services.store.retention.forget(services.clock(), keep, kept.incidents)
+            and time.monotonic() < until
         ):
             pass
     except Exception:
@@ -176,7 +180,7 @@ class Periodic(threading.Thread):
     The work itself waits when there is nothing to do; after an error there is a pause.
     """
 
-    def __init__(self, work: Callable[[], None], pause: float = TICK) -> None:
+    def __init__(self, work: Callable[[], None], pause: float = SWEEP_SECONDS) -> None:
         super().__init__(name="sweeper", daemon=True)
         self._work = work
         self._pause = pause
@@ -188,7 +192,7 @@ class Periodic(threading.Thread):
             try:
                 self._work()
                 continue
-            except Unavailable as error:
+            except StoreUnavailable as error:
                 log.warning("sweep_waits", reason=str(error))
             except Exception:
                 log.exception("sweep_failed")
@@ -199,7 +203,7 @@ class Periodic(threading.Thread):
         self._stopped.set()
 
 
-def step(gateway: Gateway) -> type[bootsteps.StartStopStep]:
+def step(services: Services) -> type[bootsteps.StartStopStep]:
     """The part of a Celery worker that owns its sweeper.
 
     It lives outside the consumer, whose connection to the broker may come and go.
@@ -208,7 +212,7 @@ def step(gateway: Gateway) -> type[bootsteps.StartStopStep]:
     class SweepStep(bootsteps.StartStopStep):
         def __init__(self, worker: Any, **kwargs: Any) -> None:
             super().__init__(worker, **kwargs)
-            self._sweeper = Periodic(Sweep(gateway).run)
+            self._sweeper = Periodic(Sweeper(services).run)
 
         def start(self, worker: Any) -> None:
             self._sweeper.start()

@@ -1,4 +1,4 @@
-"""The one connection to Redis: tries for a while, then `Unavailable`; and Redis's clock."""
+"""The one connection to Redis: tries for a while, then `StoreUnavailable`; and Redis's clock."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ REFUSED_FOR = 2.0
 T = TypeVar("T")
 
 
-class Unavailable(Exception):
+class StoreUnavailable(Exception):
     """Redis can't be reached, or refuses to work, for longer than we were willing to wait."""
 
 
-class NotVerified(Unavailable):
+class StoreNotVerified(StoreUnavailable):
     """Redis's certificate was not accepted; until the configuration is changed it won't be."""
 
 
-class LoginRefused(Unavailable):
+class StoreLoginRefused(StoreUnavailable):
     """Redis refuses the user or the password; another password may be right again later."""
 
 
-class Refused(Unavailable):
+class StoreRefusesWrites(StoreUnavailable):
     """Redis answers and refuses, whatever it says: READONLY, NOREPLICAS, OOM, MISCONF, NOPERM, MASTERDOWN.
 
     What it refuses are writes, mostly: it may still be read.
@@ -98,20 +98,20 @@ def _timeouts(seconds: float) -> dict[str, Any]:
     return {"socket_timeout": seconds, "socket_connect_timeout": seconds}
 
 
-def _unreachable(error: redis.RedisError) -> Unavailable:
+def _unreachable(error: redis.RedisError) -> StoreUnavailable:
     """Says why Redis can't be reached, in words that name neither host nor user."""
     if isinstance(error, redis.AuthenticationError):
-        return LoginRefused("Redis can't be reached (it refuses the user name or the password).")
+        return StoreLoginRefused("Redis can't be reached (it refuses the user name or the password).")
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
             why = cause.verify_message.rstrip(".")
-            return NotVerified(f"Redis can't be reached (its certificate was not accepted: {why}).")
+            return StoreNotVerified(f"Redis can't be reached (its certificate was not accepted: {why}).")
         cause = cause.__cause__ or cause.__context__
-    return Unavailable(f"Redis can't be reached ({type(error).__name__}).")
+    return StoreUnavailable(f"Redis can't be reached ({type(error).__name__}).")
 
 
-def first_contact(url: str, timeout: float) -> Unavailable | None:
+def first_contact(url: str, timeout: float) -> StoreUnavailable | None:
     """What is wrong when Redis is asked for the first time, or None; each try may take `timeout` seconds.
 
     Sentinels are asked one by one where none leads to Redis: together they don't say why.
@@ -128,12 +128,12 @@ def first_contact(url: str, timeout: float) -> Unavailable | None:
             tls=address.tls,
         )
         asked = _failure(sentinel, timeout)
-        if isinstance(asked, NotVerified | LoginRefused):
+        if isinstance(asked, StoreNotVerified | StoreLoginRefused):
             return asked
     return failed
 
 
-def _failure(address: RedisAddress, timeout: float) -> Unavailable | None:
+def _failure(address: RedisAddress, timeout: float) -> StoreUnavailable | None:
     client = _client(address, timeout)
     try:
         client.ping()
@@ -144,11 +144,11 @@ def _failure(address: RedisAddress, timeout: float) -> Unavailable | None:
     return None
 
 
-def _unavailable(error: redis.RedisError) -> Unavailable:
+def _unavailable(error: redis.RedisError) -> StoreUnavailable:
     # Those of connections include a refused password, and LOADING.
     if isinstance(error, redis.ConnectionError | redis.TimeoutError):
         return _unreachable(error)
-    return Refused(str(error))
+    return StoreRefusesWrites(str(error))
 
 
 class Connection:
@@ -158,9 +158,9 @@ class Connection:
     `timeout` (seconds) bounds each single try. Threads share so many `connections`, and wait for one.
     """
 
-    def __init__(self, url: str, *, patience: float, timeout: float, connections: int = 7) -> None:
+    def __init__(self, url: str, *, retry_seconds: float, timeout: float, connections: int = 7) -> None:
         self._client = _client(redis_address(url), timeout)
-        self._patience = patience
+        self._retry_seconds = retry_seconds
         self._timeout = timeout
         self._free = threading.BoundedSemaphore(connections)
         self._request = threading.local()
@@ -168,16 +168,16 @@ class Connection:
         self._clock_checked = float("-inf")
 
     def script(self, source: str) -> Callable[[Sequence[str], Sequence[str | float]], Any]:
-        """A Lua script, to be called with its keys and arguments. Raises `Unavailable` when called."""
+        """A Lua script, to be called with its keys and arguments. Raises `StoreUnavailable` when called."""
         script = self._client.register_script(source)
         return lambda keys, args: self.run(lambda _: script(keys=keys, args=args))
 
     def call(self, *command: str | float) -> Any:
-        """The answer to one command. Raises `Unavailable`."""
+        """The answer to one command. Raises `StoreUnavailable`."""
         return self.run(lambda client: client.execute_command(*command))  # type: ignore[no-untyped-call]
 
     def calls(self, commands: Iterable[Command], *, atomic: bool = False) -> list[Any]:
-        """The answers to several commands, in one round trip. Raises `Unavailable`."""
+        """The answers to several commands, in one round trip. Raises `StoreUnavailable`."""
         commands = list(commands)
         if len(commands) == 1:
             return [self.call(*commands[0])]
@@ -191,7 +191,7 @@ class Connection:
         return self.run(ask) if commands else []
 
     @contextmanager
-    def patience(self, seconds: float) -> Iterator[None]:
+    def deadline(self, seconds: float) -> Iterator[None]:
         """All that this thread runs inside the block shares one deadline, `seconds` from now."""
         self._request.deadline = time.monotonic() + seconds
         try:
@@ -200,16 +200,20 @@ class Connection:
             self._request.deadline = None
 
     def run(self, ask: Callable[[redis.Redis], T]) -> T:
-        """What `ask` makes of the client. Raises `Unavailable`."""
+        """What `ask` makes of the client. Raises `StoreUnavailable`."""
         began = time.monotonic()
-        deadline = getattr(self._request, "deadline", None) or began + self._patience
+        deadline = getattr(self._request, "deadline", None) or began + self._retry_seconds
         pause = 0.0
         while True:
             try:
                 return self._try(ask, deadline)
             except redis.RedisError as error:
                 failure = _unavailable(error)
-                until = min(deadline, began + REFUSED_FOR) if isinstance(failure, Refused) else deadline
+                until = (
+                    min(deadline, began + REFUSED_FOR)
+                    if isinstance(failure, StoreRefusesWrites)
+                    else deadline
+                )
                 # A try that hangs takes its whole time-out; one more has to fit in.
                 cost = self._timeout if isinstance(error, redis.TimeoutError) else 0.0
                 if time.monotonic() + pause + cost >= until:
@@ -219,7 +223,7 @@ class Connection:
 
     def _try(self, ask: Callable[[redis.Redis], T], deadline: float) -> T:
         if not self._free.acquire(timeout=max(0.0, deadline - time.monotonic())):
-            raise Unavailable("Redis can't be reached (all connections to it are waiting).")
+            raise StoreUnavailable("Redis can't be reached (all connections to it are waiting).")
         try:
             return ask(self._client)
         finally:
@@ -238,6 +242,6 @@ class Connection:
         # redis-py turns the answer into two integers: seconds, microseconds.
         seconds, microseconds = self.call("TIME")
         answered = time.monotonic()
-        told = seconds + microseconds / 1e6
-        self._clock_offset = min(max(self._clock_offset, told - answered), told - asked)
+        stated = seconds + microseconds / 1e6
+        self._clock_offset = min(max(self._clock_offset, stated - answered), stated - asked)
         self._clock_checked = answered

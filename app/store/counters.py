@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from app.delivery import Delivery, Destination
-from app.incident import Incident
+from app.domain.delivery import Delivery, Destination
+from app.domain.incident import Incident
 from app.store.connection import PREFIX, Command, Connection
 from app.store.lua import lua
 
@@ -47,14 +47,14 @@ class Counters:
     late_sum: float
     """Seconds by which all of them were late together."""
     notified: Mapping[tuple[str, ...], int]
-    """Attempts to notify, by channel and outcome (`told`, `failed`)."""
+    """Attempts to notify, by channel and outcome (`delivered`, `failed`)."""
     last_page: float | None
     """When the last page was delivered, Unix time."""
 
 
 def index(changes: Sequence[tuple[Incident | None, Incident]], sources: Sources) -> Iterator[Command]:
     """The commands that count these changes; part of the step that writes the incidents."""
-    sources.learn(after.source for _, after in changes)
+    sources.register(after.source for _, after in changes)
     counts: Counter[str] = Counter()
     late = 0.0
     for before, after in changes:
@@ -73,7 +73,7 @@ def index(changes: Sequence[tuple[Incident | None, Incident]], sources: Sources)
 
 def notified(channel: Destination, outcome: str) -> Command:
     """The command that counts how an attempt to notify a channel ended."""
-    return "HINCRBY", COUNTS, _field("told", channel.name, outcome), 1
+    return "HINCRBY", COUNTS, _field("delivered", channel.name, outcome), 1
 
 
 def _field(name: str, *labels: str) -> str:
@@ -151,7 +151,7 @@ def counted(flat: Mapping[str, str], last_page: str | None) -> Counters:
         retries=of("retries"),
         late={float(labels[0]): count for labels, count in of("late").items()},
         late_sum=float(flat.get("late_sum", 0)),
-        notified=of("told"),
+        notified=of("delivered"),
         last_page=None if last_page is None else float(last_page),
     )
 
@@ -160,21 +160,21 @@ class Sources:
     """Names of sources to count by: the first hundred, since strangers may think of any number."""
 
     def __init__(self, connection: Connection) -> None:
-        self._learn = connection.script(lua("learn_sources"))
+        self._register = connection.script(lua("register_sources"))
         self._known: set[str] = set()
 
-    def learn(self, sources: Iterable[str]) -> None:
-        """Decide which of these are counted by themselves from now on. Raises `Unavailable`."""
+    def register(self, sources: Iterable[str]) -> None:
+        """Decide which of these are counted by themselves from now on. Raises `StoreUnavailable`."""
         new = set(sources) - self._known
         if new and len(self._known) < MOST_SOURCES:
-            self._known = set(self._learn([SOURCES], [MOST_SOURCES, *sorted(new)]))
+            self._known = set(self._register([SOURCES], [MOST_SOURCES, *sorted(new)]))
 
     def label(self, source: str) -> str:
         """What to count it as."""
         return source if source in self._known else OTHER
 
     def gone(self, incidents: Sequence[Incident]) -> Iterator[Command]:
-        """The commands that stop counting incidents which are removed. Raises `Unavailable`."""
-        self.learn(incident.source for incident in incidents)
+        """The commands that stop counting incidents which are removed. Raises `StoreUnavailable`."""
+        self.register(incident.source for incident in incidents)
         gone = Counter(_field("current", self.label(one.source), one.state) for one in incidents)
         yield from (("HINCRBY", COUNTS, field, -count) for field, count in gone.items())

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from app.delivery import Delivery, Destination
-from app.incident import Incident
-from app.state import Phase
-from app.store import agenda, counters, notifications, retention, search
-from app.store.commit import Check, committing
-from app.store.connection import Command, Connection, Unavailable
+from app.domain.delivery import Delivery, Destination
+from app.domain.incident import Incident
+from app.domain.state import Phase
+from app.store import counters, delivery_queue, notifications, retention, search
+from app.store.connection import Command, Connection, StoreUnavailable
 from app.store.counters import Sources
-from app.store.record import (
+from app.store.keys import (
     ALL,
     BY_STATE,
     CHANNEL,
@@ -31,6 +30,7 @@ from app.store.record import (
     delivery_doc,
     delivery_of,
 )
+from app.store.transaction import Check, committing
 
 # Somebody else wrote first this many times in a row: something is badly wrong.
 MOST_CONFLICTS = 100
@@ -40,7 +40,7 @@ Row = Mapping[str, str]
 """The fields of a record that were read."""
 
 
-class Unknown(Exception):
+class IncidentNotFound(Exception):
     """There is no incident with this ID, or none any more."""
 
 
@@ -96,7 +96,7 @@ class UnitOfWork:
         return self.saved.get(incident_id) or self._before.get(incident_id)
 
     def require(self, incident_id: str) -> Incident:
-        """The incident. Raises `Unknown`."""
+        """The incident. Raises `IncidentNotFound`."""
         return _required(self.get(incident_id))
 
     def find(self, identity: str | None) -> Incident | None:
@@ -123,7 +123,7 @@ class UnitOfWork:
         return _deliveries(self._rows.get(incident_id, {}))
 
     def save_delivery(self, incident_id: str, channel: Destination, delivery: Delivery, *count: str) -> None:
-        """Write what a channel has of the incident, when this is committed, and when to look at it again.
+        """Write what a channel has of the incident, when this is committed, and when to check it again.
 
         `count`: how an attempt ended, for the metrics.
         """
@@ -157,7 +157,7 @@ class UnitOfWork:
             changes.append((before, after))
             yield from _write(after, token, self._payloads.get(after.id))
             yield from _listed(before, after)
-            yield from agenda.index(before, after, enqueue_at=one.enqueue_at)
+            yield from delivery_queue.index(before, after, enqueue_at=one.enqueue_at)
             yield from retention.index(before, after)
         yield from notifications.index(changes)
         yield from counters.index(changes, sources)
@@ -178,7 +178,7 @@ class UnitOfWork:
         size = len(self.saved)
 
         def at(incident: Incident) -> datetime | None:
-            moments = list(agenda.moved(self._before.get(incident.id), incident))
+            moments = list(delivery_queue.moved(self._before.get(incident.id), incident))
             return min((moment for moment in moments if enqueued(moment, size)), default=None)
 
         return [Stored(incident, at(incident)) for incident in self.saved.values()]
@@ -202,7 +202,7 @@ class Incidents:
     def unit_of_work(
         self, ids: Sequence[str] = (), identities: Sequence[str] = (), *, channels: bool = False
     ) -> UnitOfWork:
-        """The named incidents as they are stored now. Raises `Unavailable`."""
+        """The named incidents as they are stored now. Raises `StoreUnavailable`."""
         unit = UnitOfWork(ids, identities, channels=channels)
         self._read(unit)
         return unit
@@ -214,7 +214,7 @@ class Incidents:
 
         `enqueued`: see `UnitOfWork.stored`. When somebody wrote since the unit was read, it is read again and
         `work` runs again, so it must do nothing but decide. What it raises is passed on, and nothing is
-        written. Raises `Unavailable`.
+        written. Raises `StoreUnavailable`.
         """
         for attempt in range(MOST_CONFLICTS):
             if attempt:
@@ -223,19 +223,19 @@ class Incidents:
             stored = unit.stored(enqueued)
             if unit.is_empty or self._commit(unit, stored):
                 return result, stored
-        raise Unavailable("Too many writers at the same incident.")
+        raise StoreUnavailable("Too many writers at the same incident.")
 
     def get(self, incident_id: str) -> Incident | None:
-        """The incident, or None. Raises `Unavailable`."""
+        """The incident, or None. Raises `StoreUnavailable`."""
         doc = self._connection.call("HGET", INCIDENT + incident_id, "doc")
         return None if doc is None else RECORD.validate_json(doc)
 
-    def need(self, incident_id: str) -> Incident:
-        """The incident. Raises `Unknown` and `Unavailable`."""
+    def require(self, incident_id: str) -> Incident:
+        """The incident. Raises `IncidentNotFound` and `StoreUnavailable`."""
         return _required(self.get(incident_id))
 
     def deliveries(self, incident_id: str) -> dict[Destination, Delivery]:
-        """What every channel that was tried has of the incident. Raises `Unavailable`."""
+        """What every channel that was tried has of the incident. Raises `StoreUnavailable`."""
         return _deliveries(self._connection.call("HGETALL", INCIDENT + incident_id))
 
     def payload(self, incident_id: str) -> Any:
@@ -243,7 +243,7 @@ class Incidents:
         payload = self._connection.call("GET", PAYLOAD + incident_id)
         return None if payload is None else json.loads(payload)
 
-    def page(self, wanted: search.Search, limit: int, cursor: str | None) -> search.Page:
+    def page(self, wanted: search.Search, limit: int, cursor: str | None) -> search.SearchPage:
         """The newest incidents that are wanted, `limit` at the most; see `app/store/search.py`."""
         return search.page(self._connection, wanted, limit, cursor)
 
@@ -283,7 +283,7 @@ def _deliveries(row: Row) -> dict[Destination, Delivery]:
 
 def _required(incident: Incident | None) -> Incident:
     if incident is None:
-        raise Unknown(
+        raise IncidentNotFound(
             "There is no such incident: use the ID that the answer to its webhook gave. Those that were "
             "resolved long ago are not kept."
         )

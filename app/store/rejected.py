@@ -1,4 +1,4 @@
-"""Rejected bodies: the newest thousand, the same one again and again kept once with a count."""
+"""Rejected webhooks: the newest thousand, the same one again and again kept once with a count."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from app.domain.timeline import rfc3339
 from app.store.connection import PREFIX, Connection
-from app.timeline import rfc3339
 
 REJECTED = PREFIX + "rejected"
 ENTRIES = REJECTED + ":entries"
@@ -58,7 +58,7 @@ end
 KEYS = (REJECTED, ENTRIES, COUNTS, BYTES)
 
 
-class NotKept(Exception):
+class RejectedNotFound(Exception):
     """There is no rejected body with this ID."""
 
 
@@ -83,7 +83,7 @@ class Rejected:
         """Keep a body (its first 64 KiB) and why it was refused; returns the entry's ID.
 
         `about`: headers and query, free of secrets; `most_bytes`: of all entries, or the oldest go. Raises
-        `Unavailable`.
+        `StoreUnavailable`.
         """
         entry_id = hashlib.sha256(body + error.encode()).hexdigest()[:32]
         entry = {
@@ -99,22 +99,25 @@ class Rejected:
         self._reject(KEYS, [entry_id, now.timestamp(), json.dumps(entry), KEPT, most_bytes])
         return entry_id
 
-    def need(self, entry_id: str) -> dict[str, Any]:
-        """One entry, without count and last time. Raises `NotKept` and `Unavailable`."""
+    def require(self, entry_id: str) -> dict[str, Any]:
+        """One entry, without count and last time. Raises `RejectedNotFound` and `StoreUnavailable`."""
         entry = self._connection.call("HGET", ENTRIES, entry_id)
         if entry is None:
-            raise NotKept(
+            raise RejectedNotFound(
                 f"There is no rejected body {entry_id[:40]!r}: GET /api/rejected lists those that are kept."
             )
         found: dict[str, Any] = json.loads(entry)
         return found
 
     def forget(self, entry_id: str) -> None:
-        """Remove an entry, if it is still there. Raises `Unavailable`."""
+        """Remove an entry, if it is still there. Raises `StoreUnavailable`."""
         self._forget(KEYS, [entry_id])
 
     def newest(self, limit: int) -> list[dict[str, Any]]:
-        """The entries, the one refused last first, each with `count` and `last_at`. Raises `Unavailable`."""
+        """The entries, the one refused last first, each with `count` and `last_at`.
+
+        Raises `StoreUnavailable`.
+        """
         rows = self._connection.call("ZREVRANGE", REJECTED, 0, limit - 1, "WITHSCORES")
         ids, times = rows[::2], rows[1::2]
         if not ids:

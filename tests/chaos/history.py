@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-Action = Literal["firing", "resolved", "acknowledge", "resolve", "page_now"]
+Action = Literal["firing", "resolved", "acknowledge", "resolve", "escalate_now"]
 """What a request asks for: the first two are webhooks, the others a person's."""
 
 

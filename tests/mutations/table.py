@@ -4,54 +4,54 @@ from __future__ import annotations
 
 from tests.mutations.mutation import Chaos, Mutation
 
-INCIDENT = "app/incident.py"
-RECORD = "app/record.py"
-CHAINS = "app/chains.py"
-DELIVERY = "app/delivery.py"
-SUBSCRIPTION = "app/subscription.py"
-RETRY = "app/retry.py"
-DELIVER = "app/deliver.py"
-PAGE = "app/page.py"
-RECEIVE = "app/receive.py"
-GATEWAY = "app/gateway.py"
-HEALTH = "app/health.py"
-NOTIFY = "app/notify.py"
-SUMMARY = "app/summary.py"
+INCIDENT = "app/domain/incident.py"
+RECORD = "app/domain/record.py"
+CHAINS = "app/domain/chains.py"
+DELIVERY = "app/domain/delivery.py"
+SUBSCRIPTION = "app/domain/subscription.py"
+RETRY = "app/delivery/retry.py"
+DELIVER = "app/delivery/service.py"
+PAGE = "app/delivery/pages.py"
+INGEST = "app/ingest/service.py"
+BOOTSTRAP = "app/bootstrap.py"
+HEALTH = "app/ops/health.py"
+NOTIFY = "app/delivery/notifications.py"
+SUMMARY = "app/delivery/summaries.py"
 NOTIFICATIONS = "app/store/notifications.py"
-SESSION = "app/web/session.py"
-LOGIN = "app/web/login.py"
-ROOM = "app/web/room.py"
-PROXIES = "app/web/proxies.py"
+SESSION = "app/web/http/session.py"
+LOGIN = "app/web/dashboard/login.py"
+CONCURRENCY = "app/web/http/concurrency.py"
+PROXIES = "app/web/http/proxies.py"
 SWEEP = "tasks/sweep.py"
-BROKER = "tasks/broker.py"
-AGENDA = "app/store/agenda.py"
+KOMBU_WORKAROUNDS = "tasks/kombu_workarounds.py"
+DELIVERY_QUEUE = "app/store/delivery_queue.py"
 SLOTS = "tasks/slots.py"
-TAKE = "app/store/lua/take.lua"
-NEXT_LOOK = "app/store/lua/next_look.lua"
+ACQUIRE_SLOT = "app/store/lua/acquire_slot.lua"
+NEXT_CHECK = "app/store/lua/next_check.lua"
 NEXT_NOTIFICATIONS = "app/store/lua/next_notifications.lua"
 INCIDENTS = "app/store/incidents.py"
 COMMIT = "app/store/lua/commit.lua"
 RETENTION = "app/store/retention.py"
 CONNECTION = "app/store/connection.py"
-HTTP = "app/providers/http.py"
-INCIDENT_IO = "app/providers/incident_io.py"
-ANSWER = "app/providers/incident_io_answer.py"
+HTTP = "app/destinations/http.py"
+INCIDENT_IO = "app/destinations/incident_io/provider.py"
+ANSWER = "app/destinations/incident_io/answer.py"
 
-OF_INCIDENT = ("tests/test_incident.py",)
-OF_INCIDENT_IO = ("tests/providers/test_incident_io.py",)
-OF_PAGE = ("tests/test_page.py",)
-OF_TWO_PAGERS = ("tests/test_two_pagers.py",)
+OF_INCIDENT = ("tests/domain/test_incident.py",)
+OF_INCIDENT_IO = ("tests/destinations/test_incident_io.py",)
+OF_PAGE = ("tests/delivery/test_pages.py",)
+OF_TWO_PAGERS = ("tests/delivery/test_two_pagers.py",)
 OF_MODEL = ("tests/test_model.py",)
-OF_RECEIVE = ("tests/test_receive.py",)
-OF_NOTIFY = ("tests/test_notify.py",)
-OF_CHAINS = ("tests/test_chains.py",)
-OF_RACES = ("tests/test_notify_races.py",)
-OF_SUMMARY = ("tests/test_summary.py",)
-OF_LOGIN = ("tests/web/test_login.py",)
-OF_SECURITY = ("tests/web/test_security.py",)
+OF_RECEIVE = ("tests/ingest/test_service.py",)
+OF_NOTIFY = ("tests/delivery/test_notifications.py",)
+OF_CHAINS = ("tests/domain/test_chains.py",)
+OF_RACES = ("tests/delivery/test_notification_races.py",)
+OF_SUMMARY = ("tests/delivery/test_summaries.py",)
+OF_LOGIN = ("tests/web/dashboard/test_login.py",)
+OF_SECURITY = ("tests/web/http/test_security.py",)
 OF_SWEEP = ("tests/tasks/test_sweep.py",)
 OF_SLOTS = ("tests/tasks/test_slots.py",)
-OF_AGENDA = ("tests/store/test_agenda.py",)
+OF_DELIVERY_QUEUE = ("tests/store/test_delivery_queue.py",)
 OF_STORE = ("tests/store/test_incidents.py",)
 OF_RETENTION = ("tests/store/test_retention.py",)
 OF_CONNECTION = ("tests/store/test_connection.py",)
@@ -106,9 +106,11 @@ MUTATIONS: tuple[Mutation, ...] = (
         "sent_after_its_deadline",
         "A process that was stopped sends when it wakes up, though its lease is over.",
         HTTP,
-        "        if call.seconds_left() <= 0:\n            raise TooLate",
-        "        if False:\n            raise TooLate",
-        ("tests/providers/test_http.py",),
+        """        if call.seconds_left() <= 0:
+            raise DeadlineExceeded""",
+        """        if False:
+            raise DeadlineExceeded""",
+        ("tests/destinations/test_http.py",),
     ),
     Mutation(
         "late_page_ends_anothers_claim",
@@ -184,9 +186,9 @@ MUTATIONS: tuple[Mutation, ...] = (
         "heartbeat_while_overdue",
         "The heartbeat is sent though a page is overdue.",
         HEALTH,
-        ' < FAILED_ATTEMPTS and set(readiness(gateway).values()) == {"ok"}',
+        ' < FAILED_ATTEMPTS and set(readiness(services).values()) == {"ok"}',
         " < FAILED_ATTEMPTS",
-        ("tests/test_health.py",),
+        ("tests/ops/test_health.py",),
     ),
     # -- the same problem again --------------------------------------------------------------------------
     Mutation(
@@ -226,7 +228,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "random_key_with_redis_away",
         "The same problem, paged directly again, is another alert at incident.io.",
-        RECEIVE,
+        INGEST,
         "        key = str(uuid.uuid5(DIRECT, message.alert.identity or message.payload))",
         "        key = str(uuid.uuid4())",
         OF_RECEIVE,
@@ -241,7 +243,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         """        def lenient(*args: Any) -> bool:
             try:
                 return self._commit_step(*args)
-            except Unavailable:
+            except StoreUnavailable:
                 return True
 
         done = lenient(""",
@@ -252,23 +254,23 @@ MUTATIONS: tuple[Mutation, ...] = (
         "messages_held_in_redis",
         "kombu keeps books in Redis of what a worker holds: slow, and they have ended workers at a restart.",
         "tasks/celery.py",
-        "    broker.hold_messages_in_memory()\n",
+        "    kombu_workarounds.hold_messages_in_memory()\n",
         "",
         ("tests/stories/test_redis.py::test_a_worker_that_gossips_goes_on_too",),
     ),
     Mutation(
         "message_before_it_is_stored",
         "A worker is woken for an incident that is not there yet.",
-        GATEWAY,
+        BOOTSTRAP,
         """
-            return worth_a_message(at, now, at_once=at_once, pending=self.store.agenda.pending())
+            return worth_a_message(at, now, at_once=at_once, pending=self.store.delivery_queue.pending())
 
         result, stored = self.store.incidents.update(unit, work, enqueued)
-        self.wakeup.enqueue_stored(stored, now)
+        self.task_queue.enqueue_stored(stored, now)
 """,
         """
-            if worth_a_message(at, now, at_once=at_once, pending=self.store.agenda.pending()):
-                self.wakeup.enqueue_stored([Stored(one, at) for one in unit.saved.values()], now)
+            if worth_a_message(at, now, at_once=at_once, pending=self.store.delivery_queue.pending()):
+                self.task_queue.enqueue_stored([Stored(one, at) for one in unit.saved.values()], now)
                 return True
             return False
 
@@ -276,13 +278,13 @@ MUTATIONS: tuple[Mutation, ...] = (
 
         result, _ = self.store.incidents.update(unit, work, enqueued)
 """,
-        ("tests/test_gateway.py",),
+        ("tests/test_bootstrap.py",),
     ),
     Mutation(
         "lost_record_counts_as_acknowledged",
         "A message for an incident whose record Redis has lost pages nobody.",
         PAGE,
-        "        incident = _remake(gateway, unit, incident_id, pagers, title)",
+        "        incident = _remake(services, unit, incident_id, pagers, title)",
         "        return",
         OF_PAGE,
     ),
@@ -334,7 +336,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "removed_before_anybody_was_notified",
         "After a long stop of all workers, what is old is removed before people were notified of it.",
         RETENTION,
-        "            if self._untold(now):",
+        "            if self._unnotified(now):",
         "            if False:",
         OF_NOTIFY,
     ),
@@ -342,8 +344,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "sweep_looks_at_nothing",
         "The sweeper says that its worker lives, and finds nothing that is late.",
         SWEEP,
-        "        agenda.worker_lives(self._name, now)\n",
-        """        agenda.worker_lives(self._name, now)
+        "        delivery_queue.worker_lives(self._name, now)\n",
+        """        delivery_queue.worker_lives(self._name, now)
         return
 """,
         OF_SWEEP,
@@ -351,11 +353,11 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "enqueued_ahead_and_forgotten",
-        "What was enqueued ahead, for a worker that died, is looked at again only a day after it was due.",
-        NEXT_LOOK,
+        "What was enqueued ahead, for a worker that died, is checked again only a day after it was due.",
+        NEXT_CHECK,
         "    return due + grace",
         "    return due + 86400",
-        OF_AGENDA,
+        OF_DELIVERY_QUEUE,
     ),
     Mutation(
         "sweep_ends_with_its_first_error",
@@ -377,14 +379,14 @@ MUTATIONS: tuple[Mutation, ...] = (
         "no_heartbeat",
         "The heartbeat is never sent, so that incident.io pages for nothing.",
         SWEEP,
-        "        if heartbeat_due(self._gateway):",
+        "        if heartbeat_due(self._services):",
         "        if False:",
         OF_SWEEP,
     ),
     Mutation(
         "lost_message_is_found_a_day_later",
         "An incident whose message was lost is looked at a day after it was due.",
-        AGENDA,
+        DELIVERY_QUEUE,
         "GRACE = timedelta(seconds=GRACE_SECONDS)",
         "GRACE = timedelta(days=1)",
         OF_SWEEP,
@@ -429,7 +431,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         ANSWER,
         "    if 200 <= status < 300:",
         "    if 200 <= status < 300 or status >= 500:",
-        ("tests/providers/test_incident_io_answer.py",),
+        ("tests/destinations/test_incident_io_answer.py",),
         Chaos(31, "records_agree_with_incident_io"),
     ),
     Mutation(
@@ -449,10 +451,10 @@ MUTATIONS: tuple[Mutation, ...] = (
         OF_INCIDENT_IO,
     ),
     Mutation(
-        "too_many_requests_hold_back_one",
+        "too_many_requests_back_off_by_one",
         "An answer of 429 holds back the event that got it, and nobody else.",
         PAGE,
-        "        if outcome.hold_all:",
+        "        if outcome.back_off_all:",
         "        if False:",
         OF_PAGE,
     ),
@@ -460,18 +462,18 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "budget_not_enforced",
         "More events leave within a minute than incident.io takes.",
-        TAKE,
-        "  if ahead >= math.min(room, most_ahead) then",
+        ACQUIRE_SLOT,
+        "  if ahead >= math.min(capacity, most_ahead) then",
         "  if false then",
-        OF_AGENDA,
+        OF_DELIVERY_QUEUE,
     ),
     Mutation(
         "crowd_out_of_order",
-        "In a crowd that does not fit, the first to leave are whoever was asked for first.",
-        TAKE,
-        "  if ahead >= math.min(room, most_ahead) then",
-        "  if ahead >= room then",
-        OF_AGENDA,
+        "In a crowd that does not fit, the first to leave are anyone who was asked for first.",
+        ACQUIRE_SLOT,
+        "  if ahead >= math.min(capacity, most_ahead) then",
+        "  if ahead >= capacity then",
+        OF_DELIVERY_QUEUE,
     ),
     Mutation(
         "severity_ignored",
@@ -479,12 +481,12 @@ MUTATIONS: tuple[Mutation, ...] = (
         RECORD,
         'else SEVERITIES.index(self.severity or "medium")',
         'else SEVERITIES.index("medium")',
-        OF_AGENDA,
+        OF_DELIVERY_QUEUE,
     ),
     Mutation(
         "alert_sources_by_name",
         "Of alert sources that share an API key, the first by name takes all that is allowed.",
-        AGENDA,
+        DELIVERY_QUEUE,
         "        return [Destination(name) for _, name in sorted(zip(ranks, names, strict=True))]",
         "        return [Destination(name) for name in names]",
         OF_SWEEP,
@@ -492,7 +494,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "second_pager_never_paged",
         "Of two alert sources that were asked for, the second is never paged.",
-        AGENDA,
+        DELIVERY_QUEUE,
         "    for pager in (*after.pagers, LATE):",
         "    for pager in (*list(after.pagers)[:1], LATE):",
         OF_TWO_PAGERS,
@@ -508,7 +510,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "second_pager_keeps_its_alert",
         "The second alert source never hears that the problem is over.",
-        AGENDA,
+        DELIVERY_QUEUE,
         """        step = after.next_step(pager)
         if pager == LATE""",
         """        first = next(iter(after.pagers))
@@ -529,7 +531,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "lost_record_forgets_a_pager",
         "Of a record that Redis lost, only the alert source that a worker asks for first is paged.",
         PAGE,
-        "[*pagers, *gateway.store.agenda.pagers_of(incident_id)]",
+        "[*pagers, *services.store.delivery_queue.pagers_of(incident_id)]",
         "[*pagers]",
         ("tests/test_model.py::test_each_pager_of_a_lost_record_is_paged",),
     ),
@@ -594,7 +596,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "summary_ends_what_it_was_not_about",
-        "A summary that ends deletes what a storm held back meanwhile.",
+        "A summary that ends deletes what a storm deferred meanwhile.",
         NOTIFICATIONS,
         '            ("ZREMRANGEBYSCORE", HELD + channel, "-inf", until.timestamp()),',
         '            ("DEL", HELD + channel),',
@@ -695,7 +697,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "cookie_without_redis",
         "A cookie is a login even after logging out.",
         SESSION,
-        " and gateway.store.sessions.lives(session_id):",
+        " and services.store.sessions.lives(session_id):",
         ":",
         OF_LOGIN,
     ),
@@ -709,8 +711,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "place_for_who_is_slow",
-        "Whoever sends a form slowly keeps others out of the dashboard.",
-        ROOM,
+        "Anyone who sends a form slowly keeps others out of the dashboard.",
+        CONCURRENCY,
         "        request.get_data()\n",
         "",
         OF_LOGIN,
@@ -741,28 +743,28 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "every_proxy_is_believed",
-        "Whoever sends X-Forwarded-For is where it says.",
+        "Anyone who sends X-Forwarded-For is where it says.",
         PROXIES,
         "        if self._is_ours(peer):",
         "        if True:",
-        ("tests/web/test_proxies.py",),
+        ("tests/web/http/test_proxies.py",),
     ),
     Mutation(
         "no_room_for_webhooks",
         "Open dashboards take every thread.",
-        ROOM,
-        "places = threading.BoundedSemaphore(PAGES)",
-        "places = threading.Semaphore(10**6)",
-        ("tests/web/test_dashboard.py",),
+        CONCURRENCY,
+        "slots = threading.BoundedSemaphore(PAGES)",
+        "slots = threading.Semaphore(10**6)",
+        ("tests/web/dashboard/test_dashboard.py",),
     ),
     # -- what Redis says, and what hangs ------------------------------------------------------------------
     Mutation(
         "refusal_ends_the_worker",
         "A Redis that answers and refuses ends the worker.",
-        BROKER,
+        KOMBU_WORKAROUNDS,
         "get_redis_error_classes().connection_errors, RedisError)",
         "get_redis_error_classes().connection_errors,)",
-        ("tests/tasks/test_broker.py", "tests/stories/test_redis_refuses.py"),
+        ("tests/tasks/test_kombu_workarounds.py", "tests/stories/test_redis_refuses.py"),
     ),
     Mutation(
         "refusal_is_final",
@@ -776,9 +778,9 @@ MUTATIONS: tuple[Mutation, ...] = (
         "ready_without_writes",
         "/readyz is well though Redis takes no writes.",
         HEALTH,
-        "        gateway.store.server.require_writes()\n",
+        "        services.store.server.require_writes()\n",
         "",
-        ("tests/test_health.py",),
+        ("tests/ops/test_health.py",),
     ),
     Mutation(
         "connections_without_limit",
@@ -808,16 +810,16 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "clock_of_the_host",
         "Web and worker go by the clock of their host, not by Redis's.",
-        GATEWAY,
+        BOOTSTRAP,
         "        clock=store.now,",
         "        clock=lambda: datetime.now().astimezone(),",
-        ("tests/test_gateway.py",),
+        ("tests/test_bootstrap.py",),
     ),
     Mutation(
         "claim_by_the_clock_of_the_host",
         "A lease is counted by the clock of the host.",
         PAGE,
-        "stored.claimed(self._pager, token, self._gateway.clock(), LEASE)",
+        "stored.claimed(self._pager, token, self._services.clock(), LEASE)",
         "stored.claimed(self._pager, token, datetime.now().astimezone(), LEASE)",
         OF_PAGE,
     ),
@@ -825,8 +827,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "slow_answer_puts_the_clock_back",
         "A slow answer of Redis to TIME makes pages late.",
         CONNECTION,
-        "        self._clock_offset = min(max(self._clock_offset, told - answered), told - asked)",
-        "        self._clock_offset = told - answered",
+        "        self._clock_offset = min(max(self._clock_offset, stated - answered), stated - asked)",
+        "        self._clock_offset = stated - answered",
         OF_CONNECTION,
     ),
     Mutation(
@@ -841,50 +843,50 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "repaired_resolves",
         "A body that was repaired by guessing ends a problem.",
-        "app/web/incidents.py",
+        "app/web/api/incidents.py",
         "alert, effect=Effect.FIRING, labels=",
         "alert, labels=",
-        ("tests/web/test_repair.py",),
+        ("tests/web/http/test_repair.py",),
     ),
     Mutation(
         "half_a_body",
         "A body that breaks off is taken for a whole one.",
-        "app/web/repair.py",
+        "app/web/http/repair.py",
         "return depth <= 0 and deepest <= MAX_DEPTH",
         "return deepest <= MAX_DEPTH",
-        ("tests/web/test_repair.py",),
+        ("tests/web/http/test_repair.py",),
     ),
     Mutation(
         "secrets_are_read",
         "Secrets get from a body into titles, labels and links.",
-        "app/senders/__init__.py",
+        "app/ingest/webhooks/__init__.py",
         "alert = _read(shown, headers or {})",
         "alert = _read(payload, headers or {})",
-        ("tests/senders/test_secret_forms.py",),
+        ("tests/ingest/webhooks/test_secret_forms.py",),
     ),
     Mutation(
         "the_host_is_up",
         "The state of anything in a body is that of the problem.",
-        "app/senders/generic.py",
+        "app/ingest/webhooks/generic.py",
         "if one.is_alert or (one.is_only and not named)",
         "if one.plain",
-        ("tests/senders/test_generic.py",),
+        ("tests/ingest/webhooks/test_generic.py",),
     ),
     Mutation(
         "first_of_several",
         "The key of the first of several alerts is that of all of them.",
-        "app/senders/fields.py",
+        "app/ingest/webhooks/coerce.py",
         "len(value) == 1) if",
         "True) if",
-        ("tests/senders/test_generic.py",),
+        ("tests/ingest/webhooks/test_generic.py",),
     ),
     Mutation(
         "anybody_names_the_prefix",
         "Anyone who sends a request says where its links lead to.",
-        "app/web/paths.py",
+        "app/web/http/paths.py",
         "environ.get(FORWARDED, self._prefix)",
         'environ.get("HTTP_X_FORWARDED_PREFIX", self._prefix)',
-        ("tests/web/test_paths.py",),
+        ("tests/web/http/test_paths.py",),
     ),
     Mutation(
         "late_is_for_few",

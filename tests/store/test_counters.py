@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from app.alert import Alert
-from app.delivery import Outcome
-from app.incident import Incident
+from app.domain.alert import Alert
+from app.domain.delivery import Outcome
+from app.domain.incident import Incident
 from app.store import Store
 from app.store.counters import BUCKETS, MOST_SOURCES, Counters
 from tests.fakes import INFRA
@@ -16,7 +16,7 @@ LEASE = timedelta(seconds=15)
 
 
 def counters_of(store: Store) -> Counters:
-    return store.gauges(NOW, LEASE, LEASE, {}).counters
+    return store.snapshot(NOW, LEASE, LEASE, {}).counters
 
 
 def put(store: Store, incident: Incident) -> Incident:

@@ -1,0 +1,67 @@
+"""What the API takes and gives, as JSON Schema; `app/web/api/openapi.py` says where."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic.json_schema import models_json_schema
+
+from app.serializers import IncidentBrief, IncidentOut
+
+Json = dict[str, Any]
+
+
+def ref(name: str) -> Json:
+    """One of `SCHEMAS`, by its name."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def json_of(schema: Json, description: str) -> Json:
+    """An answer that is JSON."""
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+def _object(properties: Json, *optional: str) -> Json:
+    required = [name for name in properties if name not in optional]
+    return {"type": "object", "properties": properties, "required": required}
+
+
+TEXT: Json = {"type": "string"}
+BRIEF, INCIDENT = ref("IncidentBrief"), ref("IncidentOut")
+BRIEF_OR_NULL: Json = {"anyOf": [BRIEF, {"type": "null"}]}
+REJECTED = _object({"rejected": {"type": "array", "items": {"type": "object"}}})
+PAYLOAD: Json = {
+    "anyOf": [
+        {"type": "object"},
+        {"type": "array", "items": {"type": "object"}, "minItems": 1, "maxItems": 5000},
+    ]
+}
+
+_, _INCIDENTS = models_json_schema(
+    [(IncidentBrief, "serialization"), (IncidentOut, "serialization")],
+    ref_template="#/components/schemas/{model}",
+)
+SCHEMAS: Json = {
+    **_INCIDENTS["$defs"],
+    "Error": _object({"error": {"type": "string", "description": "What is wrong, and what would be right."}}),
+    "IncidentPage": _object(
+        {"incidents": {"type": "array", "items": BRIEF}, "cursor": {"type": ["string", "null"]}}
+    ),
+    "Received": _object(
+        {
+            "status": TEXT,
+            "incident": BRIEF_OR_NULL,
+            "count": {"type": "integer"},
+            "incidents": {"type": "array", "items": BRIEF_OR_NULL},
+        },
+        "incident",
+        "count",
+        "incidents",
+    ),
+    "Acted": _object({"status": TEXT, "incident": INCIDENT}),
+    "Linked": _object({"status": TEXT, "incident": BRIEF}),
+    "By": _object({"by": {"type": "string", "description": "Who does it, for the timeline."}}, "by"),
+    "Click": _object({"payload": {"type": "string", "description": "JSON, as Slack documents it."}}),
+    "Status": _object({"status": TEXT}),
+    "Readiness": _object({"status": TEXT, "checks": {"type": "object", "additionalProperties": TEXT}}),
+}
