@@ -6,7 +6,7 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 
-from app.gateway import Gateway
+from app.bootstrap import Services
 from app.telemetry import log
 from config import Config
 
@@ -27,10 +27,10 @@ def fingerprint(config: Config) -> dict[str, str]:
     }
 
 
-def difference(gateway: Gateway, workers: Sequence[str]) -> str | None:
-    """Which settings one of these workers has otherwise, in one sentence. Raises `Unavailable`."""
-    ours = fingerprint(gateway.config)
-    for worker, theirs in gateway.store.fingerprints.of(workers).items():
+def difference(services: Services, workers: Sequence[str]) -> str | None:
+    """Which settings one of these workers has otherwise, in one sentence. Raises `StoreUnavailable`."""
+    ours = fingerprint(services.config)
+    for worker, theirs in services.store.fingerprints.of(workers).items():
         names = [name for name, value in ours.items() if theirs.get(name, value) != value]
         if names:
             sentence = (

@@ -11,7 +11,7 @@ from benchmarks.intake import RATE, SHORT, WARM_UP, bodies, closed_loop, on_sche
 from benchmarks.pages import crowd
 from benchmarks.report import Row, at_most, percentile, spread
 from benchmarks.service import Service
-from tests.channels.standin import StandIn
+from tests.destinations.standin import StandIn
 
 WELL = 4
 SECONDS = 8

@@ -13,9 +13,9 @@ from datetime import timedelta
 import psutil
 import requests
 
-from app.alert import Alert
-from app.delivery import Destination
-from app.incident import Incident
+from app.domain.alert import Alert
+from app.domain.delivery import Destination
+from app.domain.incident import Incident
 from app.store import Store, UnitOfWork
 from benchmarks.report import Row, at_most, percentile, spread
 from benchmarks.service import SECRET, Service, memory, wait_until

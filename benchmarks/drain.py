@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from app.alert import SEVERITIES, Severity
+from app.domain.alert import SEVERITIES, Severity
 from local.incident_io_rules import Request
 
 WINDOW_SECONDS = 60
@@ -36,7 +36,7 @@ def share_of_allowed(events: Sequence[Request], per_minute: int) -> float:
     """The least time in which these events could have left, divided by the time that they took.
 
     To the least time that the limit allows comes what the machine needs to send the last minute's events once
-    they may leave; it is taken from the same number of events at the beginning, which nothing held back.
+    they may leave; it is taken from the same number of events at the beginning, which nothing deferred.
     """
     first = events[0].monotonic
     last_minutes = (len(events) - 1) % per_minute + 1

@@ -14,7 +14,7 @@ from benchmarks.report import Row, at_most, machine, percentile, spread
 from benchmarks.service import Service, memory
 
 LEVELS = (100, 1_000, 3_000, 10_000, 30_000, 100_000)
-TOLD = (LEVELS[0], 10_000, 100_000)
+NOTIFIED = (LEVELS[0], 10_000, 100_000)
 """What stands in the table."""
 DRAWN_FROM = 1_000
 WAIT_SECONDS = 7_200.0
@@ -56,7 +56,7 @@ def growth() -> Iterable[Row]:
     with Service() as service:
         for step in _steps(service):
             steps.append(step)
-            if step.pending in TOLD:
+            if step.pending in NOTIFIED:
                 yield from _rows(step, steps[0])
     yield Row("Redis, for each pending incident: a title alone / an Alertmanager's group", _sizes())
     drawn = [step for step in steps if step.pending >= DRAWN_FROM]

@@ -25,12 +25,12 @@ class Row:
 
 
 def at_most(what: str, value: float, goal: float, unit: str, *, shown: str | None = None) -> Row:
-    """A row whose value shall not exceed its goal; `shown` tells more than the value that counts."""
+    """A row whose value must not exceed its goal; `shown` tells more than the value that counts."""
     return Row(what, shown or f"{value:.4g} {unit}".rstrip(), f"≤ {goal:g} {unit}".rstrip(), value <= goal)
 
 
 def at_least(what: str, value: float, goal: float, unit: str, *, shown: str | None = None) -> Row:
-    """A row whose value shall not fall short of its goal."""
+    """A row whose value must not fall short of its goal."""
     return Row(what, shown or f"{value:.4g} {unit}".rstrip(), f"≥ {goal:g} {unit}".rstrip(), value >= goal)
 
 

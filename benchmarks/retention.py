@@ -12,9 +12,9 @@ from typing import Any
 
 import redis
 
-from app.alert import Alert
-from app.delivery import Destination
-from app.incident import Incident
+from app.domain.alert import Alert
+from app.domain.delivery import Destination
+from app.domain.incident import Incident
 from app.store import Store, UnitOfWork
 from app.store.retention import BATCH, REMEMBERED
 from benchmarks.report import Row, at_most

@@ -6,11 +6,11 @@ import json
 from collections.abc import Iterable
 from time import process_time
 
-from app.senders import read_and_keep
-from app.web.body import read_body
+from app.ingest.webhooks import read_and_keep
+from app.web.http.body import read_body
 from benchmarks.report import Row, at_most
-from tests.senders.samples import ACCEPTED, SAMPLES, elements
-from tests.senders.worst import WORST
+from tests.ingest.webhooks.samples import ACCEPTED, SAMPLES, elements
+from tests.ingest.webhooks.worst import WORST
 
 BODIES = 10_000
 # 1.3 times what it cost with half of the senders, and with secrets known by the ends of their names alone.

@@ -22,7 +22,7 @@ from benchmarks.stand_in import KEY, OTHER_SOURCE, SOURCE, StandIn
 from local.embedded import EmbeddedRedis, free_port
 from local.processes import ROOT, Process, with_our_programs
 
-BARE = ["gunicorn", "-c", "python:app.web.server", "benchmarks.bare:create_app()"]
+BARE = ["gunicorn", "-c", "python:app.web.gunicorn_conf", "benchmarks.bare:create_app()"]
 
 SECRET = "benchmark-gateway-secret"
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 from datetime import datetime
 
-from app.alert import SEVERITIES, Severity
+from app.domain.alert import SEVERITIES, Severity
 from benchmarks.drain import accepted, attempts_per_incident, overtaken_by, ranks, share_of_allowed
 from benchmarks.report import Row, at_least, at_most, percentile, spread
 from benchmarks.service import Service, memory

@@ -1,4 +1,4 @@
-"""Channels in which people are told: a list, and blocks of the Go edition, which become channels as well."""
+"""Channels that are notified: a list, and blocks of the Go edition, which become channels as well."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StringCo
 
 from config.block import Block
 from config.go_channels import Email, GoBlock, Lark, MsTeams, Slack, Telegram, Viber, as_apprise_knows_it
-from config.values import SEPARATED, Setting, Wrong, matching
+from config.values import SEPARATED, InvalidValue, Setting, matching
 
 Severity = Literal["critical", "high", "medium", "low", "info"]
 Event = Literal["created", "acknowledged", "escalated", "failed", "resolved"]
@@ -35,7 +35,7 @@ OPEN_OPTIONS = ("to", "from", "smtp")
 
 @dataclass(frozen=True, slots=True)
 class ChannelSettings:
-    """One channel: where it is, and what it is told."""
+    """One channel: where it is, and what it is notified of."""
 
     name: str
     url: SecretStr
@@ -45,7 +45,7 @@ class ChannelSettings:
     """Jinja for the body; None: the default messages."""
     min_severity: str | None = None
     default: bool = True
-    """Told when a request names no channels."""
+    """Notified when a request names no channels."""
     subject: str | None = None
     """Stands before the title of a mail."""
 
@@ -83,7 +83,7 @@ class ChannelSettings:
 def _url(secret: SecretStr) -> SecretStr:
     if ChannelSettings("", secret).slack_bot:
         return secret
-    # It costs a third of a second, so whoever has no channels shall not wait for it.
+    # It costs a third of a second, so anyone who has no channels must not wait for it.
     from apprise import Apprise
     from apprise.manager_plugins import NotificationManager
 
@@ -92,8 +92,8 @@ def _url(secret: SecretStr) -> SecretStr:
     if Apprise.instantiate(url, suppress_exceptions=True) is None:
         scheme = url.partition("://")[0].strip().lower()
         if scheme in known():
-            raise Wrong(f"it lacks something of what {scheme}:// needs, or has it in another form")
-        raise Wrong("it begins with no service that Apprise knows")
+            raise InvalidValue(f"it lacks something of what {scheme}:// needs, or has it in another form")
+        raise InvalidValue("it begins with no service that Apprise knows")
     return SecretStr(url)
 
 
@@ -101,7 +101,7 @@ def _template(text: str) -> str:
     try:
         SandboxedEnvironment().from_string(text)
     except TemplateSyntaxError as error:
-        raise Wrong(f"line {error.lineno} is not valid Jinja") from None
+        raise InvalidValue(f"line {error.lineno} is not valid Jinja") from None
     return text
 
 
@@ -131,7 +131,7 @@ class Listed(Block):
 
 
 class Alert(Block):
-    """Who is told, and where."""
+    """Who is notified, and where."""
 
     channels: Annotated[Mapping[str, Listed], Setting("a list of channels")] = Field(default={})
     """By their place in the list."""
@@ -190,5 +190,5 @@ def _unmet_by(block: GoBlock, named: set[str]) -> Iterator[tuple[str, str]]:
         else:
             try:
                 _url(SecretStr(url))
-            except Wrong:
+            except InvalidValue:
                 yield where, f"is none that works: {block.right(key)}"

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from config.values import Wrong
+from config.values import InvalidValue
 
 
 class ConfigError(Exception):
@@ -87,7 +87,7 @@ def _parsed(file: Path, text: str) -> Any:
     except DuplicateKey as error:
         sentence = f"{file}{_place(error)}: {error.problem}: remove one."
     except yaml.MarkedYAMLError as error:
-        sentence = f"{file}{_place(error)}: this is not valid YAML ({_reason(error)}): mend it; a value that "
+        sentence = f"{file}{_place(error)}: this is not valid YAML ({_reason(error)}): fix it; a value that "
         sentence += "starts with one of * & ! % @ ` or holds a colon and a space belongs in quotes."
     except RecursionError:
         sentence = f"{file} is nested too deeply: settings are at most five levels deep."
@@ -121,14 +121,14 @@ _REFERENCE = re.compile(
 def expand(text: str, environ: Mapping[str, str]) -> str:
     """The text with each `${VAR}` and `${VAR:-default}` replaced, once; an unset variable is empty.
 
-    Raises `Wrong` for a `${` that begins neither.
+    Raises `InvalidValue` for a `${` that begins neither.
     """
 
     def replaced(match: re.Match[str]) -> str:
         if match["wrong"]:
-            raise Wrong(
+            raise InvalidValue(
                 "has a ${ that begins neither ${VAR} nor ${VAR:-default}: "
-                "mend it, or write $${ for a literal ${"
+                "fix it, or write $${ for a literal ${"
             )
         if match["literal"]:
             return match["literal"]

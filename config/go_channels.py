@@ -23,7 +23,7 @@ class GoBlock(Block):
 
     name: ClassVar[str]
     needs: ClassVar[tuple[str, ...]]
-    """Keys without which it can tell nobody."""
+    """Keys without which it can notify nobody."""
 
     enable: bool = False
 

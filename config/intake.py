@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator
 
 from config.block import Block
-from config.values import HeaderNames, PassPhrase, Setting, SnsTopics, Wrong
+from config.values import HeaderNames, InvalidValue, PassPhrase, Setting, SnsTopics
 
 PHRASE = "a secret of ASCII characters, without a space at either end"
 
@@ -49,9 +49,9 @@ OWN_PATHS = {
 
 def _free_path(path: str) -> str:
     if not re.fullmatch(r"(/[\w.~-]+)+", path, re.ASCII):
-        raise Wrong
+        raise InvalidValue
     if path.split("/")[1] in OWN_PATHS:
-        raise Wrong("this service has pages of its own there")
+        raise InvalidValue("this service has pages of its own there")
     return path
 
 

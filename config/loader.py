@@ -30,7 +30,7 @@ from config.schema import (
     is_secret,
     rule_path,
 )
-from config.values import Wrong
+from config.values import InvalidValue
 
 DEFAULT_FILE = Path("config/config.yaml")
 SHIPPED_FILE = Path(__file__).with_name("config.yaml")
@@ -170,7 +170,7 @@ class _Loading:
             return ""
         try:
             text = expand(value, self.environ)
-        except Wrong as wrong:
+        except InvalidValue as wrong:
             self._problem(key, str(wrong))
             return ""
         names = variables(value)
@@ -259,7 +259,7 @@ class _Loading:
             # One entry of a list.
             key = key[:-1]
         reason = mistake.get("ctx", {}).get("error")
-        detail = str(reason) if isinstance(reason, Wrong) else ""
+        detail = str(reason) if isinstance(reason, InvalidValue) else ""
         self._problem(key, _must_be(key) + (f" ({detail})" if detail else ""))
         # Of what is named, the whole entry: it may be nothing without this key.
         *path, last = next((key[: len(named) + 1] for named in NAMED if key[: len(named)] == named), key)

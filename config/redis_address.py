@@ -58,8 +58,8 @@ class RedisAddress:
 def redis_address(url: str) -> RedisAddress:
     """Read `redis://`, `rediss://` or `sentinel://` with one host, or several sentinels.
 
-    Sentinels are separated by commas, or as Celery writes them: `sentinel://one:26379;sentinel://two:26379/0`.
-    Raises `NotAnAddress`.
+    Sentinels are separated by commas, or as Celery writes them:
+    `sentinel://one:26379;sentinel://two:26379/0`. Raises `NotAnAddress`.
     """
     scheme = url.partition("://")[0]
     if scheme not in DEFAULT_PORT or not re.fullmatch(r"[!-~]+", url):

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_val
 
 from config.block import Block
 from config.redis_address import NotAnAddress, RedisAddress, encrypted, passwords_in, with_tls
-from config.values import CaFile, Host, Port, RedisUrl, Setting, Wrong
+from config.values import CaFile, Host, InvalidValue, Port, RedisUrl, Setting
 
 _SWITCH = "true or false"
 
@@ -25,7 +25,7 @@ def _url_of_parts(parts: dict[str, Any]) -> SecretStr:
 
 def _one_server(cluster: bool) -> bool:
     if cluster:
-        raise Wrong("incidents and their indexes change in one step, which a cluster can't do")
+        raise InvalidValue("incidents and their indexes change in one step, which a cluster can't do")
     return cluster
 
 
@@ -75,7 +75,7 @@ class Redis(Block):
                 skip_verify=said.get("insecure_skip_verify", False),
             )
         except NotAnAddress as error:
-            raise Wrong(*error.args) from None
+            raise InvalidValue(*error.args) from None
         return SecretStr(whole)
 
     @property

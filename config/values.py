@@ -25,7 +25,7 @@ from config.redis_address import TLS_FILES, NotAnAddress, redis_address
 Text = TypeVar("Text", str, SecretStr)
 
 
-class Wrong(ValueError):
+class InvalidValue(ValueError):
     """A check failed; the text may be shown, so it never quotes the value."""
 
 
@@ -50,7 +50,7 @@ def matching(pattern: str) -> AfterValidator:
     def check(value: Text) -> Text:
         text = value.get_secret_value() if isinstance(value, SecretStr) else value
         if not re.fullmatch(pattern, text):
-            raise Wrong
+            raise InvalidValue
         return value
 
     return AfterValidator(check)
@@ -58,7 +58,7 @@ def matching(pattern: str) -> AfterValidator:
 
 def _printable(text: str) -> str:
     if not text.isprintable():
-        raise Wrong
+        raise InvalidValue
     return text
 
 
@@ -75,7 +75,7 @@ def _reopen_on(words: tuple[str, ...]) -> tuple[str, ...]:
     if words == ("none",):
         return ()
     if not set(words) <= set(REOPEN_ON):
-        raise Wrong
+        raise InvalidValue
     return words
 
 
@@ -117,14 +117,14 @@ def _web_address(text: str) -> str:
     plain = re.fullmatch(r"[!-~]+", text) and not (parts.query or parts.fragment or "@" in parts.netloc)
     # `port` raises ValueError unless it is a port.
     if not plain or parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
-        raise Wrong
+        raise InvalidValue
     return text.rstrip("/?#")
 
 
 def _tls_or_loopback(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
-        raise Wrong("plain http is for localhost alone, since the API key must travel over TLS")
+        raise InvalidValue("plain http is for localhost alone, since the API key must travel over TLS")
     return text
 
 
@@ -139,13 +139,13 @@ def _secret_address(secret: SecretStr) -> SecretStr:
     address, _, query = secret.get_secret_value().partition("?")
     _tls_or_loopback(_web_address(address))
     if query and not re.fullmatch(r"[!-~]+", query):
-        raise Wrong
+        raise InvalidValue
     return secret
 
 
 def _host(text: str) -> str:
     if not re.fullmatch(r"[^\s/@?#\[\]\x00-\x1f]+", text):
-        raise Wrong
+        raise InvalidValue
     if ":" in text:
         # An IPv6 address; `name:port` and anything else raises ValueError.
         ipaddress.IPv6Address(text)
@@ -167,21 +167,21 @@ def _redis_url(secret: SecretStr) -> SecretStr:
     try:
         address = redis_address(secret.get_secret_value())
     except NotAnAddress as error:
-        raise Wrong(*error.args) from None
+        raise InvalidValue(*error.args) from None
     for name in TLS_FILES:
         # Found out now: the connection would only ever say that Redis can't be reached.
         if address.tls and name in address.tls and not os.access(str(address.tls[name]), os.R_OK):
-            raise Wrong(f"its {name} names nothing that can be read here")
+            raise InvalidValue(f"its {name} names nothing that can be read here")
     return secret
 
 
 def _ca_file(path: str) -> str:
     if not Path(path).is_file():
-        raise Wrong("there is no such file")
+        raise InvalidValue("there is no such file")
     try:
         ssl.create_default_context(cafile=path)
     except OSError as error:
-        raise Wrong("it holds no certificate" if isinstance(error, ssl.SSLError) else "") from None
+        raise InvalidValue("it holds no certificate" if isinstance(error, ssl.SSLError) else "") from None
     return path
 
 
@@ -227,7 +227,7 @@ SAMPLE_INCIDENT = SimpleNamespace(
     attempts=1,
     last_error="timeout",
 )
-"""What a template may use of `app.incident.Incident`, all of it set, so that only a wrong template fails."""
+"""What a template may use of an incident, all of it set, so that only a wrong template fails."""
 
 # What running somebody's template may raise; MemoryError and RecursionError are its doing too.
 _TEMPLATE_ERRORS = (
@@ -247,7 +247,7 @@ def _title(template: str) -> str:
         environment = SandboxedEnvironment(undefined=StrictUndefined)
         environment.from_string(template).render(incident=SAMPLE_INCIDENT)
     except _TEMPLATE_ERRORS as error:
-        raise Wrong(_why(error)) from None
+        raise InvalidValue(_why(error)) from None
     return template
 
 
@@ -269,9 +269,9 @@ def _json_template(template: str) -> str:
         rendered = environment.from_string(template).render(incident=SAMPLE_INCIDENT, event="firing", url="")
         json.loads(rendered)
     except json.JSONDecodeError as error:
-        raise Wrong(f"what it renders is not JSON, line {error.lineno}") from None
+        raise InvalidValue(f"what it renders is not JSON, line {error.lineno}") from None
     except _TEMPLATE_ERRORS as error:
-        raise Wrong(_why(error)) from None
+        raise InvalidValue(_why(error)) from None
     return template
 
 

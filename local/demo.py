@@ -17,23 +17,23 @@ def main() -> int:
     """0 if both stories came out right."""
     # In silence, from the first moment on: to load everything takes half a second.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from local.two_stories import SECRET, Demo, Teller
+    from local.two_stories import SECRET, Demo, Printer
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end)
     with ExitStack() as stack:
-        teller = Teller()
+        printer = Printer()
         try:
-            demo = Demo(teller, stack)
+            demo = Demo(printer, stack)
             right = demo.run()
         except RuntimeError as error:
             print(error, file=sys.stderr)
             return 1
         if os.environ.get("DEMO_EXIT", "") not in ("", "0"):
             return 0 if right else 1
-        teller.say(f"The dashboard: {demo.base} (any name, gateway secret: {SECRET}). Ctrl-C ends it.")
+        printer.say(f"The dashboard: {demo.base} (any name, gateway secret: {SECRET}). Ctrl-C ends it.")
         address = f"{demo.base}/api/incidents?oncall_wait_minutes=0.2"
-        teller.say(f"Try: curl -d '{{\"title\": \"Hello\"}}' '{address}'")
+        printer.say(f"Try: curl -d '{{\"title\": \"Hello\"}}' '{address}'")
         threading.Event().wait()
     return 0
 

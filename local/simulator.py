@@ -175,7 +175,7 @@ class Simulator:
         return {"status": "done"}
 
 
-def _tell(request: Request) -> None:
+def _report(request: Request) -> None:
     clock = time.strftime("%H:%M:%S", time.localtime(request.at))
     event = request.body
     key = event["deduplication_key"]
@@ -190,7 +190,7 @@ def main() -> None:
     parser.add_argument("--source", action="append", help="an alert source config ID; may be repeated")
     options = parser.parse_args()
     keys = {options.key: set(options.source or ["demo-source"])}
-    with Simulator(keys, port=options.port, on_event=_tell) as simulator:
+    with Simulator(keys, port=options.port, on_event=_report) as simulator:
         print(f"incident.io simulator at {simulator.base_url}", flush=True)
         with suppress(KeyboardInterrupt):
             threading.Event().wait()

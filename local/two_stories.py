@@ -49,7 +49,7 @@ class Story:
         return state
 
 
-class Teller:
+class Printer:
     """Tells what happens: a live view in a terminal, plain lines elsewhere."""
 
     def __init__(self) -> None:
@@ -100,9 +100,9 @@ class Teller:
 class Demo:
     """The service with its parts, and the two stories. Raises `RuntimeError` when something does not work."""
 
-    def __init__(self, teller: Teller, stack: ExitStack) -> None:
-        self._say = teller.say
-        self._teller = teller
+    def __init__(self, printer: Printer, stack: ExitStack) -> None:
+        self._say = printer.say
+        self._printer = printer
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="versus-demo-")))
         redis = EmbeddedRedis(folder / "redis").start()
         stack.callback(redis.stop)
@@ -147,10 +147,10 @@ class Demo:
         self._say(f"Everything is up. Watch it at {self.base} (any name, gateway secret: {SECRET}).")
         self._say(f"The wait for an acknowledgement is {WAIT_SECONDS} seconds.")
         stories = [Story("Checkout is slow"), Story("Database disk is full")]
-        with self._teller.telling(stories):
-            return self._tell(*stories)
+        with self._printer.telling(stories):
+            return self._report(*stories)
 
-    def _tell(self, answered: Story, unanswered: Story) -> bool:
+    def _report(self, answered: Story, unanswered: Story) -> bool:
         for story in (answered, unanswered):
             self._send(story)
         self._until("two seconds went by", lambda: self._age(answered) > 2, answered, unanswered)
@@ -173,11 +173,11 @@ class Demo:
         events = self.simulator.events(unanswered.seen["id"])
         once = len(events) == 1 and self._title(unanswered) == f"Incident {unanswered.seen['id']}"
         self._say(
-            f"“{answered.name}” was acknowledged: incident.io heard nothing of it. {_tick(silent)}",
+            f"“{answered.name}” was acknowledged: incident.io heard nothing of it. {_check_pages(silent)}",
             "bold green" if silent else "bold red",
         )
         self._say(
-            f"“{unanswered.name}” was not: one alert event reached incident.io. {_tick(once)}",
+            f"“{unanswered.name}” was not: one alert event reached incident.io. {_check_pages(once)}",
             "bold green" if once else "bold red",
         )
         return silent and once
@@ -219,7 +219,7 @@ class Demo:
                 url = f"{self.base}/api/incidents/{story.seen['id']}"
                 answer = self._http.get(url, headers={"X-Gateway-Secret": SECRET}, timeout=5)
                 story.seen |= answer.json()
-            self._teller.refresh()
+            self._printer.refresh()
             time.sleep(0.1)
 
 
@@ -239,5 +239,5 @@ def listening(wanted: int) -> socket.socket:
     raise RuntimeError("There is no free port on 127.0.0.1.")
 
 
-def _tick(right: bool) -> str:
+def _check_pages(right: bool) -> str:
     return "✔" if right else "✘ THIS IS WRONG"

@@ -1,1 +1,1 @@
-"""When it happens: the Celery worker, its one task, and its second hand."""
+"""When it happens: the Celery worker, its one task, and its sweeper."""

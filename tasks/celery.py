@@ -9,19 +9,19 @@ from celery import Celery
 from celery.apps import worker
 from celery.signals import celeryd_after_setup, setup_logging, worker_ready
 
-from app import gateway, wakeup
-from app.checks import begin_log, config_to_serve, warn_of_redis
+from app import bootstrap, task_queue
+from app.ops.diagnostics import begin_log, config_to_serve, warn_of_redis
 from app.telemetry import log
 from config import Config
-from tasks import broker, deliver, sweep
+from tasks import deliver, kombu_workarounds, sweep
 from tasks.held import Held
 
 
 def create_celery(config: Config) -> Celery:
     """A Celery worker for this configuration. Nothing is connected yet."""
-    built = gateway.build(config)
-    celery = Celery("versus", amqp=broker.Broker)
-    celery.conf.update(wakeup.broker_settings(config.redis.url.get_secret_value()))
+    services = bootstrap.build_services(config)
+    celery = Celery("versus", amqp=kombu_workarounds.Broker)
+    celery.conf.update(task_queue.broker_settings(config.redis.url.get_secret_value()))
     celery.conf.update(
         worker_prefetch_multiplier=1,
         # A message is done when it is taken: what a dead worker held, the sweep finds sooner than the broker.
@@ -34,10 +34,10 @@ def create_celery(config: Config) -> Celery:
         worker_enable_remote_control=False,
     )
     held = Held()
-    deliver.register(celery, built, held)
-    celery.steps["worker"].add(sweep.step(built, held))
-    broker.hold_messages_in_memory()
-    broker.outlive_refusals()
+    deliver.register(celery, services, held)
+    celery.steps["worker"].add(sweep.step(services, held))
+    kombu_workarounds.hold_messages_in_memory()
+    kombu_workarounds.outlive_refusals()
 
     @celeryd_after_setup.connect(weak=False)
     def consume_ours(**_: Any) -> None:
@@ -47,9 +47,9 @@ def create_celery(config: Config) -> Celery:
             queues.select_add(queues[ours])
 
     @worker_ready.connect(weak=False)
-    def look_at_redis(**_: Any) -> None:
+    def check_redis(**_: Any) -> None:
         # Redis is there by now. In a thread of its own, since nothing may wait for it.
-        threading.Thread(target=warn_of_redis, args=(built.store,), daemon=True).start()
+        threading.Thread(target=warn_of_redis, args=(services.store,), daemon=True).start()
 
     return celery
 

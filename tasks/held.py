@@ -7,8 +7,8 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from app.delivery import Destination
-from app.wakeup import MOST_MESSAGES, Wakeup
+from app.domain.delivery import Destination
+from app.task_queue import MOST_MESSAGES, TaskQueue
 
 ATTEMPTS = 20
 PAUSE = 0.25
@@ -34,13 +34,13 @@ class Held:
         with self._lock:
             self._messages.pop(incident_id, None)
 
-    def publish(self, wakeup: Wakeup) -> None:
+    def publish(self, task_queue: TaskQueue) -> None:
         """Publish all anew: those that Celery holds itself still are doubled, which changes nothing."""
         with self._lock:
             messages = list(self._messages.values())
         for due, (incident_id, pagers, title) in messages:
             named = [Destination(pager) for pager in pagers]
             for _ in range(ATTEMPTS):
-                if wakeup.enqueue(incident_id, due - time.monotonic(), named, title):
+                if task_queue.enqueue(incident_id, due - time.monotonic(), named, title):
                     break
                 time.sleep(PAUSE)

@@ -11,14 +11,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
-from app.delivery import Delivery, Destination
-from app.gateway import Gateway
-from app.incident import Incident
-from app.page import LEASE
-from app.record import ITSELF
-from app.store.agenda import WINDOW_SECONDS
+from app.bootstrap import Services
+from app.delivery.pages import LEASE
+from app.delivery.unclaimed import page_stored
+from app.domain.delivery import Delivery, Destination
+from app.domain.incident import Incident
+from app.domain.record import ITSELF
+from app.store.delivery_queue import WINDOW_SECONDS
 from app.telemetry import log
-from app.unclaimed import page_stored
 from tasks.slots import Slots
 
 TURN = LEASE
@@ -36,8 +36,8 @@ class ReadOnly:
     have another order. One that is not known comes after all of them.
     """
 
-    def __init__(self, gateway: Gateway, name: str, slots: Slots | None = None) -> None:
-        self._gateway = gateway
+    def __init__(self, services: Services, name: str, slots: Slots | None = None) -> None:
+        self._services = services
         self._name = name
         self._slots = slots or Slots("read_only", each=EACH, most=MOST_AT_ONCE)
         self._lock = threading.Lock()
@@ -56,14 +56,14 @@ class ReadOnly:
     def page(self) -> None:
         """Hand out what is due; to be called again and again while writes are refused.
 
-        Raises `Unavailable` when Redis can't be read either.
+        Raises `StoreUnavailable` when Redis can't be read either.
         """
-        now, store = self._gateway.clock(), self._gateway.store
+        now, store = self._services.clock(), self._services.store
         if self._since is None:
             log.error("paging_without_writes")
             self._since = now
         self._workers = store.read_only.workers()
-        for pager in store.agenda.pagers(now):
+        for pager in store.delivery_queue.pagers(now):
             self._due[pager] = queue = deque(store.read_only.due(pager, now, MOST))
             while self._since and queue and self._slots.acquire(pager):
                 self._slots.run(pager, partial(self._work, pager), then=lambda: None)
@@ -75,7 +75,7 @@ class ReadOnly:
             except IndexError:
                 return
             turn = self._rank(incident_id) * TURN
-            if self._gateway.clock() >= since + turn:
+            if self._services.clock() >= since + turn:
                 with self._alone(incident_id) as alone:
                     if alone:
                         self._page(incident_id, since, turn)
@@ -101,11 +101,11 @@ class ReadOnly:
 
     def _page(self, incident_id: str, since: datetime, turn: timedelta) -> None:
         left = self._left.get(incident_id, {})
-        unit = self._gateway.store.incidents.unit_of_work([incident_id], channels=True)
+        unit = self._services.store.incidents.unit_of_work([incident_id], channels=True)
         stored = unit.get(incident_id)
         if stored is None or not (due := [step.at for _, step in stored.steps()]):
             return
-        now = self._gateway.clock()
+        now = self._services.clock()
         incident = replace(stored, pagers={**stored.pagers, **left})
         if now < max(since, min(due)) + turn:
             return
@@ -116,7 +116,7 @@ class ReadOnly:
                 if step.event == "late":
                     incident = incident.became_late(now)
             elif self._may_leave(pager, now):
-                incident = page_stored(self._gateway, unit, incident, pager, step)
+                incident = page_stored(self._services, unit, incident, pager, step)
                 self._remember_pause(incident, pager)
             self._remember(incident)
 
@@ -135,8 +135,8 @@ class ReadOnly:
         """Within this worker's share of what is left of the limits; then it is counted."""
         if now < self._paused.get(pager, now):
             return False
-        limits, workers = self._gateway.limits(pager), len({*self._workers, self._name})
-        room = self._gateway.store.read_only.room(pager, limits, now)
+        limits, workers = self._services.limits(pager), len({*self._workers, self._name})
+        room = self._services.store.read_only.room(pager, limits, now)
         with self._lock:
             for name, _ in limits:
                 while self._sent[name] and self._sent[name][0] < now - timedelta(seconds=WINDOW_SECONDS):

@@ -11,11 +11,11 @@ import pytest
 import redis
 
 from app import telemetry
-from app.channels import Channels
-from app.gateway import Gateway
-from app.links import Links
+from app.ack_links import AckLinks
+from app.bootstrap import Services
+from app.destinations.channels import Channels
 from app.store import Store
-from app.wakeup import Wakeup
+from app.task_queue import TaskQueue
 from config import load_config
 from local.embedded import EmbeddedRedis
 from tests.fakes import Clock, RecordingProvider, environment
@@ -58,16 +58,16 @@ def provider() -> RecordingProvider:
 
 
 @pytest.fixture
-def gateway(redis_url: str, clock: Clock, provider: RecordingProvider) -> Gateway:
-    """A gateway over a real, empty Redis, with a clock to wind and a recording provider."""
+def services(redis_url: str, clock: Clock, provider: RecordingProvider) -> Services:
+    """Services over a real, empty Redis, with a clock to wind and a recording provider."""
     config = load_config(environ=environment(redis_url))
-    return Gateway(
+    return Services(
         config=config,
         store=Store(redis_url),
-        wakeup=Wakeup(redis_url),
+        task_queue=TaskQueue(redis_url),
         providers={provider.name: provider},
         channels=Channels(config.channels, {}),
-        links=Links(config.link_key or Store(redis_url).sessions.link_key, config.public_base),
+        links=AckLinks(config.link_key or Store(redis_url).sessions.link_key, config.public_base),
         clock=clock,
     )
 

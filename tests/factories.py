@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from app.alert import Alert
-from app.delivery import Destination
-from app.gateway import Gateway
-from app.incident import Incident
-from app.receive import Message, Options, receive
+from app.bootstrap import Services
+from app.domain.alert import Alert
+from app.domain.delivery import Destination
+from app.domain.incident import Incident
+from app.ingest.service import Options, ReceivedAlert, receive
 from tests.fakes import EPOCH, PAGER
 
 
@@ -31,9 +31,9 @@ def opened(
 
 
 def receive_one(
-    gateway: Gateway, *, payload: str = "{}", wait: float | None = None, **about: Any
+    services: Services, *, payload: str = "{}", wait: float | None = None, **about: Any
 ) -> Incident:
     """The incident that a webhook with such an alert opens; it waits for so many minutes."""
-    [received] = receive(gateway, [Message(an_alert(**about), payload)], Options(wait_minutes=wait))
+    [received] = receive(services, [ReceivedAlert(an_alert(**about), payload)], Options(wait_minutes=wait))
     assert received.incident is not None
     return received.incident

@@ -1,4 +1,4 @@
-"""Parts to put into a gateway: a clock to wind by hand and a provider that records."""
+"""Parts to put into services: a clock to wind by hand and a provider that records."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from app.channels import Message, Summary
-from app.delivery import Destination, Outcome
-from app.providers import Budget, Event
+from app.destinations.base import Message, PagerEvent, RateLimit, Summary
+from app.domain.delivery import Destination, Outcome
 
 EPOCH = datetime(2026, 3, 4, 3, 0, tzinfo=UTC)
 
@@ -59,18 +58,18 @@ class RecordingProvider:
     name = "incident_io"
 
     def __init__(self) -> None:
-        self.events: list[Event] = []
+        self.events: list[PagerEvent] = []
         self.seconds_left: list[float] = []
         """What each event had until its deadline."""
         self.outcomes: list[Outcome] = []
-        self.limits: list[Budget] = []
+        self.limits: list[RateLimit] = []
         self.pings = 0
         self.pong: Outcome | None = DELIVERED
         """What a heartbeat is answered; None: none is configured."""
-        self.meanwhile: Callable[[Event], object] = lambda event: None
+        self.meanwhile: Callable[[PagerEvent], object] = lambda event: None
         """What happens elsewhere while an event is being sent."""
 
-    def send(self, event: Event, *, deadline: float) -> Outcome:
+    def send(self, event: PagerEvent, *, deadline: float) -> Outcome:
         self.events.append(event)
         self.seconds_left.append(deadline - time.monotonic())
         self.meanwhile(event)
@@ -80,10 +79,10 @@ class RecordingProvider:
         self.pings += 1
         return self.pong
 
-    def budgets(self, address: str) -> list[Budget]:
+    def rate_limits(self, address: str) -> list[RateLimit]:
         return self.limits
 
-    def told(self) -> list[tuple[str, str]]:
+    def notified(self) -> list[tuple[str, str]]:
         """(kind, incident ID) of every event, in order."""
         return [(event.kind, event.incident.id) for event in self.events]
 
@@ -106,9 +105,9 @@ class RecordingChannel:
         self.meanwhile()
         return self.answers.pop(0) if self.answers else DELIVERED
 
-    def shown(self, message: Message | Summary) -> dict[str, Any]:
+    def rendered(self, message: Message | Summary) -> dict[str, Any]:
         return {"message": message}
 
-    def told(self) -> list[tuple[str, str]]:
+    def notified(self) -> list[tuple[str, str]]:
         """(news, incident ID) of every message, in order."""
-        return [(message.news, message.incident.id) for message, _ in self.messages]
+        return [(message.event, message.incident.id) for message, _ in self.messages]

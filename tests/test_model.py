@@ -27,30 +27,31 @@ from hypothesis.stateful import (
 )
 from pydantic import SecretStr
 
-from app import actions, page, summary
-from app.alert import SEVERITIES, Alert, Effect, Severity, most_severe
-from app.channels import Channels, Summary
-from app.channels import Message as News
-from app.delivery import Destination, InvalidTransition, Outcome
-from app.delivery import Event as Kind
-from app.gateway import Gateway
-from app.incident import Incident
-from app.links import Links
-from app.notify import notify
-from app.page import LEASE
-from app.providers import Budget, Event
-from app.receive import Message, Options, receive
-from app.record import ITSELF
-from app.retry import NOTIFICATIONS, PAGES
-from app.state import State
-from app.store import Store, Unknown, notifications
-from app.store.agenda import member_of
-from app.subscription import ChangeEvent
-from app.wakeup import Wakeup
+from app import actions
+from app.ack_links import AckLinks
+from app.bootstrap import Services
+from app.delivery import pages, summaries
+from app.delivery.notifications import notify
+from app.delivery.pages import LEASE
+from app.delivery.retry import NOTIFICATIONS, PAGES
+from app.destinations.base import Message as News
+from app.destinations.base import PagerEvent, RateLimit, Summary
+from app.destinations.channels import Channels
+from app.domain.alert import SEVERITIES, Alert, Effect, Severity, most_severe
+from app.domain.delivery import Destination, InvalidTransition, Outcome
+from app.domain.delivery import EventKind as Kind
+from app.domain.incident import Incident
+from app.domain.record import ITSELF
+from app.domain.state import State
+from app.domain.subscription import ChangeEvent
+from app.ingest.service import Options, ReceivedAlert, receive
+from app.store import IncidentNotFound, Store, notifications
+from app.store.delivery_queue import member_of
+from app.task_queue import TaskQueue
 from config import ChannelSettings, Config, load_config
 from local.embedded import EmbeddedRedis
 from tasks.slots import Slots
-from tasks.sweep import Sweep
+from tasks.sweep import Sweeper
 from tests.fakes import DELIVERED, INFRA, PAGER, Clock, environment
 
 PAGERS = (PAGER, INFRA)
@@ -77,7 +78,7 @@ Meanwhile = Literal[
     "acknowledge_for_a_while",
     "unacknowledge",
     "resolve",
-    "page_now",
+    "escalate_now",
     "lose",
     "tick",
     "deliver",
@@ -88,7 +89,7 @@ Meanwhile = Literal[
 MEANWHILE: tuple[Meanwhile, ...] = (
     *("nothing", "nothing", "acknowledge", "acknowledge", "resolve", "resolve", "resolve"),
     *("acknowledge_for_a_while", "unacknowledge"),
-    *("page_now", "lose", "tick", "deliver", "deliver", "repeat", "repeat_elsewhere", "notify", "notify"),
+    *("escalate_now", "lose", "tick", "deliver", "deliver", "repeat", "repeat_elsewhere", "notify", "notify"),
 )
 DEEDS: tuple[Meanwhile, ...] = (
     *(
@@ -96,7 +97,7 @@ DEEDS: tuple[Meanwhile, ...] = (
         "acknowledge_for_a_while",
         "unacknowledge",
         "resolve",
-        "page_now",
+        "escalate_now",
         "repeat",
         "repeat_elsewhere",
     ),
@@ -205,7 +206,7 @@ class Fate:
         wanted = "created" if event in ("severity_raised", "reopened") else event
         return name in self.subscribed and wanted in settings.events and severe_enough
 
-    def news(self, name: str) -> Wanted | None:
+    def event(self, name: str) -> Wanted | None:
         """The newest change that the channel wants to hear of."""
         return next((change for change in reversed(self.changes) if self.wants(name, change.event)), None)
 
@@ -226,7 +227,7 @@ class HookedClock(Clock):
         return super().__call__()
 
 
-class RecordingWakeup(Wakeup):
+class RecordingTaskQueue(TaskQueue):
     """Keeps the messages instead of publishing them."""
 
     def __init__(self) -> None:
@@ -264,9 +265,9 @@ class ModelChannel:
         if isinstance(message, Summary):
             assert len(message.incidents) == message.total
             return self._world.notified(self._name, message.incidents, in_summary=True)
-        return self._world.notified(self._name, [(message.news, message.incident)], in_summary=False)
+        return self._world.notified(self._name, [(message.event, message.incident)], in_summary=False)
 
-    def shown(self, message: News | Summary) -> dict[str, Any]:
+    def rendered(self, message: News | Summary) -> dict[str, Any]:
         return {}
 
 
@@ -289,7 +290,7 @@ answers = st.sampled_from(
     [
         *fine_or_lost,
         (Outcome("misconfigured", "404", "not_found"), False),
-        (Outcome("try_again", "429", "rate_limited", not_before=40, hold_all=True), False),
+        (Outcome("try_again", "429", "rate_limited", not_before=40, back_off_all=True), False),
     ]
 )
 answers_of_channels = st.sampled_from(
@@ -322,7 +323,7 @@ def chosen(which: int, among: Sequence[T]) -> Sequence[T]:
 
 
 class World(RuleBasedStateMachine):
-    """Senders, people, workers, Redis, incident.io and channels; also the provider of its own gateway."""
+    """Senders, people, workers, Redis, incident.io and channels; also the provider of its own services."""
 
     name = "incident_io"
 
@@ -331,14 +332,14 @@ class World(RuleBasedStateMachine):
         self.redis = redis.Redis.from_url(url, decode_responses=True)
         self.redis.flushdb()
         self.clock = HookedClock()
-        self.wakeup = RecordingWakeup()
+        self.task_queue = RecordingTaskQueue()
         config = config_for(url)
-        links = Links(config.link_key or b"of a test", config.public_base)
+        links = AckLinks(config.link_key or b"of a test", config.public_base)
         channels = Channels(CHANNELS.values(), {name: ModelChannel(self, name) for name in CHANNELS})
         providers = {self.name: self}
-        self.gateway = Gateway(config, Store(url), self.wakeup, providers, channels, links, self.clock)
-        self.sweep = Sweep(
-            self.gateway,
+        self.services = Services(config, Store(url), self.task_queue, providers, channels, links, self.clock)
+        self.sweep = Sweeper(
+            self.services,
             pages=InlineSlots(lambda work: self._work(*work.args[1:]), each=20),
             notifications=InlineSlots(self._notifies, each=3),
         )
@@ -374,11 +375,11 @@ class World(RuleBasedStateMachine):
         channels: Sequence[str] | None = None,
     ) -> None:
         messages = [
-            Message(Alert("Disk full", "test", effect, identity=identity, severity=severity), "{}")
+            ReceivedAlert(Alert("Disk full", "test", effect, identity=identity, severity=severity), "{}")
             for identity, effect, severity in what
         ]
         asked = None if channels is None else tuple(map(Destination, channels))
-        received = receive(self.gateway, messages, Options(enable, wait, source, channels=asked))
+        received = receive(self.services, messages, Options(enable, wait, source, channels=asked))
         for n, ((identity, effect, severity), one) in enumerate(zip(what, received, strict=True)):
             now = self.clock.now + timedelta(microseconds=n)
             due = now + timedelta(minutes=wait) if enable else None
@@ -405,7 +406,7 @@ class World(RuleBasedStateMachine):
         known = None if identity is None else self.identities.get(identity)
         if incident_id is not None and incident_id not in self.fates:
             # A successor: the rest is judged where it is adopted.
-            assert self.gateway.store.incidents.need(incident_id).previous_id == known
+            assert self.services.store.incidents.require(incident_id).previous_id == known
         elif known is None:
             assert incident_id is None
         elif self._is_sure(identity):
@@ -533,23 +534,23 @@ class World(RuleBasedStateMachine):
         newest = self._newest(incident_id)
         fate = self.fates[newest]
         if not self._exists(newest):
-            with pytest.raises(Unknown):
-                actions.acknowledge(self.gateway, incident_id, "somebody", minutes)
+            with pytest.raises(IncidentNotFound):
+                actions.acknowledge(self.services, incident_id, "somebody", minutes)
         elif fate.resolved_at:
             with pytest.raises(InvalidTransition):
-                actions.acknowledge(self.gateway, incident_id, "somebody", minutes)
+                actions.acknowledge(self.services, incident_id, "somebody", minutes)
         else:
-            assert actions.acknowledge(self.gateway, incident_id, "somebody", minutes).id == newest
+            assert actions.acknowledge(self.services, incident_id, "somebody", minutes).id == newest
             self._is_acknowledged(fate, self.clock.now, minutes)
 
     def _unacknowledge(self, incident_id: str) -> None:
         newest = self._newest(incident_id)
         fate = self.fates[newest]
         if not self._exists(newest) or fate.resolved_at:
-            with pytest.raises((Unknown, InvalidTransition)):
-                actions.unacknowledge(self.gateway, incident_id, "somebody")
+            with pytest.raises((IncidentNotFound, InvalidTransition)):
+                actions.unacknowledge(self.services, incident_id, "somebody")
             return
-        after = actions.unacknowledge(self.gateway, incident_id, "somebody")
+        after = actions.unacknowledge(self.services, incident_id, "somebody")
         if fate.acknowledged:
             self._reopened(fate, after, self.clock.now)
         else:
@@ -565,15 +566,15 @@ class World(RuleBasedStateMachine):
 
     def _resolve(self, incident_id: str) -> None:
         if not self._exists(incident_id):
-            with pytest.raises(Unknown):
-                actions.resolve(self.gateway, incident_id, "somebody")
+            with pytest.raises(IncidentNotFound):
+                actions.resolve(self.services, incident_id, "somebody")
             return
         newest = self._newest(incident_id)
         if not self._exists(newest):
-            with pytest.raises(Unknown):
-                actions.resolve(self.gateway, incident_id, "somebody")
+            with pytest.raises(IncidentNotFound):
+                actions.resolve(self.services, incident_id, "somebody")
             return
-        actions.resolve(self.gateway, incident_id, "somebody")
+        actions.resolve(self.services, incident_id, "somebody")
         self._is_resolved(self.fates[newest], self.clock.now)
 
     def _is_resolved(self, fate: Fate, now: datetime) -> None:
@@ -583,13 +584,13 @@ class World(RuleBasedStateMachine):
                 one.gave_up, one.failing_since = False, None
             self._changed(fate, "resolved", now)
 
-    def _page_now(self, incident_id: str) -> None:
+    def _escalate_now(self, incident_id: str) -> None:
         incident_id = self._newest(incident_id)
         fate = self.fates[incident_id]
         paged = all(one.told_delivered for one in fate.pages.values())
         try:
-            actions.page_now(self.gateway, incident_id, "somebody")
-        except Unknown:
+            actions.escalate_now(self.services, incident_id, "somebody")
+        except IncidentNotFound:
             assert not self._exists(incident_id)
         except InvalidTransition:
             attempts = [attempt for one in fate.pages.values() for attempt in one.attempts]
@@ -618,13 +619,13 @@ class World(RuleBasedStateMachine):
         self.clock.wind(seconds=seconds)
         self.plans, self.channel_plans = list(plans), list(channel_plans)
         if looks:
-            self.sweep.tick()
+            self.sweep.check_pages()
             self.sweep.notify()
         self.answer_all_messages()
 
     def answer_all_messages(self) -> None:
-        while self.wakeup.messages:
-            self._work(*self.wakeup.messages.pop(0))
+        while self.task_queue.messages:
+            self._work(*self.task_queue.messages.pop(0))
 
     @rule(which=which, plans=plans, faster=st.sampled_from(MEANWHILE))
     def a_worker_tries(self, which: int, plans: Sequence[Attempt], faster: Meanwhile) -> None:
@@ -652,7 +653,7 @@ class World(RuleBasedStateMachine):
         """`faster` happens between the look of the first worker and its claim."""
         self.clock.wind(seconds=seconds)
         self.channel_plans = list(channel_plans)
-        for channel in self.gateway.store.notifications.channels()[:1]:
+        for channel in self.services.store.notifications.channels()[:1]:
             due = self._members(f"versus:notifications:{channel}")
             for incident_id in chosen(which, [i for i in self.fates if i in due and self._exists(i)]):
                 self.clock.hook = functools.partial(self._meanwhile, faster, incident_id)
@@ -675,12 +676,12 @@ class World(RuleBasedStateMachine):
             return
         self.redis.zadd(queue, {incident_id: now + notifications.HANDED_OUT})
         with suppress(Died):
-            notify(self.gateway, channel, incident_id)
+            notify(self.services, channel, incident_id)
 
     @rule(which=which, what=st.sampled_from(["messages", "messages", "a record"]))
     def something_is_lost(self, which: int, what: str) -> None:
         if what == "messages":
-            self.wakeup.messages.clear()
+            self.task_queue.messages.clear()
             return
         for incident_id in chosen(which, list(self.fates)):
             self._lose(incident_id)
@@ -711,12 +712,12 @@ class World(RuleBasedStateMachine):
                 self._unacknowledge(incident_id)
             case "resolve":
                 self._resolve(incident_id)
-            case "page_now":
-                self._page_now(incident_id)
+            case "escalate_now":
+                self._escalate_now(incident_id)
             case "lose" if not (fate.resolved_at or fate.acknowledged):
                 self._lose(incident_id)
             case "tick":
-                self.sweep.tick()
+                self.sweep.check_pages()
                 self.sweep.notify()
             case "deliver":
                 self._work(incident_id)
@@ -737,14 +738,14 @@ class World(RuleBasedStateMachine):
                     fate.pages.setdefault(pager, Page())
         self.working_on.append(incident_id)
         with suppress(Died):
-            page.deliver(self.gateway, incident_id, pagers, title)
+            pages.deliver(self.services, incident_id, pagers, title)
         self.working_on.pop()
         self._see_late(incident_id)
         self._see_what_time_did(incident_id)
 
     def _see_what_time_did(self, incident_id: str) -> None:
         """A worker let the incident take its own step."""
-        stored, fate = self.gateway.store.incidents.get(incident_id), self.fates[incident_id]
+        stored, fate = self.services.store.incidents.get(incident_id), self.fates[incident_id]
         if stored is None or fate.next_id:
             return
         acknowledged = stored.state is State.ACKNOWLEDGED and not stored.next_id
@@ -752,15 +753,15 @@ class World(RuleBasedStateMachine):
             over = fate.until is not None and fate.until <= self.clock.now
             self._promise(fate.doubtful or over, "an acknowledgement lasts as long as it was given for")
             self._reopened(
-                fate, self.gateway.store.incidents.need(stored.next_id or stored.id), self.clock.now
+                fate, self.services.store.incidents.require(stored.next_id or stored.id), self.clock.now
             )
-        previous = fate.previous_id and self.gateway.store.incidents.get(fate.previous_id)
+        previous = fate.previous_id and self.services.store.incidents.get(fate.previous_id)
         if fate.resolved_at and previous and previous.state is State.RESOLVED:
             self._is_resolved(self.fates[previous.id], self.clock.now)
 
     def _see_late(self, incident_id: str) -> None:
         """A worker noticed that a page does not get out."""
-        stored, fate = self.gateway.store.incidents.get(incident_id), self.fates[incident_id]
+        stored, fate = self.services.store.incidents.get(incident_id), self.fates[incident_id]
         late = 0 if stored is None else sum(entry.event == "late" for entry in stored.timeline)
         if late > fate.late:
             tried = any(one.attempts and not one.told_delivered for one in fate.pages.values())
@@ -772,17 +773,17 @@ class World(RuleBasedStateMachine):
 
     # -- the provider, and what it may be asked to do ------------------------------------------------
 
-    def budgets(self, alert_source: str) -> list[Budget]:
+    def rate_limits(self, alert_source: str) -> list[RateLimit]:
         if self.working_on:
             self._see_late(self.working_on[-1])
             what, self.before_take = self.before_take, "nothing"
             self._meanwhile(what, self.working_on[-1])
-        return [Budget("source:infra", PER_MINUTE)] if alert_source == LIMITED else []
+        return [RateLimit("source:infra", PER_MINUTE)] if alert_source == LIMITED else []
 
     def ping(self, *, deadline: float) -> Outcome | None:
         return None
 
-    def send(self, event: Event, *, deadline: float) -> Outcome:
+    def send(self, event: PagerEvent, *, deadline: float) -> Outcome:
         incident_id, now = event.incident.id, self.clock.now
         fate, pager = self.fates[incident_id], Destination.of("incident_io", event.alert_source)
         self._promise(fate.doubtful or pager in fate.pages, "the alert sources that were asked for")
@@ -803,7 +804,7 @@ class World(RuleBasedStateMachine):
         self._learned(event, fate, one, attempt.outcome, failing_since, held=len(one.attempts) == mine)
         return attempt.outcome
 
-    def _check_attempt(self, event: Event, fate: Fate, one: Page) -> None:
+    def _check_attempt(self, event: PagerEvent, fate: Fate, one: Page) -> None:
         now, source = self.clock.now, event.alert_source
         if event.kind == "firing":
             due = fate.due if fate.due is None else max(fate.due, one.since or fate.due)
@@ -821,7 +822,7 @@ class World(RuleBasedStateMachine):
 
     def _learned(
         self,
-        event: Event,
+        event: PagerEvent,
         fate: Fate,
         one: Page,
         outcome: Outcome,
@@ -830,7 +831,7 @@ class World(RuleBasedStateMachine):
         held: bool,
     ) -> None:
         now, source = self.clock.now, event.alert_source
-        if outcome.hold_all:
+        if outcome.back_off_all:
             until = now + timedelta(seconds=outcome.not_before or 0)
             self.paused_until[source] = max(until, self.paused_until.get(source, until))
         if outcome.delivered:
@@ -855,41 +856,41 @@ class World(RuleBasedStateMachine):
     # -- the channels --------------------------------------------------------------------------------
 
     def notified(
-        self, name: str, told: Sequence[tuple[ChangeEvent, Incident]], *, in_summary: bool
+        self, name: str, stated: Sequence[tuple[ChangeEvent, Incident]], *, in_summary: bool
     ) -> Outcome:
         """A message, or a summary, reaches a channel, and something comes of it."""
         number, now = next(self.numbers), self.clock.now
-        news = {incident.id: self._check_message(name, event, incident) for event, incident in told}
-        self.messages += [(name, event, incident.id) for event, incident in told]
+        event = {incident.id: self._check_message(name, event, incident) for event, incident in stated}
+        self.messages += [(name, event, incident.id) for event, incident in stated]
         attempt = self.channel_plans.pop(0) if self.channel_plans else Attempt(DELIVERED, taken=True)
-        heard = {i: self.fates[i].heard[name] for i in news}
+        heard = {i: self.fates[i].heard[name] for i in event}
         for i, one in heard.items():
-            if news[i] > one.tried and not in_summary:
-                one.tried, one.failing_since = news[i], None
+            if event[i] > one.tried and not in_summary:
+                one.tried, one.failing_since = event[i], None
             if attempt.taken:
                 one.last = number
         if in_summary:
             self._summary_fails(name, heard, attempt, now)
         self.clock.wind(seconds=attempt.sleeps)
         for what in attempt.meanwhile:
-            self._meanwhile(what, told[0][1].id)
+            self._meanwhile(what, stated[0][1].id)
         if attempt.dies:
             raise Died
-        in_time = self.clock.now - now < summary.LEASE
+        in_time = self.clock.now - now < summaries.LEASE
         for i, one in heard.items():
             if not in_time:
                 # What a worker that slept writes down may be older than what was told meanwhile.
                 one.settled = -1
             elif attempt.outcome.delivered:
-                one.settled = max(one.settled, news[i])
+                one.settled = max(one.settled, event[i])
             if not attempt.outcome.delivered and not in_summary:
-                self._failed(one, news[i])
+                self._failed(one, event[i])
         return attempt.outcome
 
     def _check_message(self, name: str, event: ChangeEvent, incident: Incident) -> int:
         """The number of the change that it is about."""
         fate = self.fates[incident.id]
-        newest = fate.news(name)
+        newest = fate.event(name)
         if fate.doubtful:
             return -1
         self._promise(newest is not None and newest.event == event, "a message about the newest change")
@@ -940,7 +941,7 @@ class World(RuleBasedStateMachine):
         due = self._scores("versus:due")
         by_state = {state: self._members(f"versus:state:{state}") for state in State}
         for incident_id, fate in self.fates.items():
-            incident = self.gateway.store.incidents.get(incident_id)
+            incident = self.services.store.incidents.get(incident_id)
             if incident is None:
                 continue
             for pager in incident.pagers:
@@ -988,12 +989,12 @@ class World(RuleBasedStateMachine):
     @invariant()
     def whom_a_channel_is_to_hear_of_is_in_its_queue(self) -> None:
         """Everything that it has yet to hear of waits there, or is summarized; nobody has to look for it."""
-        channels = self.gateway.store.notifications.channels()
+        channels = self.services.store.notifications.channels()
         for name in CHANNELS:
             waiting = self._waiting(name)
             assert not waiting or Destination(name) in channels
             for incident_id, fate in self.fates.items():
-                newest, heard = fate.news(name), fate.heard[name]
+                newest, heard = fate.event(name), fate.heard[name]
                 if (
                     newest is not None
                     and not fate.doubtful
@@ -1017,7 +1018,7 @@ class World(RuleBasedStateMachine):
             if not (self.redis.zcard("versus:due") or self._queued() or any(map(self._waiting, CHANNELS))):
                 break
             self.clock.wind(seconds=30)
-            self.sweep.tick()
+            self.sweep.check_pages()
             self.answer_all_messages()
             self.sweep.notify()
         assert self.redis.zcard("versus:due") == 0, "something is to be sent that never leaves"
@@ -1053,7 +1054,7 @@ class World(RuleBasedStateMachine):
 def small_storms(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few incidents are a storm already, and its summary names all."""
     monkeypatch.setattr(notifications, "MOST_SINGLES", MOST_SINGLES)
-    monkeypatch.setattr(summary, "NAMED", NAMED)
+    monkeypatch.setattr(summaries, "NAMED", NAMED)
 
 
 def test_no_order_of_events_breaks_a_promise(server: EmbeddedRedis) -> None:
@@ -1087,7 +1088,7 @@ def world(redis_url: str) -> World:
 PROBLEM = (None, Effect.FIRING, None)
 
 
-def test_what_is_acknowledged_just_before_it_is_parked_stands_in_nobodys_way(world: World) -> None:
+def test_what_is_acknowledged_just_before_it_is_deferred_stands_in_nobodys_way(world: World) -> None:
     world.webhook([PROBLEM] * (PER_MINUTE + 1), True, 0.0, LIMITED)
     world.clock.wind(seconds=1)
     world.answer_all_messages()
@@ -1114,7 +1115,7 @@ def test_a_record_that_is_lost_while_its_page_is_sent_is_written_again(
     world.plans = [Attempt(DELIVERED, taken=True, meanwhile=("lose",))]
     world.answer_all_messages()
     [(incident_id, fate)] = world.fates.items()
-    incident = world.gateway.store.incidents.need(incident_id)
+    incident = world.services.store.incidents.require(incident_id)
     assert (incident.state, incident.identity) == (State.ESCALATED, identity)
     world.every_index_agrees_with_the_records()
     world.teardown()
@@ -1123,7 +1124,7 @@ def test_a_record_that_is_lost_while_its_page_is_sent_is_written_again(
 
 def test_paging_now_goes_to_the_alert_source_that_the_webhook_asked_for(world: World) -> None:
     world.webhook([PROBLEM], False, 0.0, "infra")
-    world.somebody_acts(0, "page_now")
+    world.somebody_acts(0, "escalate_now")
     world.answer_all_messages()
     assert [source for _, source in world.sent] == ["infra"]
 
@@ -1131,7 +1132,7 @@ def test_paging_now_goes_to_the_alert_source_that_the_webhook_asked_for(world: W
 def test_each_pager_of_a_lost_record_is_paged(world: World) -> None:
     for source in ("default", "infra"):
         world.webhook([("disk", Effect.FIRING, None)], True, 0.0, source)
-    world.wakeup.messages.clear()
+    world.task_queue.messages.clear()
     world.something_is_lost(0, "a record")
     world.clock.wind(seconds=5)
     world.teardown()
@@ -1211,10 +1212,10 @@ def test_of_two_workers_that_read_the_same_summary_one_sends_it(world: World) ->
 
     def other() -> None:
         with suppress(Died):
-            notify(world.gateway, ops, notifications.SUMMARY)
+            notify(world.services, ops, notifications.SUMMARY)
 
     world.clock.hook = other
-    notify(world.gateway, ops, notifications.SUMMARY)
+    notify(world.services, ops, notifications.SUMMARY)
     assert [event for _, event, i in world.messages if i == last] == ["created"]
     world.teardown()
 

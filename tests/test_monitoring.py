@@ -1,4 +1,4 @@
-"""Alert rules and dashboard of docs/monitoring: that they work, and speak of what `/metrics` tells."""
+"""Alert rules and dashboard of docs/monitoring: that they work, and speak of what `/metrics` shows."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from typing import Any, get_args
 import pytest
 import yaml
 
-from app.gateway import Gateway
-from app.providers.incident_io_answer import Reason
+from app.bootstrap import Services
+from app.destinations.incident_io.answer import Reason
 from app.web import create_app
 
 ROOT = Path(__file__).parents[1]
@@ -136,7 +136,7 @@ def test_the_ids_of_the_dashboards_panels_are_unique() -> None:
     assert len(set(ids)) == len(ids)
 
 
-def test_the_dashboard_has_the_datasource_of_whoever_imports_it() -> None:
+def test_the_dashboard_has_the_datasource_of_anyone_who_imports_it() -> None:
     variables = json.loads(DASHBOARD.read_text())["templating"]["list"]
     assert ("datasource", "datasource") in [(one["type"], one["name"]) for one in variables]
     for panel in panels():
@@ -167,30 +167,30 @@ def test_prometheus_understands_all_that_the_dashboard_asks(tmp_path: Path) -> N
 
 
 def test_alerts_and_dashboard_ask_for_what_is_told() -> None:
-    told = series()
+    stated = series()
     for expression in expressions():
         names = asked(expression)
         assert names, expression
         for name, selected in names.items():
-            assert name in told, f"there is no {name}"
-            assert selected <= told[name] | OF_PROMETHEUS, f"{name} has no such label: {expression}"
+            assert name in stated, f"there is no {name}"
+            assert selected <= stated[name] | OF_PROMETHEUS, f"{name} has no such label: {expression}"
         grouped = {
             label for by in re.findall(r"\b(?:by|on) \((.*?)\)", expression) for label in by.split(", ")
         }
-        assert grouped <= OF_PROMETHEUS.union(*(told[name] for name in names)), expression
+        assert grouped <= OF_PROMETHEUS.union(*(stated[name] for name in names)), expression
 
 
 def test_the_scenes_of_alerts_are_made_of_what_is_told() -> None:
     """A scene with a series that nobody tells would prove nothing."""
-    told = series()
+    stated = series()
     for scene in yaml.safe_load(SCENES.read_text())["tests"]:
         for one in scene["input_series"]:
             [(name, labels)] = asked(one["series"]).items()
-            assert labels == told[name] | OF_PROMETHEUS
+            assert labels == stated[name] | OF_PROMETHEUS
 
 
 @needs_promtool
-def test_promtool_finds_nothing_wrong_with_what_is_told(gateway: Gateway) -> None:
-    text = create_app(gateway).test_client().get("/metrics").text
+def test_promtool_finds_nothing_wrong_with_what_is_told(services: Services) -> None:
+    text = create_app(services).test_client().get("/metrics").text
     checked = promtool("check", "metrics", text=text)
     assert checked.returncode == 0, checked.stdout + checked.stderr

@@ -21,10 +21,10 @@ import pytest
 import redis
 from flask.testing import FlaskClient
 
-from app import gateway as gateways
+from app import bootstrap
+from app.bootstrap import Services
 from app.cli import main
-from app.gateway import Gateway
-from app.page import deliver
+from app.delivery.pages import deliver
 from app.web import create_app
 from config import Config, ConfigError, load_config
 from local.embedded import EmbeddedRedis, free_port
@@ -105,7 +105,7 @@ def url_of(server: EmbeddedRedis, password: str = REDIS_PASSWORD) -> str:
 class Service:
     """A service in this process, with planted secrets, and all that it says."""
 
-    gateway: Gateway
+    services: Services
     client: FlaskClient
     log: io.StringIO
     answers: list[str]
@@ -140,8 +140,8 @@ def start(locked: EmbeddedRedis, tmp_path: Path, log_without: Callable[..., io.S
     def make(**variables: str) -> Service:
         config = configured(tmp_path, REDIS_URL=url_of(locked), **variables)
         log = log_without(*config.secrets())
-        gateway = gateways.build(config, patience=0.3, timeout=0.2)
-        return Service(gateway, create_app(gateway).test_client(), log, [])
+        services = bootstrap.build_services(config, retry_seconds=0.3, timeout=0.2)
+        return Service(services, create_app(services).test_client(), log, [])
 
     return make
 
@@ -192,17 +192,17 @@ def test_the_search_finds_what_is_there(secret: str) -> None:
 def echoes(key: str) -> list[tuple[int, Any, dict[str, str]]]:
     """Answers (status, body, headers) that hold the key everywhere where we look at an answer."""
     error = {"code": key, "message": "x" * 190 + f" Bearer {key}", "source": {"field": key, "pointer": key}}
-    told = {"request_id": f"req-{key}", "errors": [error, key, {"message": key}]}
+    stated = {"request_id": f"req-{key}", "errors": [error, key, {"message": key}]}
     return [
         (202, {"status": "success", "message": key, "request_id": key}, {}),
-        (401, told, {}),
+        (401, stated, {}),
         (403, {"errors": key, "message": key}, {"WWW-Authenticate": key}),
         (404, f"<html>{key}</html>", {}),
-        (422, told, {}),
-        (429, {**told, "rate_limit": {"retry_after": key}}, {"Retry-After": key}),
-        (500, told, {}),
+        (422, stated, {}),
+        (429, {**stated, "rate_limit": {"retry_after": key}}, {"Retry-After": key}),
+        (500, stated, {}),
         (503, f"{key} " * 50, {"Retry-After": key}),
-        (302, told, {"Location": f"https://elsewhere.example.com/?key={key}"}),
+        (302, stated, {"Location": f"https://elsewhere.example.com/?key={key}"}),
     ]
 
 
@@ -215,7 +215,7 @@ def test_an_answer_of_incident_io_that_echoes_the_key(
     status, body, headers = echoes(key)[n]
     simulator.answer_next(status, body=body, headers=headers)
     incident_id = service.report(incidentio_other_alert_source=name)
-    deliver(service.gateway, incident_id)
+    deliver(service.services, incident_id)
     assert simulator.requests[0].authorized
     shown = service.ask("GET", f"/api/incidents/{incident_id}", headers=ADMIN).get_json()
     assert str(status) in shown["timeline"][-1]["detail"]
@@ -238,7 +238,7 @@ def test_an_incident_io_that_cannot_be_reached(
     simulator.answer_with(200, mode="garbage")
     service = start(INCIDENTIO_BASE_URL=base)
     incident_id = service.report()
-    deliver(service.gateway, incident_id)
+    deliver(service.services, incident_id)
     shown = service.ask("GET", f"/api/incidents/{incident_id}", headers=ADMIN).get_json()
     assert shown["timeline"][-1]["event"] == "attempt_failed"
     assert leaks(service.said() + kept_in(opened(locked))) == []
@@ -264,7 +264,7 @@ def test_a_redis_that_refuses_the_password(
             service.ask("GET", "/metrics").status_code,
             service.ask("GET", "/api/incidents", headers=ADMIN).status_code,
         }
-        service.gateway.wakeup.enqueue("some-id", 0, [PAGER], "x")
+        service.services.task_queue.enqueue("some-id", 0, [PAGER], "x")
     finally:
         redis.Redis(port=locked.port, password="another").config_set("requirepass", REDIS_PASSWORD)
     assert 503 in statuses
@@ -306,7 +306,7 @@ def test_an_unexpected_exception_with_a_secret_in_its_text(
     def broken() -> datetime:
         raise RuntimeError(f"cannot use {secret!r} or {url_of_nobody(secret)}")
 
-    service.client = create_app(replace(service.gateway, clock=broken)).test_client()
+    service.client = create_app(replace(service.services, clock=broken)).test_client()
     answer = service.ask(method, path, json={"title": "x"}, headers={**BEARER, **ADMIN})
     assert answer.status_code >= 400
     assert leaks(service.said()) == []
@@ -424,8 +424,8 @@ def test_a_mistake_in_the_configuration(
 ) -> None:
     with pytest.raises(ConfigError) as caught:
         configured(tmp_path, text, REDIS_PASSWORD=REDIS_PASSWORD)
-    told = "".join(traceback.format_exception(caught.value)) + repr(caught.value)
-    assert leaks(told) == []
+    stated = "".join(traceback.format_exception(caught.value)) + repr(caught.value)
+    assert leaks(stated) == []
     for name, value in (("API_KEY", API_KEY), ("OTHER_KEY", OTHER_KEY), ("REDIS_PASSWORD", REDIS_PASSWORD)):
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("GATEWAY_SECRET", GATEWAY_SECRET)

@@ -7,27 +7,34 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from app import gateway as gateways
-from app import telemetry
-from app.channels import UnknownChannel
-from app.checks import NONE_CONFIGURED
+from app import bootstrap, telemetry
 from app.cli import processes
 from app.cli.configuration import check_config, from_go
-from app.cli.incidents import NotOne
+from app.cli.incidents import AmbiguousId
 from app.cli.parser import parser
 from app.cli.trial import BadInput
-from app.delivery import InvalidTransition
-from app.drill import Failed
-from app.store import Unavailable, Unknown
+from app.destinations.channels import UnknownChannel
+from app.domain.delivery import InvalidTransition
+from app.ops.diagnostics import NONE_CONFIGURED
+from app.ops.drill import DrillFailed
+from app.store import IncidentNotFound, StoreUnavailable
 from config import Config, ConfigError, load_config
 
 # A person waits: Redis is tried for so long, and each try may take so long.
-PATIENCE, TIMEOUT = 4.0, 1.5
+STORE_SECONDS, TIMEOUT = 4.0, 1.5
 
 REDIS_OF_MAKE_RUN = Path("data/redis.url")
 """Where `make run` leaves word of the Redis that it started."""
 
-SENTENCES = (Unavailable, Unknown, InvalidTransition, NotOne, BadInput, UnknownChannel, Failed)
+SENTENCES = (
+    StoreUnavailable,
+    IncidentNotFound,
+    InvalidTransition,
+    AmbiguousId,
+    BadInput,
+    UnknownChannel,
+    DrillFailed,
+)
 """Errors that say in one sentence what is wrong."""
 
 
@@ -47,13 +54,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if unconfigured:
         sys.stderr.write(f"No Redis is configured, so this asks {config.redis.url.get_secret_value()}.\n")
     telemetry.configure(config.secrets())
-    # What was done is told on standard output; the log tells what went wrong.
+    # What was done is told on standard output; the log says what went wrong.
     logging.getLogger().setLevel(logging.WARNING)
     try:
-        gateway = gateways.build(config, patience=PATIENCE, timeout=TIMEOUT)
-        status: int = arguments.command(gateway, arguments)
+        services = bootstrap.build_services(config, retry_seconds=STORE_SECONDS, timeout=TIMEOUT)
+        status: int = arguments.command(services, arguments)
     except SENTENCES as error:
-        hint = f" {NONE_CONFIGURED}" if unconfigured and isinstance(error, Unavailable) else ""
+        hint = f" {NONE_CONFIGURED}" if unconfigured and isinstance(error, StoreUnavailable) else ""
         sys.stderr.write(f"{error}{hint}\n")
         return 1
     except KeyboardInterrupt:
@@ -65,7 +72,7 @@ def _become(name: str, config: Path | None) -> int:
     """Returns only when that is impossible. The configuration is for the process itself to read."""
     try:
         processes.become(name, config)
-    except processes.NoProcfile as error:
+    except processes.ProcfileNotFound as error:
         sys.stderr.write(f"{error}\n")
     return 1
 

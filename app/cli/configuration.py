@@ -7,25 +7,25 @@ import sys
 
 import yaml
 
-from app import checks
-from app.cli.output import teller, write_json
-from app.gateway import Gateway
-from app.text import one_line
+from app.bootstrap import Services
+from app.cli.output import printer, write_json
+from app.ops import diagnostics
+from app.sanitize import one_line
 from config.go_review import review
 from config.loader import environment
 
 
-def check_config(gateway: Gateway, arguments: argparse.Namespace) -> int:
+def check_config(services: Services, arguments: argparse.Namespace) -> int:
     """Warnings to standard error; to standard output what is in force, without secrets, or what was found."""
-    for warning in gateway.config.warnings:
+    for warning in services.config.warnings:
         sys.stderr.write(f"warning: {warning}\n")
     if arguments.online:
-        return _check_online(gateway, as_json=arguments.json)
-    shown = gateway.config.describe()
+        return _check_online(services, as_json=arguments.json)
+    shown = services.config.describe()
     if arguments.json:
         write_json([shown])
     else:
-        # In one piece: whoever reads only its beginning, as `head` does, must not see a traceback.
+        # In one piece: anyone who reads only its beginning, as `head` does, must not see a traceback.
         sys.stdout.write(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True))
     return 0
 
@@ -45,14 +45,14 @@ def from_go(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _check_online(gateway: Gateway, *, as_json: bool) -> int:
-    tell = teller(gateway.config)
+def _check_online(services: Services, *, as_json: bool) -> int:
+    report = printer(services.config)
     status = 0
-    for finding in checks.check(gateway):
+    for finding in diagnostics.check(services):
         if as_json:
             write_json([{"level": finding.level, "about": finding.about, "text": finding.text}])
         else:
-            tell(f"{finding.level:8} {finding.about}: {finding.text}")
+            report(f"{finding.level:8} {finding.about}: {finding.text}")
         if finding.level == "error":
             status = max(status, 2 if finding.of_the_configuration else 1)
     return status

@@ -9,26 +9,26 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from app import actions
+from app.bootstrap import Services
 from app.cli.output import write_json, write_table
-from app.explain import explain
-from app.gateway import Gateway
-from app.incident import Incident
-from app.shown import brief, whole, with_notifications
-from app.state import State
+from app.domain.explain import explain
+from app.domain.incident import Incident
+from app.domain.state import State
+from app.domain.timeline import rfc3339
+from app.sanitize import lines, one_line
+from app.serializers import brief, whole, with_notifications
 from app.store import Search
-from app.text import lines, one_line
-from app.timeline import rfc3339
 
 NEWEST = 1_000
 SHORTEST_PREFIX = 4
 LONGEST_NAME = 100
 
 
-class NotOne(Exception):
+class AmbiguousId(Exception):
     """The beginning of an ID stands for no incident, or for several."""
 
 
-def list_incidents(gateway: Gateway, arguments: argparse.Namespace) -> int:
+def list_incidents(services: Services, arguments: argparse.Namespace) -> int:
     """The newest incidents that are wanted."""
     search = Search(
         states=frozenset(State(one) for one in arguments.state or ()),
@@ -42,14 +42,14 @@ def list_incidents(gateway: Gateway, arguments: argparse.Namespace) -> int:
     found: list[Incident] = []
     cursor: str | None = None
     while len(found) < arguments.limit:
-        page = gateway.store.incidents.page(search, arguments.limit - len(found), cursor)
+        page = services.store.incidents.page(search, arguments.limit - len(found), cursor)
         found += page.incidents
         cursor = page.cursor
         if cursor is None:
             break
-    now = gateway.clock()
+    now = services.clock()
     if arguments.json:
-        write_json(brief(gateway, one, now) for one in found)
+        write_json(brief(services, one, now) for one in found)
     else:
         headings = ("id", "state", "severity", "created", "pages", "title")
         write_table(headings, (_row(one, now) for one in found))
@@ -63,9 +63,9 @@ def _row(incident: Incident, now: datetime) -> tuple[str, ...]:
     return incident.id, incident.state, incident.severity or "", created, left, incident.title
 
 
-def show(gateway: Gateway, arguments: argparse.Namespace) -> int:
+def show(services: Services, arguments: argparse.Namespace) -> int:
     """Everything that is known of one incident."""
-    shown = whole(gateway, _find(gateway, arguments.id))
+    shown = whole(services, _find(services, arguments.id))
     if arguments.json:
         write_json([shown])
         return 0
@@ -79,10 +79,10 @@ def show(gateway: Gateway, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def explain_one(gateway: Gateway, arguments: argparse.Namespace) -> int:
+def explain_one(services: Services, arguments: argparse.Namespace) -> int:
     """Why it paged or did not, in words."""
-    incident = _find(gateway, arguments.id)
-    sentences = list(explain(with_notifications(gateway, incident), gateway.clock()))
+    incident = _find(services, arguments.id)
+    sentences = list(explain(with_notifications(services, incident), services.clock()))
     if arguments.json:
         write_json([{"id": incident.id, "explanation": sentences}])
     else:
@@ -90,16 +90,16 @@ def explain_one(gateway: Gateway, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def act(done: str, action: Callable[..., Incident]) -> Callable[[Gateway, argparse.Namespace], int]:
+def act(done: str, action: Callable[..., Incident]) -> Callable[[Services, argparse.Namespace], int]:
     """A command that does this to an incident."""
 
-    def command(gateway: Gateway, arguments: argparse.Namespace) -> int:
-        incident = _find(gateway, arguments.id)
+    def command(services: Services, arguments: argparse.Namespace) -> int:
+        incident = _find(services, arguments.id)
         by = one_line(arguments.by, LONGEST_NAME) or "versus"
         more = {"minutes": arguments.minutes} if hasattr(arguments, "minutes") else {}
-        changed = action(gateway, incident.id, by, **more)
+        changed = action(services, incident.id, by, **more)
         if arguments.json:
-            write_json([brief(gateway, changed, gateway.clock())])
+            write_json([brief(services, changed, services.clock())])
         else:
             sys.stdout.write(f"{done}: {changed.id} {one_line(changed.title, 100)} ({changed.state})\n")
         return 0
@@ -110,25 +110,25 @@ def act(done: str, action: Callable[..., Incident]) -> Callable[[Gateway, argpar
 acknowledge = act("acknowledged", actions.acknowledge)
 unacknowledge = act("open again", actions.unacknowledge)
 resolve = act("resolved", actions.resolve)
-escalate = act("paging", actions.page_now)
+escalate = act("paging", actions.escalate_now)
 
 
-def _find(gateway: Gateway, wanted: str) -> Incident:
+def _find(services: Services, wanted: str) -> Incident:
     """The incident with this ID, or the one of the newest thousand whose ID begins so."""
-    incident = gateway.store.incidents.get(wanted)
+    incident = services.store.incidents.get(wanted)
     if incident is not None or len(wanted) < SHORTEST_PREFIX:
-        return incident or gateway.store.incidents.need(wanted)
-    page = gateway.store.incidents.page(Search(), NEWEST, None)
+        return incident or services.store.incidents.require(wanted)
+    page = services.store.incidents.page(Search(), NEWEST, None)
     found = [one for one in page.incidents if one.id.startswith(wanted)]
     if len(found) > 1:
-        raise NotOne(f"{len(found)} incidents have an ID that begins with {wanted}: give more of it.")
-    return found[0] if found else gateway.store.incidents.need(wanted)
+        raise AmbiguousId(f"{len(found)} incidents have an ID that begins with {wanted}: give more of it.")
+    return found[0] if found else services.store.incidents.require(wanted)
 
 
 def moment(text: str) -> datetime:
     """Of an option: a time in RFC 3339; without an offset it is UTC."""
     try:
-        told = datetime.fromisoformat(text)
+        stated = datetime.fromisoformat(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text} is no time such as 2026-03-04T03:00:00Z") from None
-    return told.replace(tzinfo=told.tzinfo or UTC).astimezone(UTC)
+    return stated.replace(tzinfo=stated.tzinfo or UTC).astimezone(UTC)

@@ -7,22 +7,22 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from app.sanitize import one_line
 from app.telemetry import redactor
-from app.text import one_line
 from config import Config
 
 CELL = 100
 
 
-def teller(config: Config) -> Callable[[str], None]:
+def printer(config: Config) -> Callable[[str], None]:
     """Writes lines as they come, without secrets."""
     redact = redactor(config.secrets())
 
-    def tell(line: str) -> None:
+    def report(line: str) -> None:
         sys.stdout.write(f"{redact(line)}\n")
         sys.stdout.flush()
 
-    return tell
+    return report
 
 
 def write_json(values: Iterable[Any]) -> None:
@@ -36,7 +36,7 @@ def write_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     if not sys.stdout.isatty():
         sys.stdout.write("".join("\t".join(row) + "\n" for row in cells))
         return
-    # Costs a tenth of a second, so a pipe shall not wait for it.
+    # Costs a tenth of a second, so a pipe must not wait for it.
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

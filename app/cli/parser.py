@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 import shtab
 
 from app import __version__
-from app.alert import SEVERITIES
+from app.bootstrap import Services
 from app.cli import configuration, incidents, rejected, trial
-from app.gateway import Gateway
-from app.state import State
+from app.domain.alert import SEVERITIES
+from app.domain.state import State
+from app.domain.subscription import CHANGE_EVENTS
 from app.store import KEPT, SUMMARY
-from app.subscription import CHANGE_EVENTS
 
 MOST = 10_000
 
@@ -30,18 +30,18 @@ instead say what becomes of each key of this file of the Go edition, and of its 
 """
 DRILL = """
 Send an incident marked [DRILL] to the running web process, wait until incident.io has accepted its page,
-resolve it, wait for the all-clear, and tell when each hop was reached. IT REALLY PAGES: an alert is created
-at incident.io, and whoever its alert routes name is called; a route can tell it by the metadata label_drill.
-Ends with 0 when page and all-clear arrived, else with 1. Whatever happens, Ctrl-C included, the incident is
-resolved.
+resolve it, wait for the resolve event, and print when each hop was reached. IT REALLY PAGES: an alert is
+created at incident.io, and everybody whom its alert routes name is called; a route can recognise it by the
+metadata label_drill. Ends with 0 when page and resolve event arrived, else with 1. Whatever happens, Ctrl-C
+included, the incident is resolved.
 """
 
-Command = Callable[[Gateway, argparse.Namespace], int]
+Command = Callable[[Services, argparse.Namespace], int]
 Number = TypeVar("Number", int, float)
 
 
 def parser() -> argparse.ArgumentParser:
-    """Parses a command line; `command` is what to call, with a gateway and the arguments.
+    """Parses a command line; `command` is what to call, with services and the arguments.
 
     With `process` there is nothing to call: it names the process of the Procfile to become.
     """
@@ -170,7 +170,7 @@ def _about_trials(commands: _Commands) -> None:
     )
     for option, default, about in (
         ("--wait", 5.0, "until the page is due (default: 5)"),
-        ("--timeout", 60.0, "that page and all-clear may be late (default: 60)"),
+        ("--timeout", 60.0, "that page and resolve event may be late (default: 60)"),
     ):
         drill.add_argument(
             option, type=_number(float, 0, 3600), default=default, metavar="SECONDS", help=about
@@ -178,11 +178,11 @@ def _about_trials(commands: _Commands) -> None:
     sent = commands.add(
         "send-test",
         trial.test_webhook,
-        "send a webhook to the running web process, which tells the channels and pages nobody",
+        "send a webhook to the running web process, which notifies the channels and pages nobody",
         "--channels ops",
     )
     sent.add_argument("--title", default="[TEST] Nothing is broken", help="of the incident")
-    sent.add_argument("--channels", metavar="NAMES", help="channels to tell, separated by commas")
+    sent.add_argument("--channels", metavar="NAMES", help="channels to notify, separated by commas")
     sent.add_argument("--page", action="store_true", help="page as well, if nobody acknowledges in time")
     again = commands.add(
         "replay",

@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 
+from app.bootstrap import Services
 from app.cli.output import write_json
-from app.gateway import Gateway
-from app.text import one_line
+from app.sanitize import one_line
 
 
-def rejected(gateway: Gateway, arguments: argparse.Namespace) -> int:
+def rejected(services: Services, arguments: argparse.Namespace) -> int:
     """The newest, the one refused last first."""
-    entries = gateway.store.rejected.newest(arguments.limit)
+    entries = services.store.rejected.newest(arguments.limit)
     if arguments.json:
         write_json(entries)
         return 0

@@ -9,13 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from app import preview as previews
-from app import senders
-from app.channels import Message, Summary
-from app.cli.output import teller, write_json
-from app.drill import Answer, Drill, Failed, replay, send_test
-from app.gateway import Gateway
-from app.store import SUMMARY, Unavailable
+from app.bootstrap import Services
+from app.cli.output import printer, write_json
+from app.destinations.base import Message, Summary
+from app.ingest import webhooks
+from app.ops import preview as previews
+from app.ops.drill import Drill, DrillFailed, WebAnswer, replay, send_test
+from app.store import SUMMARY, StoreUnavailable
 
 INDENT = "    "
 
@@ -24,18 +24,18 @@ class BadInput(Exception):
     """A file or a name on the command line that can't be used; one sentence."""
 
 
-def url_of(gateway: Gateway, arguments: argparse.Namespace) -> str:
+def url_of(services: Services, arguments: argparse.Namespace) -> str:
     """Where web is."""
-    config = gateway.config
+    config = services.config
     everywhere = config.host in ("0.0.0.0", "::")  # noqa: S104
     url: str = arguments.url or f"http://{f'localhost:{config.port}' if everywhere else config.address}"
     return url.rstrip("/")
 
 
-def drill(gateway: Gateway, arguments: argparse.Namespace) -> int:
-    """See `app/drill.py`."""
-    tell = teller(gateway.config)
-    trial = Drill(gateway, url_of(gateway, arguments), arguments.wait, arguments.timeout, tell)
+def drill(services: Services, arguments: argparse.Namespace) -> int:
+    """See `app/ops/drill.py`."""
+    report = printer(services.config)
+    trial = Drill(services, url_of(services, arguments), arguments.wait, arguments.timeout, report)
 
     def interrupt(number: int, _: object) -> None:
         trial.interrupted = True
@@ -46,55 +46,55 @@ def drill(gateway: Gateway, arguments: argparse.Namespace) -> int:
         signal.signal(number, interrupt)
     try:
         trial.run()
-    except (Failed, Unavailable) as failure:
-        tell(f"FAILED: {failure}")
+    except (DrillFailed, StoreUnavailable) as failure:
+        report(f"FAILED: {failure}")
         return 1
     return 0
 
 
-def test_webhook(gateway: Gateway, arguments: argparse.Namespace) -> int:
-    """Send one webhook to the running web process, and tell what became of it."""
+def test_webhook(services: Services, arguments: argparse.Namespace) -> int:
+    """Send one webhook to the running web process, and print what became of it."""
     parameters = {"oncall_enable": "true" if arguments.page else "false"}
     if arguments.channels:
         parameters["channels"] = arguments.channels
-    answer = send_test(gateway.config, url_of(gateway, arguments), arguments.title, parameters)
-    return _told(gateway, arguments, answer)
+    answer = send_test(services.config, url_of(services, arguments), arguments.title, parameters)
+    return _report(services, arguments, answer)
 
 
-def replay_rejected(gateway: Gateway, arguments: argparse.Namespace) -> int:
-    """Have the running web process take a rejected body after all, and tell what became of it."""
-    return _told(gateway, arguments, replay(gateway.config, url_of(gateway, arguments), arguments.id))
+def replay_rejected(services: Services, arguments: argparse.Namespace) -> int:
+    """Have the running web process take a rejected body after all, and print what became of it."""
+    return _report(services, arguments, replay(services.config, url_of(services, arguments), arguments.id))
 
 
-def _told(gateway: Gateway, arguments: argparse.Namespace, answered: Answer) -> int:
+def _report(services: Services, arguments: argparse.Namespace, answered: WebAnswer) -> int:
     status, answer = answered
     if arguments.json:
         write_json([answer])
     else:
-        tell = teller(gateway.config)
+        report = printer(services.config)
         incident = answer.get("incident") or {}
-        tell(f"{status}: {answer.get('status') or answer.get('error')}")
+        report(f"{status}: {answer.get('status') or answer.get('error')}")
         for key in ("id", "state", "due_at", "ack_url"):
             if incident.get(key):
-                tell(f"{INDENT}{key}: {incident[key]}")
+                report(f"{INDENT}{key}: {incident[key]}")
     return 0 if status < 300 else 1
 
 
-def preview(gateway: Gateway, arguments: argparse.Namespace) -> int:
+def preview(services: Services, arguments: argparse.Namespace) -> int:
     """What the messages of a channel look like; with --send they are sent."""
-    [target] = gateway.channels.asked([arguments.channel])
-    found = gateway.channels.channel(target)
+    [target] = services.channels.asked([arguments.channel])
+    found = services.channels.channel(target)
     if found is None:
         raise BadInput(f"There is no channel {target}.")
     channel, _ = found
-    alert = senders.read(_payload(arguments.payload), {}) if arguments.payload else previews.SAMPLE
-    messages: dict[str, Message | Summary] = {one.news: one for one in previews.messages(gateway, alert)}
-    messages[SUMMARY] = previews.summary(gateway, alert)
+    alert = webhooks.read(_payload(arguments.payload), {}) if arguments.payload else previews.SAMPLE
+    messages: dict[str, Message | Summary] = {one.event: one for one in previews.messages(services, alert)}
+    messages[SUMMARY] = previews.summary(services, alert)
     failed = False
     for name, message in messages.items():
         if arguments.event not in (None, name):
             continue
-        _write(name, channel.shown(message), as_json=arguments.json)
+        _write(name, channel.rendered(message), as_json=arguments.json)
         if arguments.send:
             outcome = channel.send(message, None)
             sys.stderr.write(f"{name}: {'sent' if outcome.delivered else f'failed: {outcome.detail}'}\n")

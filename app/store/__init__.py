@@ -6,22 +6,21 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
-from app.delivery import Destination
-from app.store import gauges
-from app.store.agenda import LOOK_AGAIN, Agenda, Limit, Look
+from app.domain.delivery import Destination
+from app.store import snapshot
 from app.store.clock import Clock
 from app.store.connection import (
     Connection,
-    LoginRefused,
-    NotVerified,
-    Refused,
-    Unavailable,
+    StoreLoginRefused,
+    StoreNotVerified,
+    StoreRefusesWrites,
+    StoreUnavailable,
     first_contact,
 )
 from app.store.counters import Sources, log_dropped
+from app.store.delivery_queue import CHECK_AGAIN_SECONDS, DeliveryQueue, DueDelivery, Limit
 from app.store.epoch import Epoch, Loss
 from app.store.fingerprints import Fingerprints
-from app.store.gauges import Budget, Gauges
 from app.store.incidents import Incidents
 from app.store.notifications import SUMMARY, Notifications
 from app.store.read_only import ReadOnly
@@ -29,30 +28,31 @@ from app.store.reading import Defaults, Reader
 from app.store.refused import RefusedWebhooks
 from app.store.rejected import KEPT, Rejected
 from app.store.retention import Retention
-from app.store.search import BadCursor, Page, Search
-from app.store.server import Server, Settings
+from app.store.search import BadCursor, Search, SearchPage
+from app.store.server_info import Server, Settings
 from app.store.sessions import Sessions
+from app.store.snapshot import Budget, Snapshot
 from app.store.unit_of_work import Stored, UnitOfWork, Unknown
 
 __all__ = [
+    "CHECK_AGAIN_SECONDS",
     "KEPT",
-    "LOOK_AGAIN",
     "SUMMARY",
     "BadCursor",
     "Budget",
     "Defaults",
-    "Gauges",
-    "LoginRefused",
-    "Look",
+    "DueDelivery",
     "Loss",
-    "NotVerified",
-    "Page",
-    "Refused",
     "Search",
+    "SearchPage",
     "Settings",
+    "Snapshot",
     "Store",
+    "StoreLoginRefused",
+    "StoreNotVerified",
+    "StoreRefusesWrites",
+    "StoreUnavailable",
     "Stored",
-    "Unavailable",
     "UnitOfWork",
     "Unknown",
     "first_contact",
@@ -60,7 +60,7 @@ __all__ = [
 
 
 class Store:
-    """Incidents, agenda, notifications, rejected bodies and logins of one Redis, and its clock.
+    """Incidents, delivery queue, notifications, rejected bodies and logins of one Redis, and its clock.
 
     `patience` and `timeout` in seconds: how long a call is tried while Redis is away, and how long one try
     may take. `connections`: so many at most; small plans of Redis take 20 in all, from every process.
@@ -72,16 +72,18 @@ class Store:
         self,
         url: str,
         *,
-        patience: float = 10.0,
+        retry_seconds: float = 10.0,
         timeout: float = 3.0,
         connections: int = 7,
         defaults: Defaults = Defaults(),  # noqa: B008
         sources: Collection[str] = (),
         payload_bytes: int = 256 * 2**20,
     ) -> None:
-        self._connection = Connection(url, patience=patience, timeout=timeout, connections=connections)
+        self._connection = Connection(
+            url, retry_seconds=retry_seconds, timeout=timeout, connections=connections
+        )
         self.clock = Clock(self._connection)
-        self.agenda = Agenda(self._connection)
+        self.delivery_queue = DeliveryQueue(self._connection)
         counted = Sources(self._connection, sources)
         reader = Reader(self._connection, defaults, self.now)
         self.incidents = Incidents(self._connection, reader, counted, payload_bytes)
@@ -95,21 +97,21 @@ class Store:
         self.server = Server(self._connection)
         self.epoch = Epoch(self._connection, self.now)
 
-    def gauges(
+    def snapshot(
         self, now: datetime, late: timedelta, seen: timedelta, limits: Mapping[Destination, Sequence[Limit]]
-    ) -> Gauges:
-        """How things stand, and what was counted; see `app/store/gauges.py`. Raises `Unavailable`."""
-        return gauges.read(self._connection, now, late, seen, limits)
+    ) -> Snapshot:
+        """How things stand, and what was counted; see `app/store/snapshot.py`. Raises `StoreUnavailable`."""
+        return snapshot.read(self._connection, now, late, seen, limits)
 
     def count_dropped(self, lines: int) -> None:
-        """Count log lines that were dropped. Raises `Unavailable`."""
+        """Count log lines that were dropped. Raises `StoreUnavailable`."""
         if lines:
             self._connection.call(*log_dropped(lines))
 
     def now(self) -> datetime:
-        """The service's time, UTC. Raises `Unavailable`."""
+        """The service's time, UTC. Raises `StoreUnavailable`."""
         return self.clock.now()
 
-    def patience(self, seconds: float) -> AbstractContextManager[None]:
+    def deadline(self, seconds: float) -> AbstractContextManager[None]:
         """All calls of this thread inside the block share one deadline, `seconds` from now."""
-        return self._connection.patience(seconds)
+        return self._connection.deadline(seconds)

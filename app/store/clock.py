@@ -12,8 +12,8 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from app.store.commit import committing
-from app.store.connection import PREFIX, Connection, Unavailable
+from app.store.connection import PREFIX, Connection, StoreUnavailable
+from app.store.transaction import committing
 from app.telemetry import log
 
 CLOCK = PREFIX + "clock"
@@ -51,7 +51,7 @@ class _Reading:
 
 
 class Clock:
-    """Time that goes on evenly. Its methods raise `Unavailable`."""
+    """Time that goes on evenly. Its methods raise `StoreUnavailable`."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -80,8 +80,10 @@ class Clock:
         (version, correction, vetoed), (seconds, microseconds) = self._connection.calls(
             [("HMGET", CLOCK, "v", "correction", "vetoed"), ("TIME",)]
         )
-        answered, told = even_seconds(), seconds + microseconds / 1e6
-        reading = _Reading(told - answered, told - asked, float(correction or 0), version or "", bool(vetoed))
+        answered, stated = even_seconds(), seconds + microseconds / 1e6
+        reading = _Reading(
+            stated - answered, stated - asked, float(correction or 0), version or "", bool(vetoed)
+        )
         with self._lock:
             if asked < self._checked:
                 # Another thread asked later and has its answer already.
@@ -124,7 +126,7 @@ class Clock:
         fields = ("v", secrets.token_hex(8), "correction", repr(correction), "vetoed", contradicts)
         try:
             done = self._commit(fields[1], [(CLOCK, "v", reading.version)], [("HSET", CLOCK, *fields)])
-        except Unavailable:
+        except StoreUnavailable:
             # Time goes on evenly here; it is tried again with the next reading.
             return
         if done:

@@ -1,4 +1,4 @@
-"""The one connection to Redis: tries for a while, then `Unavailable`."""
+"""The one connection to Redis: tries for a while, then `StoreUnavailable`."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ Ask = Callable[[Sequence[Command]], list[Any]]
 """Sends commands in one round trip; an answer that is a refusal is an error among the answers."""
 
 
-class Unavailable(Exception):
+class StoreUnavailable(Exception):
     """Redis can't be reached, or refuses to work, for longer than we were willing to wait."""
 
 
-class NotVerified(Unavailable):
+class StoreNotVerified(StoreUnavailable):
     """Redis's certificate was not accepted; until the configuration is changed it won't be."""
 
 
-class LoginRefused(Unavailable):
+class StoreLoginRefused(StoreUnavailable):
     """Redis refuses the user or the password; another password may be right again later."""
 
 
-class Refused(Unavailable):
+class StoreRefusesWrites(StoreUnavailable):
     """Redis answers and refuses, whatever it says: READONLY, NOREPLICAS, OOM, MISCONF, NOPERM, MASTERDOWN.
 
     What it refuses are writes, mostly: it may still be read.
@@ -57,7 +57,7 @@ class Refused(Unavailable):
         self.answer = answer
 
 
-class WrongType(Refused):
+class WrongType(StoreRefusesWrites):
     """A key holds something of another kind than it was asked for; to ask again changes nothing."""
 
 
@@ -105,20 +105,20 @@ def _timeouts(seconds: float) -> dict[str, Any]:
     return {"socket_timeout": seconds, "socket_connect_timeout": seconds}
 
 
-def _unreachable(error: redis.RedisError) -> Unavailable:
+def _unreachable(error: redis.RedisError) -> StoreUnavailable:
     """Says why Redis can't be reached, in words that name neither host nor user."""
     if isinstance(error, redis.AuthenticationError):
-        return LoginRefused("Redis can't be reached (it refuses the user name or the password).")
+        return StoreLoginRefused("Redis can't be reached (it refuses the user name or the password).")
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
             why = cause.verify_message.rstrip(".")
-            return NotVerified(f"Redis can't be reached (its certificate was not accepted: {why}).")
+            return StoreNotVerified(f"Redis can't be reached (its certificate was not accepted: {why}).")
         cause = cause.__cause__ or cause.__context__
-    return Unavailable(f"Redis can't be reached ({type(error).__name__}).")
+    return StoreUnavailable(f"Redis can't be reached ({type(error).__name__}).")
 
 
-def first_contact(url: str, timeout: float) -> Unavailable | None:
+def first_contact(url: str, timeout: float) -> StoreUnavailable | None:
     """What is wrong when Redis is asked for the first time, or None; each try may take `timeout` seconds.
 
     Sentinels are asked one by one where none leads to Redis: together they don't say why.
@@ -135,12 +135,12 @@ def first_contact(url: str, timeout: float) -> Unavailable | None:
             tls=address.tls,
         )
         asked = _failure(sentinel, timeout)
-        if isinstance(asked, NotVerified | LoginRefused):
+        if isinstance(asked, StoreNotVerified | StoreLoginRefused):
             return asked
     return failed
 
 
-def _failure(address: RedisAddress, timeout: float) -> Unavailable | None:
+def _failure(address: RedisAddress, timeout: float) -> StoreUnavailable | None:
     client = _client(address, timeout)
     try:
         client.ping()
@@ -151,11 +151,11 @@ def _failure(address: RedisAddress, timeout: float) -> Unavailable | None:
     return None
 
 
-def _unavailable(error: redis.RedisError) -> Unavailable:
+def _unavailable(error: redis.RedisError) -> StoreUnavailable:
     # Those of connections include a refused password, and LOADING.
     if isinstance(error, redis.ConnectionError | redis.TimeoutError):
         return _unreachable(error)
-    return (WrongType if "WRONGTYPE" in str(error) else Refused)(str(error))
+    return (WrongType if "WRONGTYPE" in str(error) else StoreRefusesWrites)(str(error))
 
 
 def _accepted(answers: list[Any]) -> list[Any]:
@@ -167,7 +167,9 @@ def _accepted(answers: list[Any]) -> list[Any]:
 
 
 class Script:
-    """A Lua script, sent whole only to a server that does not know it. Its methods raise `Unavailable`."""
+    """A Lua script, sent whole only to a server that does not know it. Its methods raise
+    `StoreUnavailable`.
+    """
 
     def __init__(self, connection: Connection, source: str) -> None:
         self._connection = connection
@@ -199,14 +201,14 @@ class Connection:
     `timeout` (seconds) bounds each single try. Threads share so many `connections`, and wait for one.
     """
 
-    def __init__(self, url: str, *, patience: float, timeout: float, connections: int = 7) -> None:
+    def __init__(self, url: str, *, retry_seconds: float, timeout: float, connections: int = 7) -> None:
         client = _client(redis_address(url), timeout)
         self._callbacks: dict[str, Callable[[Any], Any]] = dict(client.response_callbacks)
         # The one that was used last is used next: where one has timed out, the others may hang as well.
         self._free: LifoQueue[Any] = LifoQueue()
         for _ in range(connections):
             self._free.put(client.connection_pool.make_connection())
-        self._patience = patience
+        self._retry_seconds = retry_seconds
         self._timeout = timeout
         self._request = threading.local()
 
@@ -215,16 +217,16 @@ class Connection:
         return Script(self, source)
 
     def call(self, *command: str | float) -> Any:
-        """The answer to one command. Raises `Unavailable`."""
+        """The answer to one command. Raises `StoreUnavailable`."""
         return self.calls([command])[0]
 
     def calls(self, commands: Iterable[Command]) -> list[Any]:
-        """The answers to several commands, in one round trip. Raises `Unavailable`."""
+        """The answers to several commands, in one round trip. Raises `StoreUnavailable`."""
         commands = list(commands)
         return self.run(lambda ask: _accepted(ask(commands))) if commands else []
 
     @contextmanager
-    def patience(self, seconds: float) -> Iterator[None]:
+    def deadline(self, seconds: float) -> Iterator[None]:
         """All that this thread runs inside the block shares one deadline, `seconds` from now."""
         self._request.deadline = time.monotonic() + seconds
         try:
@@ -233,16 +235,20 @@ class Connection:
             self._request.deadline = None
 
     def run(self, work: Callable[[Ask], T]) -> T:
-        """What `work` makes of Redis's answers. Raises `Unavailable`."""
+        """What `work` makes of Redis's answers. Raises `StoreUnavailable`."""
         began = time.monotonic()
-        deadline = getattr(self._request, "deadline", None) or began + self._patience
+        deadline = getattr(self._request, "deadline", None) or began + self._retry_seconds
         pause = 0.0
         while True:
             try:
                 return self._try(work, deadline)
             except redis.RedisError as error:
                 failure = _unavailable(error)
-                until = min(deadline, began + REFUSED_FOR) if isinstance(failure, Refused) else deadline
+                until = (
+                    min(deadline, began + REFUSED_FOR)
+                    if isinstance(failure, StoreRefusesWrites)
+                    else deadline
+                )
                 until = began if isinstance(failure, WrongType) else until
                 # A try that hangs takes its whole time-out; one more has to fit in.
                 cost = self._timeout if isinstance(error, redis.TimeoutError) else 0.0
@@ -255,7 +261,7 @@ class Connection:
         try:
             connection = self._free.get(timeout=max(0.0, deadline - time.monotonic()))
         except Empty:
-            raise Unavailable("Redis can't be reached (all connections to it are waiting).") from None
+            raise StoreUnavailable("Redis can't be reached (all connections to it are waiting).") from None
         try:
             return work(partial(self._ask, connection))
         finally:

@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
-from app.delivery import Delivery, Destination
-from app.incident import Incident
+from app.domain.delivery import Delivery, Destination
+from app.domain.incident import Incident
 from app.store.connection import PREFIX, Command, Connection
 from app.store.lua import lua
 
@@ -38,8 +38,8 @@ class Counters:
     """By name, then by labels: `received` (webhooks that made or repeated an incident) and `created` by
     source; `current` (incidents that are stored now) by source and state; `pages` by outcome (`delivered`,
     `failed`, `gave_up`) and alert source; `attempts` by alert source; `retries` (failed attempts) by reason
-    and alert source; `told` (attempts to notify) by channel and outcome (`told`, `failed`); `late` (pages
-    that were late by no more than so many seconds) by bound."""
+    and alert source; `delivered` (attempts to notify) by channel and outcome (`delivered`, `failed`); `late`
+    (pages that were late by no more than so many seconds) by bound."""
     late_sum: float
     """Seconds by which all pages were late together."""
     last_page: float | None
@@ -54,29 +54,29 @@ class Sources:
 
     def __init__(self, connection: Connection, named: Collection[str] = ()) -> None:
         self._named = frozenset(named)
-        self._learn = connection.script(lua("learn_sources"))
+        self._register = connection.script(lua("register_sources"))
         self._known: set[str] = set()
 
-    def learn(self, sources: Iterable[str]) -> None:
-        """Decide which of these are counted by themselves from now on. Raises `Unavailable`."""
+    def register(self, sources: Iterable[str]) -> None:
+        """Decide which of these are counted by themselves from now on. Raises `StoreUnavailable`."""
         new = set(sources) - self._known - self._named
         if new and len(self._known) < MOST_SOURCES:
-            self._known = set(self._learn([SOURCES], [MOST_SOURCES, *sorted(new)]))
+            self._known = set(self._register([SOURCES], [MOST_SOURCES, *sorted(new)]))
 
     def label(self, source: str) -> str:
         """What to count it as."""
         return source if source in self._known or source in self._named else OTHER
 
     def gone(self, incidents: Sequence[Incident]) -> Iterator[Command]:
-        """The commands that stop counting incidents which are removed. Raises `Unavailable`."""
-        self.learn(incident.source for incident in incidents)
+        """The commands that stop counting incidents which are removed. Raises `StoreUnavailable`."""
+        self.register(incident.source for incident in incidents)
         gone = Counter(_field("current", self.label(one.source), one.state) for one in incidents)
         yield from (("HINCRBY", COUNTS, field, -count) for field, count in gone.items())
 
 
 def index(changes: Sequence[tuple[Incident | None, Incident]], sources: Sources) -> Iterator[Command]:
     """The commands that count these changes; part of the step that writes the incidents."""
-    sources.learn(after.source for _, after in changes)
+    sources.register(after.source for _, after in changes)
     counts: Counter[str] = Counter()
     late = 0.0
     for before, after in changes:
@@ -98,7 +98,7 @@ def index(changes: Sequence[tuple[Incident | None, Incident]], sources: Sources)
 
 def notified(channel: Destination, outcome: str) -> Command:
     """The command that counts how an attempt to notify a channel ended."""
-    return "HINCRBY", COUNTS, _field("told", channel.name, outcome), 1
+    return "HINCRBY", COUNTS, _field("delivered", channel.name, outcome), 1
 
 
 def log_dropped(lines: int) -> Command:

@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from app.state import State
-from app.store.commit import committing
+from app.domain.state import State
 from app.store.connection import PREFIX, Connection
-from app.store.record import BY_STATE, VERSION
+from app.store.keys import BY_STATE, VERSION
+from app.store.transaction import committing
 from app.telemetry import log
 
 EPOCH = PREFIX + "epoch"
@@ -60,7 +60,7 @@ class _Known:
 
 
 class Epoch:
-    """Compares what Redis knows with what this process read before. Methods raise `Unavailable`."""
+    """Compares what Redis knows with what this process read before. Methods raise `StoreUnavailable`."""
 
     def __init__(self, connection: Connection, clock: Callable[[], datetime]) -> None:
         self._connection = connection

@@ -13,7 +13,7 @@ STAYS = 60
 
 
 class Fingerprints:
-    """Hashes of settings, by worker. All raise `Unavailable`."""
+    """Hashes of settings, by worker. All raise `StoreUnavailable`."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 
 from pydantic import TypeAdapter
 
-from app.alert import End
-from app.incident import Incident
-from app.state import Phase
-from app.store.commit import Check
+from app.domain.alert import End
+from app.domain.incident import Incident
+from app.domain.state import Phase
 from app.store.connection import PREFIX, Command
+from app.store.transaction import Check
 
 IDENTITIES = PREFIX + "open_identities"
 ENDS = PREFIX + "end:"

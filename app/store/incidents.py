@@ -8,17 +8,15 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from app.delivery import Delivery, Destination
-from app.incident import Incident
+from app.domain.delivery import Delivery, Destination
+from app.domain.incident import Incident
 from app.store import payloads, search
-from app.store.commit import committing
-from app.store.connection import Connection, Unavailable
+from app.store.connection import Connection, StoreUnavailable
 from app.store.counters import Sources
 from app.store.identities import ENDS, id_of, names_of
+from app.store.keys import PAYLOAD
 from app.store.reading import Reader
-from app.store.record import (
-    PAYLOAD,
-)
+from app.store.transaction import committing
 from app.store.unit_of_work import Stored, UnitOfWork, deliveries_in, required
 
 # Somebody else wrote first this many times in a row: something is badly wrong.
@@ -54,7 +52,7 @@ class Incidents:
         ends: Sequence[str] = (),
         channels: bool = False,
     ) -> UnitOfWork:
-        """The named incidents as they are stored now. Raises `Unavailable`."""
+        """The named incidents as they are stored now. Raises `StoreUnavailable`."""
         unit = UnitOfWork(ids, identities, ends=ends, channels=channels)
         self._read(unit)
         return unit
@@ -66,7 +64,7 @@ class Incidents:
 
         `enqueued`: see `UnitOfWork.stored`. When somebody wrote since the unit was read, it is read again and
         `work` runs again, so it must do nothing but decide. What it raises is passed on, and nothing is
-        written. Raises `Unavailable`.
+        written. Raises `StoreUnavailable`.
         """
         for attempt in range(MOST_CONFLICTS):
             if attempt:
@@ -77,18 +75,18 @@ class Incidents:
             stored = unit.stored(enqueued)
             if unit.is_empty or self._commit(unit, stored):
                 return result, stored
-        raise Unavailable("Too many writers at the same incident.")
+        raise StoreUnavailable("Too many writers at the same incident.")
 
     def get(self, incident_id: str) -> Incident | None:
-        """The incident, or None. Raises `Unavailable`."""
+        """The incident, or None. Raises `StoreUnavailable`."""
         return self._reader.incidents([incident_id]).get(incident_id)
 
-    def need(self, incident_id: str) -> Incident:
-        """The incident. Raises `Unknown` and `Unavailable`."""
+    def require(self, incident_id: str) -> Incident:
+        """The incident. Raises `IncidentNotFound` and `StoreUnavailable`."""
         return required(self.get(incident_id))
 
     def deliveries(self, incident_id: str) -> dict[Destination, Delivery]:
-        """What every channel that was tried has of the incident. Raises `Unavailable`."""
+        """What every channel that was tried has of the incident. Raises `StoreUnavailable`."""
         row = self._reader.rows([incident_id], channels=True).get(incident_id)
         return {} if row is None else deliveries_in(row.fields)
 
@@ -100,7 +98,7 @@ class Incidents:
         except ValueError:
             return payload
 
-    def page(self, wanted: search.Search, limit: int, cursor: str | None) -> search.Page:
+    def page(self, wanted: search.Search, limit: int, cursor: str | None) -> search.SearchPage:
         """The newest incidents that are wanted, `limit` at the most; see `app/store/search.py`."""
         return search.page(self._connection, self._reader, wanted, limit, cursor)
 

@@ -1,7 +1,7 @@
 """What channels have yet to be notified of: a queue for each, and what a storm holds together.
 
 `notifications:<destination>` (sorted set) has each incident that the channel is to be notified of, by when to
-look at it next: at once, or at the end of a lease or a pause; the steps that write incidents and deliveries
+check it next: at once, or at the end of a lease or a pause; the steps that write incidents and deliveries
 write it. A member `summary` stands for the next summary. `singles:<destination>` has the incidents that it
 was notified of one by one within a minute; `held:<destination>` what the summary under way is about;
 `summary:…` (hash) how the attempts to send it are going; `summarized:…` when the last one was sent;
@@ -16,14 +16,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from app.delivery import Delivery, Destination
-from app.incident import Incident
+from app.domain.delivery import Delivery, Destination
+from app.domain.incident import Incident
+from app.domain.subscription import Change, Subscription
 from app.store import counters
-from app.store.commit import committing
 from app.store.connection import PREFIX, Command, Connection
+from app.store.keys import delivery_doc, delivery_of
 from app.store.lua import lua
-from app.store.record import delivery_doc, delivery_of
-from app.subscription import Change, Subscription
+from app.store.transaction import committing
 
 QUEUE = PREFIX + "notifications:"
 SINGLES = PREFIX + "singles:"
@@ -105,15 +105,15 @@ class Notifications:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._next = connection.script(lua("next_notifications"))
-        self._hold = connection.script(lua("hold_for_summary"))
+        self._hold = connection.script(lua("defer_to_summary"))
         self._commit = committing(connection)
 
     def wait(self, seconds: float) -> None:
-        """Until there may be something new, or so many seconds at the most. Raises `Unavailable`."""
+        """Until there may be something new, or so many seconds at the most. Raises `StoreUnavailable`."""
         self._connection.call("BLPOP", WAKEUPS, seconds)
 
     def wake(self) -> None:
-        """Wake a worker: there may be more to hand out. Raises `Unavailable`."""
+        """Wake a worker: there may be more to hand out. Raises `StoreUnavailable`."""
         self._connection.calls([("LPUSH", WAKEUPS, 1), ("LTRIM", WAKEUPS, 0, MOST_WAKEUPS - 1)])
 
     def channels(self) -> list[Destination]:
@@ -158,7 +158,7 @@ class Notifications:
             pass
 
     def release(self, channel: Destination, again: Mapping[str, datetime]) -> None:
-        """Take these out of the summary: each is to be looked at by itself then."""
+        """Take these out of the summary: each is to be checked by itself then."""
         self._connection.calls(
             [("ZADD", QUEUE + channel, at.timestamp(), incident_id) for incident_id, at in again.items()]
             + [("SADD", CHANNELS, channel), ("ZREM", HELD + channel, *again)]
@@ -170,13 +170,13 @@ class Notifications:
         return ids
 
     def postpone_summary(self, channel: Destination, until: datetime) -> None:
-        """Look at it again then."""
+        """Check it again then."""
         self._connection.call("ZADD", QUEUE + channel, until.timestamp(), SUMMARY)
 
     def save_summary(
         self, channel: Destination, before: Delivery, after: Delivery, next_at: datetime, *count: str
     ) -> bool:
-        """Write how the summary is going, and when to look at it again; False if somebody else wrote.
+        """Write how the summary is going, and when to check it again; False if somebody else wrote.
 
         `count`: how an attempt ended, for the metrics.
         """

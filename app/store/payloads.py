@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 
-from app.incident import Incident
-from app.state import Phase
+from app.domain.incident import Incident
+from app.domain.state import Phase
 from app.store.connection import Command, Connection
-from app.store.record import INCIDENT, PAYLOAD, PAYLOAD_BYTES
+from app.store.keys import INCIDENT, PAYLOAD, PAYLOAD_BYTES
 
 COUNTED_FOR = 1.0
 
@@ -44,7 +44,7 @@ class Payloads:
         self._counted_at = float("-inf")
 
     def room(self) -> int:
-        """Bytes that are left, as counted within the last second. Raises `Unavailable`."""
+        """Bytes that are left, as counted within the last second. Raises `StoreUnavailable`."""
         if time.monotonic() - self._counted_at > COUNTED_FOR:
             self._bytes = int(self._connection.call("GET", PAYLOAD_BYTES) or 0)
             self._counted_at = time.monotonic()

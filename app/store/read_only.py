@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from app.delivery import Destination
-from app.store.agenda import (
-    HELD_BACK,
+from app.domain.delivery import Destination
+from app.store.connection import Connection
+from app.store.delivery_queue import (
     NO_LIMIT,
+    PAUSED,
     QUEUE,
     SENT,
     SPAN,
@@ -17,14 +18,13 @@ from app.store.agenda import (
     WORKERS,
     Limit,
 )
-from app.store.connection import Connection
 
 LIVED_SECONDS = 30.0
 """Before the last worker was seen."""
 
 
 class ReadOnly:
-    """Questions that a Redis answers which refuses writes. All raise `Unavailable`."""
+    """Questions that a Redis answers which refuses writes. All raise `StoreUnavailable`."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -52,7 +52,7 @@ class ReadOnly:
         """How many events each budget of this pager has left of its minute; 0 for all during a pause."""
         paused, *sent = self._connection.calls(
             [
-                ("GET", HELD_BACK + pager),
+                ("GET", PAUSED + pager),
                 *(("ZCOUNT", SENT + name, now.timestamp() - WINDOW_SECONDS, "+inf") for name, _ in limits),
             ]
         )

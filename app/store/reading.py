@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from app.delivery import Destination
-from app.incident import Incident
-from app.record import ITSELF
-from app.state import State
-from app.store.agenda import DUE, PAGERS, member_of
+from app.domain.delivery import Destination
+from app.domain.incident import Incident
+from app.domain.record import ITSELF
+from app.domain.state import State
+from app.domain.subscription import Subscription
 from app.store.connection import Connection, WrongType
-from app.store.record import ALL, BY_STATE, INCIDENT, incident_of, legible
-from app.subscription import Subscription
+from app.store.delivery_queue import DUE, PAGERS, member_of
+from app.store.keys import ALL, BY_STATE, INCIDENT, incident_of, legible
 from app.telemetry import log
 
 LOGGED = 1_000
@@ -42,7 +42,7 @@ class Row:
 
 
 class Reader:
-    """The one way in which records are read. Its methods raise `Unavailable`."""
+    """The one way in which records are read. Its methods raise `StoreUnavailable`."""
 
     def __init__(self, connection: Connection, defaults: Defaults, clock: Callable[[], datetime]) -> None:
         self._connection = connection

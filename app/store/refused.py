@@ -11,13 +11,13 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Literal, get_args
 
-from app.alert import own_identity
-from app.incident import Incident
-from app.state import Phase
-from app.store.commit import committing
+from app.domain.alert import own_identity
+from app.domain.incident import Incident
+from app.domain.state import Phase
 from app.store.connection import PREFIX, Command, Connection
 from app.store.identities import unchanged
 from app.store.lua import lua
+from app.store.transaction import committing
 
 OPEN = PREFIX + "refused_webhooks"
 
@@ -67,18 +67,18 @@ class RefusedWebhooks:
     def admit(self, key: str, now: datetime) -> tuple[str, bool]:
         """The key of the incident to report this under: its own, or `OTHERS` when too many are open.
 
-        And whether it is open, with no webhook read since one was refused. Raises `Unavailable`.
+        And whether it is open, with no webhook read since one was refused. Raises `StoreUnavailable`.
         """
         own, others = own_identity(key), own_identity(OTHERS)
         room, is_open = self._admit([OPEN], [own, others, now.timestamp(), MOST_OPEN])
         return key if room else OTHERS, bool(is_open)
 
     def read(self, sender: str) -> None:
-        """A webhook of this sender was read, and nothing came of it. Raises `Unavailable`."""
+        """A webhook of this sender was read, and nothing came of it. Raises `StoreUnavailable`."""
         self._connection.call(*read(sender))
 
     def over(self, now: datetime) -> dict[str, str]:
-        """Identities of those that have nothing to wait for any more, and why. Raises `Unavailable`."""
+        """Identities of those that have nothing to wait for any more, and why. Raises `StoreUnavailable`."""
         until = (now - LASTS).timestamp()
         found = self._connection.call("ZRANGEBYSCORE", OPEN, "-inf", until, "WITHSCORES")
         return {
@@ -87,7 +87,7 @@ class RefusedWebhooks:
         }
 
     def forget(self, identities: Sequence[str]) -> None:
-        """Of these there is no incident, if that is still so. Raises `Unavailable`."""
+        """Of these there is no incident, if that is still so. Raises `StoreUnavailable`."""
         checks = [unchanged(identity, ()) for identity in identities]
         if identities:
             self._commit(secrets.token_hex(8), checks, [("ZREM", OPEN, *identities)])

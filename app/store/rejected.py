@@ -1,4 +1,4 @@
-"""Rejected bodies: the newest thousand, the same one again and again kept once with a count."""
+"""Rejected webhooks: the newest thousand, the same one again and again kept once with a count."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from app.domain.timeline import rfc3339
 from app.store.connection import PREFIX, Connection
 from app.store.lua import lua
-from app.timeline import rfc3339
 
 REJECTED = PREFIX + "rejected"
 ENTRIES = REJECTED + ":entries"
@@ -30,7 +30,7 @@ PREVIEW = 2_000
 KEYS = (REJECTED, ENTRIES, COUNTS, BYTES, INCIDENTS)
 
 
-class NotKept(Exception):
+class RejectedNotFound(Exception):
     """There is no rejected body with this ID."""
 
 
@@ -62,7 +62,8 @@ class Rejected:
         """Keep a body (its first 64 KiB) and why it was refused; returns the entry's ID.
 
         `about`: headers and query, free of secrets; `most_bytes`: of all entries, or the oldest go; `inside`:
-        what is in it, if it is packed; `incident_id`: of the incident that reports it. Raises `Unavailable`.
+        what is in it, if it is packed; `incident_id`: of the incident that reports it. Raises
+        `StoreUnavailable`.
         """
         entry_id = id_of(body, error)
         entry = {
@@ -80,24 +81,24 @@ class Rejected:
         )
         return entry_id
 
-    def need(self, entry_id: str) -> dict[str, Any]:
-        """One entry, without count and last time. Raises `NotKept` and `Unavailable`."""
+    def require(self, entry_id: str) -> dict[str, Any]:
+        """One entry, without count and last time. Raises `RejectedNotFound` and `StoreUnavailable`."""
         entry, incident_id = self._connection.calls(
             [("HGET", ENTRIES, entry_id), ("HGET", INCIDENTS, entry_id)]
         )
         if entry is None:
-            raise NotKept(
+            raise RejectedNotFound(
                 f"There is no rejected body {entry_id[:40]!r}: GET /api/rejected lists those that are kept."
             )
         return {**json.loads(entry), "incident": incident_id}
 
     def forget(self, entry_id: str) -> None:
-        """Remove an entry, if it is still there. Raises `Unavailable`."""
+        """Remove an entry, if it is still there. Raises `StoreUnavailable`."""
         self._forget(KEYS, [entry_id])
 
     def newest(self, limit: int) -> list[dict[str, Any]]:
         """The entries, the one refused last first, each with `count`, `last_at` and the ID of its newest
-        `incident`. Raises `Unavailable`."""
+        `incident`. Raises `StoreUnavailable`."""
         rows = self._connection.call("ZREVRANGE", REJECTED, 0, limit - 1, "WITHSCORES")
         ids, times = rows[::2], rows[1::2]
         if not ids:

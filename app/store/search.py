@@ -6,13 +6,13 @@ import math
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.alert import Severity
-from app.incident import Incident
-from app.state import State
-from app.store.agenda import DUE
+from app.domain.alert import Severity
+from app.domain.incident import Incident
+from app.domain.state import State
 from app.store.connection import Connection
+from app.store.delivery_queue import DUE
+from app.store.keys import ALL, BY_STATE
 from app.store.reading import Reader
-from app.store.record import ALL, BY_STATE
 
 # Records read at a time, and looked through for one page: a search for what is rare goes on by its cursor.
 PAGE_READ = 200
@@ -66,18 +66,20 @@ class Search:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class SearchPage:
     """A stretch of a list, newest first; `cursor` leads to the next one, None at the end."""
 
     incidents: list[Incident]
     cursor: str | None
 
 
-def page(connection: Connection, reader: Reader, search: Search, limit: int, cursor: str | None) -> Page:
+def page(
+    connection: Connection, reader: Reader, search: Search, limit: int, cursor: str | None
+) -> SearchPage:
     """The newest incidents that are wanted, `limit` at the most.
 
     A page may be shorter than that and still have a cursor: so many were looked through without finding more.
-    Raises `BadCursor` and `Unavailable`.
+    Raises `BadCursor` and `StoreUnavailable`.
     """
     place = _start(search, cursor)
     found: list[Incident] = []
@@ -88,16 +90,16 @@ def page(connection: Connection, reader: Reader, search: Search, limit: int, cur
             incident = read.get(seen[1])
             if incident is not None and search.wants(incident):
                 if len(found) == limit:
-                    return Page(found, _cursor(place))
+                    return SearchPage(found, _cursor(place))
                 found.append(incident)
             place = seen
         if places.end:
-            return Page(found, None)
-    return Page(found, _cursor(place))
+            return SearchPage(found, None)
+    return SearchPage(found, _cursor(place))
 
 
 def soonest(connection: Connection, reader: Reader, limit: int) -> list[Incident]:
-    """The pending incidents that page first, the first of them first. Raises `Unavailable`."""
+    """The pending incidents that page first, the first of them first. Raises `StoreUnavailable`."""
     # Before them may stand any number that is late, so the newest are looked at as well.
     first, newest = connection.calls(
         [

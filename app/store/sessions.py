@@ -44,7 +44,7 @@ class Sessions:
         self._link_key_read = float("-inf")
 
     def begin(self, session_id: str) -> None:
-        """From now on it lives. Raises `Unavailable`, like the others."""
+        """From now on it lives. Raises `StoreUnavailable`, like the others."""
         self._connection.call("SET", SESSION + session_id, self._seconds(), "EX", 2 * IDLE_SECONDS)
 
     def lives(self, session_id: str) -> bool:
@@ -58,18 +58,18 @@ class Sessions:
         return bool(self._connection.call("SET", SESSION + session_id, now, "XX", "EX", 2 * IDLE_SECONDS))
 
     def end(self, session_id: str) -> None:
-        """It is no login any more, whoever still has its cookie."""
+        """It is no login any more, no matter who still has its cookie."""
         self._connection.call("UNLINK", SESSION + session_id)
 
     def link_key(self) -> bytes:
-        """A random key that all processes share, made once. Raises `Unavailable`."""
+        """A random key that all processes share, made once. Raises `StoreUnavailable`."""
         if time.monotonic() - self._link_key_read > LINK_KEY_SECONDS:
             made, key = self._connection.calls(
                 [("SET", LINK_KEY, secrets.token_hex(32), "NX"), ("GET", LINK_KEY)]
             )
             self._link_key, self._link_key_read = str(key).encode(), time.monotonic()
             if made:
-                log.warning("link_key_made", warning="only Redis has the key of links: set gateway_secret")
+                log.warning("link_key_created", warning="only Redis has the key of links: set gateway_secret")
         return self._link_key
 
     def use(self, signature: str, seconds: int) -> bool:

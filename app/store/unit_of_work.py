@@ -9,17 +9,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.alert import End
-from app.delivery import Delivery, Destination
-from app.incident import Incident
-from app.state import Phase, State
-from app.store import agenda, counters, identities, notifications, payloads, refused, retention
-from app.store.commit import Check
+from app.domain.alert import End
+from app.domain.delivery import Delivery, Destination
+from app.domain.incident import Incident
+from app.domain.state import Phase, State
+from app.store import counters, delivery_queue, identities, notifications, payloads, refused, retention
 from app.store.connection import Command
 from app.store.counters import Sources
 from app.store.identities import END, ENDS
-from app.store.reading import Row
-from app.store.record import (
+from app.store.keys import (
     ALL,
     BY_STATE,
     CHANNEL,
@@ -30,6 +28,8 @@ from app.store.record import (
     delivery_doc,
     delivery_of,
 )
+from app.store.reading import Row
+from app.store.transaction import Check
 
 
 class Unknown(Exception):
@@ -108,7 +108,7 @@ class UnitOfWork:
         return known or self._stand_ins.get(incident_id)
 
     def require(self, incident_id: str) -> Incident:
-        """The incident. Raises `Unknown`."""
+        """The incident. Raises `IncidentNotFound`."""
         return required(self.get(incident_id))
 
     def find(self, identity: str | None, marks: Sequence[str] = ()) -> Incident | None:
@@ -155,7 +155,7 @@ class UnitOfWork:
         return deliveries_in(self._rows.get(incident_id, {}))
 
     def save_delivery(self, incident_id: str, channel: Destination, delivery: Delivery, *count: str) -> None:
-        """Write what a channel has of the incident, when this is committed, and when to look at it again.
+        """Write what a channel has of the incident, when this is committed, and when to check it again.
 
         `count`: how an attempt ended, for the metrics.
         """
@@ -206,7 +206,7 @@ class UnitOfWork:
             yield from commands
             yield from _listed(before, after)
             yield from identities.index(before, after)
-            yield from agenda.index(before, after, enqueue_at=one.enqueue_at)
+            yield from delivery_queue.index(before, after, enqueue_at=one.enqueue_at)
             yield from retention.index(before, after)
             yield from refused.index(before, after)
         yield from notifications.index(changes)
@@ -230,7 +230,7 @@ class UnitOfWork:
         size = len(self.saved)
 
         def at(incident: Incident) -> datetime | None:
-            moments = list(agenda.moved(self._before.get(incident.id), incident))
+            moments = list(delivery_queue.moved(self._before.get(incident.id), incident))
             return min((moment for moment in moments if enqueued(moment, size)), default=None)
 
         return [Stored(incident, at(incident)) for incident in self.saved.values()]
@@ -246,7 +246,7 @@ def deliveries_in(row: Mapping[str, str]) -> dict[Destination, Delivery]:
 
 
 def required(incident: Incident | None) -> Incident:
-    """The incident. Raises `Unknown` if there is none."""
+    """The incident. Raises `IncidentNotFound` if there is none."""
     if incident is None:
         raise Unknown(
             "There is no such incident: use the ID that the answer to its webhook gave. Those that were "

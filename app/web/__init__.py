@@ -9,40 +9,30 @@ from flask import Flask, jsonify, redirect, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.wrappers import Response as BaseResponse
 
-from app import gateway as gateways
-from app import telemetry, watch
-from app.channels import UnknownChannel
-from app.delivery import InvalidTransition
-from app.gateway import Gateway
-from app.links import BadSignature, Expired
-from app.receive import PATIENCE, NotReady
-from app.sns import NotNow
-from app.store import BadCursor, Unavailable, Unknown
-from app.store.rejected import NotKept
+from app import bootstrap, telemetry
+from app.ack_links import BadSignature, LinkExpired
+from app.bootstrap import Services
+from app.destinations.channels import UnknownChannel
+from app.domain.delivery import InvalidTransition
+from app.ingest.service import STORE_SECONDS, OnCallNotConfigured
+from app.ingest.sns import VerificationUnavailable
+from app.ops import watch
+from app.store import BadCursor, IncidentNotFound, StoreUnavailable
+from app.store.rejected import RejectedNotFound
 from app.telemetry import log
-from app.web import (
-    acknowledge,
-    admin,
-    dashboard,
-    icon,
-    incidents,
-    login,
-    metrics,
-    openapi,
-    operations,
-    session,
-    slack,
-)
-from app.web.body import BadBody, TooLarge
-from app.web.guard import IntakeUnauthorized, Unauthorized
-from app.web.incidents import Intake, Truncated
-from app.web.pages import page, wants_page
-from app.web.paths import INTAKE, Paths
-from app.web.proxies import Proxies
-from app.web.query import BadParameter
-from app.web.refusals import Refusals
-from app.web.room import NoRoom
-from app.web.session import NotLoggedIn
+from app.web.api import ack, admin, incidents, metrics, openapi, probes, slack
+from app.web.api.incidents import BodyTruncated, Intake
+from app.web.api.refusals import Refusals
+from app.web.dashboard import icon, login, views
+from app.web.http import session
+from app.web.http.auth import IntakeUnauthorized, Unauthorized
+from app.web.http.body import BadBody, BodyTooLarge
+from app.web.http.concurrency import ServerBusy
+from app.web.http.pages import page, wants_page
+from app.web.http.parameters import BadParameter
+from app.web.http.paths import INTAKE, Paths
+from app.web.http.proxies import Proxies
+from app.web.http.session import NotLoggedIn
 from config import UnknownAlertSource, load_config
 
 RETRY_AFTER_SECONDS = 5
@@ -52,26 +42,26 @@ REDIS_TIMEOUT = 0.9
 # Enough for all its threads, since each keeps one for less than a millisecond.
 REDIS_CONNECTIONS = 3
 
-STATUS: dict[type[Exception], int] = {
+STATUS_OF_ERROR: dict[type[Exception], int] = {
     BadBody: 400,
     BadCursor: 400,
     BadParameter: 400,
     UnknownAlertSource: 400,
     UnknownChannel: 400,
-    NotReady: 400,
+    OnCallNotConfigured: 400,
     IntakeUnauthorized: 401,
     NotLoggedIn: 401,
     Unauthorized: 401,
     BadSignature: 401,
-    Unknown: 404,
-    NotKept: 404,
+    IncidentNotFound: 404,
+    RejectedNotFound: 404,
     InvalidTransition: 409,
-    Truncated: 409,
-    Expired: 410,
-    TooLarge: 413,
-    NoRoom: 503,
-    NotNow: 503,
-    Unavailable: 503,
+    BodyTruncated: 409,
+    LinkExpired: 410,
+    BodyTooLarge: 413,
+    ServerBusy: 503,
+    VerificationUnavailable: 503,
+    StoreUnavailable: 503,
 }
 
 
@@ -94,43 +84,43 @@ LINK_HEADINGS = {
 }
 
 
-def create_app(gateway: Gateway | None = None) -> Flask:
-    """The web process's application; without a gateway, for the configuration in the environment.
+def create_app(services: Services | None = None) -> Flask:
+    """The web process's application; without services, for the configuration in the environment.
 
     Raises `ConfigError`.
     """
-    if gateway is None:
+    if services is None:
         config = load_config()
         telemetry.configure(config.secrets())
-        gateway = gateways.build(
-            config, patience=PATIENCE, timeout=REDIS_TIMEOUT, connections=REDIS_CONNECTIONS
+        services = bootstrap.build_services(
+            config, retry_seconds=STORE_SECONDS, timeout=REDIS_TIMEOUT, connections=REDIS_CONNECTIONS
         )
-        watch.start(gateway)
+        watch.start(services)
     app = Flask(__name__)
     # A person who reads an answer wants the ID first, not `acknowledged_at`.
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    intake = Intake(gateway)
-    app.register_blueprint(incidents.blueprint(intake, gateway.config.queue.sns.path))
-    app.register_blueprint(acknowledge.blueprint(gateway))
-    app.register_blueprint(operations.blueprint(gateway))
-    app.register_blueprint(metrics.blueprint(gateway))
+    intake = Intake(services)
+    app.register_blueprint(incidents.blueprint(intake, services.config.queue.sns.path))
+    app.register_blueprint(ack.blueprint(services))
+    app.register_blueprint(probes.blueprint(services))
+    app.register_blueprint(metrics.blueprint(services))
     app.register_blueprint(openapi.blueprint())
     app.register_blueprint(icon.blueprint())
-    signing_secret = gateway.config.alert.slack.signing_secret
+    signing_secret = services.config.alert.slack.signing_secret
     if signing_secret is not None:
-        app.register_blueprint(slack.blueprint(gateway, signing_secret))
-    secret = gateway.config.gateway_secret
+        app.register_blueprint(slack.blueprint(services, signing_secret))
+    secret = services.config.gateway_secret
     if secret is None:
-        app.register_blueprint(dashboard.closed())
+        app.register_blueprint(views.closed())
     else:
-        session.configure(app, gateway)
-        app.register_blueprint(login.blueprint(gateway, secret))
-        app.register_blueprint(dashboard.blueprint(gateway, intake))
-        app.register_blueprint(admin.blueprint(gateway, intake, secret))
-    app.wsgi_app = Paths(app.wsgi_app, gateway.config.public_path, _has(app))  # type: ignore[method-assign]
-    if trusted := gateway.config.trusted_proxies:
+        session.configure(app, services)
+        app.register_blueprint(login.blueprint(services, secret))
+        app.register_blueprint(views.blueprint(services, intake))
+        app.register_blueprint(admin.blueprint(services, intake, secret))
+    app.wsgi_app = Paths(app.wsgi_app, services.config.public_path, _has(app))  # type: ignore[method-assign]
+    if trusted := services.config.trusted_proxies:
         app.wsgi_app = Proxies(app.wsgi_app, trusted)  # type: ignore[method-assign]
-    _answer_errors(app, gateway, intake.refusals)
+    _answer_errors(app, services, intake.refusals)
     return app
 
 
@@ -139,14 +129,14 @@ def _has(app: Flask) -> Callable[[str, str], bool]:
     return lambda path, method: routes.test(path, method)
 
 
-def _answer_errors(app: Flask, gateway: Gateway, refusals: Refusals) -> None:
+def _answer_errors(app: Flask, services: Services, refusals: Refusals) -> None:
     @app.errorhandler(Exception)
     def answer(error: Exception) -> BaseResponse:
         status, sentence = _described(error)
         if isinstance(error, (NotFound, MethodNotAllowed)) and f"{request.path}/".startswith(f"{INTAKE}/"):
             log.warning("no_such_route", method=request.method, path=request.path[:300], status=status)
         if status < 500 and request.blueprint == "intake":
-            incidents.keep_rejected(gateway, refusals, error, status, sentence)
+            incidents.keep_rejected(services, refusals, error, status, sentence)
         from_a_script = "X-Live" in request.headers
         if isinstance(error, NotLoggedIn) and request.method == "GET" and not from_a_script:
             return redirect(f"{request.script_root}/login?{urlencode({'next': _asked_for()})}", 303)
@@ -176,9 +166,9 @@ def _asked_for() -> str:
 
 
 def _described(error: Exception) -> tuple[int, str]:
-    if isinstance(error, (Unavailable, NotNow)):
+    if isinstance(error, (StoreUnavailable, VerificationUnavailable)):
         log.error("unavailable", path=request.path, reason=str(error))
-    for kind, status in STATUS.items():
+    for kind, status in STATUS_OF_ERROR.items():
         if isinstance(error, kind):
             return status, str(error)
     if isinstance(error, HTTPException) and error.code is not None and error.code < 500:

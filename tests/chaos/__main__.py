@@ -33,7 +33,7 @@ def main() -> int:
         print("Stopped.", file=sys.stderr)
         return 2
     numbers = report.summary(result)
-    print(report.told(numbers))
+    print(report.described(numbers))
     if options.record is not None:
         with options.record.open("a") as file:
             file.write(json.dumps(numbers) + "\n")

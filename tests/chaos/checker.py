@@ -24,7 +24,7 @@ STATUSES: dict[str, frozenset[int]] = {
     "refused": frozenset({400, 503}),
     "acknowledge": frozenset({200, 409, 503}),
     "resolve": frozenset({200, 503}),
-    "page_now": frozenset({200, 409, 503}),
+    "escalate_now": frozenset({200, 409, 503}),
 }
 
 # incident.io said no, or was slow, or only those were harmed who don't page: no reason to page twice.
@@ -368,13 +368,13 @@ def direct_pages_of_one_problem_share_a_key(known: Known) -> Iterator[Violation]
 
 
 @rule
-def the_all_clear_follows_the_page(known: Known) -> Iterator[Violation]:
-    """An all-clear is sent for what was resolved and had been tried to page; no page follows it.
+def the_resolve_event_follows_the_page(known: Known) -> Iterator[Violation]:
+    """A resolve event is sent for what was resolved and had been tried to page; no page follows it.
 
     That the page was *taken* before is not promised: one that got no answer may be out, so it is followed by
-    an all-clear in any case. A page after its all-clear has one good reason: a worker was stopped in
+    a resolve event in any case. A page after its resolve event has one good reason: a worker was stopped in
     the moment between its last look at the clock and its call of the system, slept through its lease, and
-    sent when it woke up. It says so on the timeline (`delivered_late`), and another all-clear follows.
+    sent when it woke up. It says so on the timeline (`delivered_late`), and another resolve event follows.
     """
     for key, source in sorted({(event.key, event.source) for event in known.history.events}):
         events = [event for event in known.events[key] if event.source == source]
@@ -387,13 +387,13 @@ def the_all_clear_follows_the_page(known: Known) -> Iterator[Violation]:
         ]
         tried = any(event.kind == "firing" and event.at <= cleared.at for event in events)
         if key in known.answers and not asked:
-            yield Violation("the_all_clear_follows_the_page", "Nobody had resolved it.", incident=key)
+            yield Violation("the_resolve_event_follows_the_page", "Nobody had resolved it.", incident=key)
         if not tried and record is not None and record.attempts == 0:
-            yield Violation("the_all_clear_follows_the_page", "No page was ever tried.", incident=key)
+            yield Violation("the_resolve_event_follows_the_page", "No page was ever tried.", incident=key)
         late = [e for e in events if e.accepted and e.kind == "firing" and e.at > cleared.at]
         if late and not (record and "delivered_late" in (record.timeline or ())):
             yield Violation(
-                "the_all_clear_follows_the_page", "Its page came after its all-clear.", incident=key
+                "the_resolve_event_follows_the_page", "Its page came after its resolve event.", incident=key
             )
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-Action = Literal["firing", "resolved", "refused", "acknowledge", "resolve", "page_now"]
+Action = Literal["firing", "resolved", "refused", "acknowledge", "resolve", "escalate_now"]
 """What a request asks for: three are webhooks, the last of which can't be read, the others a person's."""
 
 

@@ -98,7 +98,7 @@ class Known:
 
     def pages_now(self, incident: str) -> list[Exchange]:
         """Requests to page without waiting, whatever became of them."""
-        return [deed for deed in self.deeds.get(incident, ()) if deed.action == "page_now"]
+        return [deed for deed in self.deeds.get(incident, ()) if deed.action == "escalate_now"]
 
     def endings(self, incident: str) -> list[Exchange]:
         """Requests that ended the wait, or may have; a webhook may end any incident of its problem."""

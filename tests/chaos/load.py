@@ -25,7 +25,7 @@ SENDERS = 64
 TIMEOUT = 12.0
 # What a sender waits before it repeats.
 PAUSE = 1.5
-PATHS = {"acknowledge": "ack", "resolve": "resolve", "page_now": "escalate"}
+PATHS = {"acknowledge": "ack", "resolve": "resolve", "escalate_now": "escalate"}
 MARKER = re.compile(r"chaos-\d+(-\d+)?")
 
 
@@ -34,7 +34,7 @@ class Load:
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
-        self._agenda: list[tuple[float, int, Callable[[], None]]] = []
+        self._delivery_queue: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._changed = threading.Condition()
         self._pool = ThreadPoolExecutor(SENDERS, thread_name_prefix="sender")
@@ -53,12 +53,12 @@ class Load:
     def _step(self, until: float) -> bool:
         with self._changed:
             now = time.time()
-            if self._agenda and self._agenda[0][0] <= min(now, until):
-                work = heapq.heappop(self._agenda)[2]
+            if self._delivery_queue and self._delivery_queue[0][0] <= min(now, until):
+                work = heapq.heappop(self._delivery_queue)[2]
                 self._busy += 1
                 self._pool.submit(self._do, work)
                 return True
-            soon = self._agenda[0][0] if self._agenda else float("inf")
+            soon = self._delivery_queue[0][0] if self._delivery_queue else float("inf")
             if soon > until and self._busy == 0:
                 return False
             self._changed.wait(min(1.0, max(0.0, soon - now)))
@@ -74,7 +74,7 @@ class Load:
 
     def _at(self, at: float, work: Callable[[], None]) -> None:
         with self._changed:
-            heapq.heappush(self._agenda, (at, next(self._order), work))
+            heapq.heappush(self._delivery_queue, (at, next(self._order), work))
             self._changed.notify_all()
 
     # -- senders -----------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tests.senders.samples import SAMPLES
+from tests.ingest.webhooks.samples import SAMPLES
 
 WEBS = 2
 WORKERS = 3
@@ -50,7 +50,7 @@ FAULTS = {
 }
 
 # Status, and the other fields of the simulator's `Reply`. A server that says 500, 503 or 429 says that it
-# took nothing; a gateway, or a connection that breaks, says nothing about it.
+# took nothing; services, or a connection that breaks, says nothing about it.
 ANSWERS: tuple[dict[str, Any], ...] = (
     {"status": 429, "headers": {"Retry-After": "1"}},
     {"status": 429, "headers": {"Retry-After": "3"}},
@@ -84,7 +84,7 @@ class PlannedFault:
 class PlannedDeed:
     """What a person does: `offset` seconds after the webhook's answer, or from when the incident is due."""
 
-    deed: Literal["acknowledge", "resolve", "page_now"]
+    deed: Literal["acknowledge", "resolve", "escalate_now"]
     after: Literal["answer", "due"]
     offset: float
     element: int
@@ -284,9 +284,9 @@ class _Senders:
         return parameters
 
     def _deeds(self, size: int) -> Iterator[PlannedDeed]:
-        deed: Literal["acknowledge", "resolve", "page_now"]
+        deed: Literal["acknowledge", "resolve", "escalate_now"]
         while self._chance.random() < 0.5:
-            deed = self._chance.choices(("acknowledge", "resolve", "page_now"), (6, 3, 1))[0]
+            deed = self._chance.choices(("acknowledge", "resolve", "escalate_now"), (6, 3, 1))[0]
             after: Literal["answer", "due"] = "answer" if self._chance.random() < 0.5 else "due"
             around = (
                 self._chance.uniform(-0.3, 0.3),

@@ -20,9 +20,9 @@ import yaml
 from local.embedded import EmbeddedRedis, free_port
 from local.processes import Process, release
 from local.simulator import Simulator
-from tests.channels.standin import Answer, Got, StandIn
 from tests.chaos.history import History, Life, Notification
 from tests.chaos.plan import WEBS, WORKERS
+from tests.destinations.standin import Answer, Got, StandIn
 from tests.fakes import API_KEY, GATEWAY_SECRET
 from tests.relay import Relay
 
@@ -41,7 +41,7 @@ WANTED = (
     ("created", "resolved"),
     ("acknowledged", "escalated"),
 )
-TEMPLATE = "{{ news }} {{ incident.id }} {{ (incident.changes | map(attribute='at') | max).timestamp() }}"
+TEMPLATE = "{{ event }} {{ incident.id }} {{ (incident.changes | map(attribute='at') | max).timestamp() }}"
 """The newest change, and when the last one happened; of two at once, either is stored first."""
 NUMBER = re.compile(r"\d+")
 
@@ -239,7 +239,7 @@ class Platform:
             time.sleep(LOOK)
 
     def _all_consume(self) -> bool:
-        # A worker's second hand ticks before Celery has connected.
+        # A worker's sweeper runs before Celery has connected.
         return all(" ready." in worker.log.read_text() for worker in self.workers)
 
     def complaint(self, web: int) -> str | None:

@@ -8,16 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from tests.chaos.checker import Violation
-from tests.chaos.history import (
-    Event,
-    Exchange,
-    Fault,
-    History,
-    Life,
-    Notification,
-    Seen,
-    moment_of,
-)
+from tests.chaos.history import Event, Exchange, Fault, History, Life, Notification, Seen, moment_of
 from tests.chaos.known import Known, lateness, webhook_of
 from tests.chaos.run import Result
 
@@ -68,7 +59,7 @@ def percentiles(values: Sequence[float]) -> dict[str, float]:
     return {"count": len(values), **found}
 
 
-def told(numbers: dict[str, Any]) -> str:
+def described(numbers: dict[str, Any]) -> str:
     """The numbers of a run on a few lines."""
     faults = ", ".join(f"{count} {kind}" for kind, count in numbers["faults"].items())
     counts = ["webhooks", "requests", "unanswered", "refused", "incidents", "acknowledged", "resolved"]

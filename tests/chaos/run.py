@@ -1,4 +1,4 @@
-"""One run: start everything, play the plan, heal, wait until nothing is owed any more, judge."""
+"""One run: start everything, play the plan, heal, wait until nothing is left to send, judge."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ RESOLVED = (
     record("resolved", escalated_at=110.1),
 )
 KILLED = Fault(kind="kill_worker", began_at=110.0, ended_at=111.0)
-TOLD = Notification(at=100.2, channel="ops", incident="i", through=100.05)
+NOTIFIED = Notification(at=100.2, channel="ops", incident="i", through=100.05)
 SUMMARY = Notification(at=121.0, channel="ops", count=3)
 INFRA = webhook(
     action="firing", status=200, source="source-infra", adds=True, sent_at=101.0, answered_at=101.1
@@ -136,7 +136,7 @@ KEPT: dict[str, Iterable[Any]] = {
         *(webhook(), deed("acknowledge", 115), record("acknowledged")),
     ),
     "acknowledged in time, then paged on demand": (
-        *(webhook(), deed("acknowledge", 105), deed("page_now", 106), event(106.2), record("escalated")),
+        *(webhook(), deed("acknowledge", 105), deed("escalate_now", 106), event(106.2), record("escalated")),
     ),
     "resolved in time by its sender": (webhook(problem="p"), OVER, record("resolved", attempts=0)),
     "resolved by its sender without an answer": (
@@ -157,7 +157,7 @@ KEPT: dict[str, Iterable[Any]] = {
     ),
     "an element of an array that got no answer": (unanswered(), event(110.1, key="j", marker="chaos-1-2")),
     "refused with Retry-After": (unanswered(status=503, answered_at=102.0, retry_after=True),),
-    "an all-clear for a page that nobody saw arrive": (
+    "a resolve event for a page that nobody saw arrive": (
         *(webhook(), deed("resolve", 111, None), event(113.0, "resolved"), record("resolved")),
     ),
     "a page that was sent by a worker that woke up late": (
@@ -165,22 +165,22 @@ KEPT: dict[str, Iterable[Any]] = {
         *(event(130.0), event(130.5, "resolved"), KILLED),
         record("resolved", timeline=("escalated", "delivered_late")),
     ),
-    "notified alone": (*PAGED, TOLD),
+    "notified alone": (*PAGED, NOTIFIED),
     "notified in a summary": (*PAGED, SUMMARY),
-    "notified again after a kill": (*PAGED, KILLED, TOLD, replace(TOLD, at=112.0)),
+    "notified again after a kill": (*PAGED, KILLED, NOTIFIED, replace(NOTIFIED, at=112.0)),
     "notified of each change": (
-        *(*RESOLVED[:-1], record("resolved", resolved_at=120.05), TOLD),
-        replace(TOLD, at=120.3, event="resolved", through=120.05),
+        *(*RESOLVED[:-1], record("resolved", resolved_at=120.05), NOTIFIED),
+        replace(NOTIFIED, at=120.3, event="resolved", through=120.05),
     ),
     "one message about two changes": (
         *(*RESOLVED[:-1], record("resolved", resolved_at=120.05)),
-        replace(TOLD, at=120.3, event="resolved", through=120.05),
+        replace(NOTIFIED, at=120.3, event="resolved", through=120.05),
     ),
     "one message, and then a summary": (
-        *(*RESOLVED[:-1], record("resolved", resolved_at=120.05), TOLD, SUMMARY),
+        *(*RESOLVED[:-1], record("resolved", resolved_at=120.05), NOTIFIED, SUMMARY),
     ),
     "a change that the channel does not want to hear of": (
-        *(*ACKNOWLEDGED[:-1], record("acknowledged", acknowledged_at=105.05), TOLD),
+        *(*ACKNOWLEDGED[:-1], record("acknowledged", acknowledged_at=105.05), NOTIFIED),
     ),
     "paged at two alert sources": (*TWICE, record("escalated", escalated_at=110.1)),
     "paged at two alert sources, and resolved at both": (
@@ -215,12 +215,12 @@ BROKEN: list[tuple[str, str, Iterable[Any]]] = [
     (
         "what_is_due_is_paged",
         "acknowledged before somebody asked to page now",
-        (webhook(), deed("acknowledge", 102), deed("page_now", 106), record("acknowledged")),
+        (webhook(), deed("acknowledge", 102), deed("escalate_now", 106), record("acknowledged")),
     ),
     (
         "what_is_due_is_paged",
         "paged on demand an hour before it is due",
-        (webhook(due_at=3700.0), deed("page_now", 106), record("escalated")),
+        (webhook(due_at=3700.0), deed("escalate_now", 106), record("escalated")),
     ),
     ("what_was_stored_is_still_there", "gone", (*PAGED[:2], record("escalated", "another"))),
     (
@@ -281,8 +281,8 @@ BROKEN: list[tuple[str, str, Iterable[Any]]] = [
         "a slow incident.io is no reason",
         (*PAGED, event(111.0), Fault(kind="incidentio_delay", began_at=105.0, ended_at=115.0)),
     ),
-    ("who_is_asked_for_is_notified", "of another one", (*PAGED, replace(TOLD, incident="j"))),
-    ("who_is_asked_for_is_notified", "in another channel", (*PAGED, replace(TOLD, channel="chat"))),
+    ("who_is_asked_for_is_notified", "of another one", (*PAGED, replace(NOTIFIED, incident="j"))),
+    ("who_is_asked_for_is_notified", "in another channel", (*PAGED, replace(NOTIFIED, channel="chat"))),
     (
         "who_is_asked_for_is_notified",
         "the summary is about one, and two are missing",
@@ -294,18 +294,18 @@ BROKEN: list[tuple[str, str, Iterable[Any]]] = [
     (
         "who_is_asked_for_is_notified",
         "the summary came before the change",
-        (*RESOLVED[:-1], record("resolved", resolved_at=120.05), TOLD, replace(SUMMARY, at=119.0)),
+        (*RESOLVED[:-1], record("resolved", resolved_at=120.05), NOTIFIED, replace(SUMMARY, at=119.0)),
     ),
     (
         "who_is_asked_for_is_notified",
         "a message after the change that does not know of it",
-        (*RESOLVED[:-1], record("resolved", resolved_at=120.05), replace(TOLD, at=121.0)),
+        (*RESOLVED[:-1], record("resolved", resolved_at=120.05), replace(NOTIFIED, at=121.0)),
     ),
-    ("nobody_is_notified_twice_without_a_fault", "twice", (*PAGED, TOLD, replace(TOLD, at=101.0))),
+    ("nobody_is_notified_twice_without_a_fault", "twice", (*PAGED, NOTIFIED, replace(NOTIFIED, at=101.0))),
     (
         "nobody_is_notified_twice_without_a_fault",
         "three times after one kill",
-        (*PAGED, KILLED, TOLD, *(replace(TOLD, at=at) for at in (111.5, 112.0))),
+        (*PAGED, KILLED, NOTIFIED, *(replace(NOTIFIED, at=at) for at in (111.5, 112.0))),
     ),
     ("what_is_due_is_paged", "not by the second alert source", (*TWICE[:-1], record("escalated"))),
     ("what_is_due_is_paged", "by the second alert source alone", (*TWICE[:2], TWICE[3], record("escalated"))),
@@ -324,17 +324,17 @@ BROKEN: list[tuple[str, str, Iterable[Any]]] = [
     ("one_incident_is_one_alert", "a second alert for one webhook", (*PAGED, event(110.2, key="j"))),
     ("one_incident_is_one_alert", "from nowhere", (event(110.2, key="j", marker=""),)),
     (
-        "the_all_clear_follows_the_page",
+        "the_resolve_event_follows_the_page",
         "the page came last",
         (*RESOLVED, event(121.0), event(122.0, "resolved"), KILLED),
     ),
     (
-        "the_all_clear_follows_the_page",
+        "the_resolve_event_follows_the_page",
         "nobody had resolved it",
         (*PAGED, event(112.0, "resolved")),
     ),
     (
-        "the_all_clear_follows_the_page",
+        "the_resolve_event_follows_the_page",
         "nobody had tried to page",
         (webhook(), deed("resolve", 111), event(112.0, "resolved"), record("resolved", attempts=0)),
     ),
@@ -346,7 +346,7 @@ BROKEN: list[tuple[str, str, Iterable[Any]]] = [
     (
         "an_answer_shows_what_was_done",
         "another incident",
-        (*PAGED, deed("page_now", 150, incidents=(Seen(id="j", state="pending", due_at=DUE),))),
+        (*PAGED, deed("escalate_now", 150, incidents=(Seen(id="j", state="pending", due_at=DUE),))),
     ),
     (
         "no_process_dies_by_itself",

@@ -16,7 +16,11 @@ def test_a_long_plan_has_every_fault_and_every_kind_of_webhook() -> None:
     assert {fault.kind for fault in long.faults} == set(FAULTS)
     assert all(QUIET <= fault.at < 1800 for fault in long.faults)
     assert {webhook.effect for webhook in long.webhooks} == {"firing", "resolved", "refused"}
-    assert {deed.deed for w in long.webhooks for deed in w.deeds} == {"acknowledge", "resolve", "page_now"}
+    assert {deed.deed for w in long.webhooks for deed in w.deeds} == {
+        "acknowledge",
+        "resolve",
+        "escalate_now",
+    }
     assert {type(webhook.body) for webhook in long.webhooks} == {dict, list}
 
 

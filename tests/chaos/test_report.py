@@ -12,16 +12,16 @@ from tests.chaos.run import Result
 from tests.chaos.test_checker import ACKNOWLEDGED, KILLED, event, history, record, webhook
 
 
-def result(told: History) -> Result:
+def result(stated: History) -> Result:
     """Of a run that began at 90."""
     evidence = {"i": ["timeline  03:00:01  acknowledged  by link"]}
-    return Result(plan(7, 10), told, check(told), 90.0, 150.0, Path("/somewhere"), evidence)
+    return Result(plan(7, 10), stated, check(stated), 90.0, 150.0, Path("/somewhere"), evidence)
 
 
 def test_the_guilty_incident_is_told_with_all_that_happened_to_it_and_around_it() -> None:
     other = (webhook("other", marker="chaos-2", due_at=None), record("open", "other", due_at=None))
-    told = history(*ACKNOWLEDGED, event(110.5), KILLED, *other)
-    text = report.accusation(result(told))
+    stated = history(*ACKNOWLEDGED, event(110.5), KILLED, *other)
+    text = report.accusation(result(stated))
     for part in (
         "what_was_ended_in_time_never_pages: It was acknowledged or resolved in time",
         *("seed 7: 1 violations", "/somewhere", "by link", "kill_worker"),
@@ -39,8 +39,8 @@ def test_the_guilty_incident_is_told_with_all_that_happened_to_it_and_around_it(
 
 
 def test_the_figures_of_a_run() -> None:
-    told = history(*ACKNOWLEDGED, webhook("j"), event(113.0, key="j"), event(127.0, key="j"), KILLED)
-    figures = report.summary(result(told))
+    stated = history(*ACKNOWLEDGED, webhook("j"), event(113.0, key="j"), event(127.0, key="j"), KILLED)
+    figures = report.summary(result(stated))
     assert (figures["seed"], figures["acknowledged"], figures["paged"], figures["pages_repeated"]) == (
         7,
         1,
@@ -50,7 +50,7 @@ def test_the_figures_of_a_run() -> None:
     assert figures["faults"] == {"kill_worker": 1}
     assert figures["late"] == {"count": 1, "p50": 3.0, "p90": 3.0, "p99": 3.0, "max": 3.0}
     assert figures["late_in_calm"] == {"count": 0}
-    assert "seed 7, 10 s" in report.told(figures)
+    assert "seed 7, 10 s" in report.described(figures)
 
 
 def test_a_history_is_written_in_the_order_in_which_it_happened(tmp_path: Path) -> None:

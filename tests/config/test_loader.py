@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from config import Config, ConfigError, load_config
 from config.document import expand
-from config.values import Wrong
+from config.values import InvalidValue
 
 GO_EDITION = Path(__file__).parent / "go_edition.yaml"
 CREDENTIALS = {"INCIDENTIO_API_KEY": "key-1", "INCIDENTIO_ALERT_SOURCE_CONFIG_ID": "source-1"}
@@ -156,10 +156,10 @@ def test_it_fills_in_what_the_file_leaves_empty(
 def test_it_lets_the_environment_switch_on_call(files: Files) -> None:
     on = files.load("oncall: {enable: false}", ONCALL_ENABLE="true", **CREDENTIALS)
     off = files.load("oncall: {enable: true, provider: pagerduty}", ONCALL_ENABLE="FALSE")
-    mended = files.load(
+    fixed = files.load(
         "oncall: {enable: yes, provider: pagerduty}", ONCALL_PROVIDER="incident_io", **CREDENTIALS
     )
-    assert (on.oncall.enable, off.oncall.enable, mended.oncall.provider) == (True, False, "incident_io")
+    assert (on.oncall.enable, off.oncall.enable, fixed.oncall.provider) == (True, False, "incident_io")
 
 
 def test_it_takes_incident_io_from_the_environment_alone(files: Files) -> None:
@@ -227,7 +227,7 @@ def test_it_expands(text: str, expanded: str) -> None:
     "text", ["${", "${}", "${A", "${1A}", "${A-b}", "${A:b}", "${ A }", "${A:-${B}}", "${É}"]
 )
 def test_it_refuses_a_reference_that_is_none(text: str) -> None:
-    with pytest.raises(Wrong):
+    with pytest.raises(InvalidValue):
         expand(text, {"A": "one"})
 
 
@@ -244,7 +244,7 @@ def test_expansion_inserts_any_value_untouched(before: str, value: str, after: s
 def test_expansion_gives_text_or_a_sentence(text: str) -> None:
     try:
         expanded = expand(text, {})
-    except Wrong:
+    except InvalidValue:
         assert "${" in text
     else:
         assert "${" in text or expanded == text

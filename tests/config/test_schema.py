@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 from redis import Redis
 
-from app.incident import Incident
-from app.shown import IncidentBrief
+from app.domain.incident import Incident
+from app.serializers import IncidentBrief
 from config import AlertSource, Config, ConfigError, UnknownAlertSource, load_config
 from config.block import Block
 from config.redis_address import RedisAddress, passwords_in
@@ -316,14 +316,14 @@ def test_a_url_without_a_password_is_no_secret(tmp_path: Path) -> None:
 
 
 def test_links_are_signed_with_the_best_secret_there_is_and_never_with_a_name(tmp_path: Path) -> None:
-    with_gateway = load(tmp_path, {}, GATEWAY_SECRET="g", INCIDENTIO_API_KEY="k").link_key
+    with_services = load(tmp_path, {}, GATEWAY_SECRET="g", INCIDENTIO_API_KEY="k").link_key
     again = load(tmp_path, {"name": "other"}, GATEWAY_SECRET="g").link_key
     with_key = load(tmp_path, {}, INCIDENTIO_API_KEY="k").link_key
-    assert with_gateway == again
-    assert with_gateway is not None
+    assert with_services == again
+    assert with_services is not None
     assert with_key is not None
-    assert with_gateway != with_key
-    assert len(with_gateway) == len(with_key) == 32
+    assert with_services != with_key
+    assert len(with_services) == len(with_key) == 32
     assert load(tmp_path, {}).link_key is None
 
 

@@ -28,7 +28,7 @@ def test_the_shipped_file_pages_once_it_has_credentials() -> None:
 def test_the_shipped_file_takes_every_variable() -> None:
     prefix = "INCIDENTIO_OTHER_ALERT_SOURCE_CONFIG_ID_"
     environ = {
-        "GATEWAY_SECRET": "gateway",
+        "GATEWAY_SECRET": "services",
         "INCIDENTIO_API_KEY": "key-1",
         "INCIDENTIO_ALERT_SOURCE_CONFIG_ID": "source-1",
         "INCIDENTIO_HEARTBEAT_CONFIG_ID": "heartbeat-1",
@@ -59,7 +59,7 @@ def test_the_shipped_file_takes_every_variable() -> None:
     assert config.intake_secret is not None
     assert (config.public_host, len(config.trusted_proxies)) == ("https://versus.example.com", 1)
     assert (config.oncall.wait_minutes, config.oncall.by_default) == (0.5, False)
-    assert {"gateway", "key-1", "key-db", "pw"} <= set(config.secrets())
+    assert {"services", "key-1", "key-db", "pw"} <= set(config.secrets())
 
 
 def test_the_shipped_file_says_what_is_missing() -> None:

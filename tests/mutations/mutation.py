@@ -28,7 +28,7 @@ class Mutation:
     before: str
     after: str
     tests: tuple[str, ...]
-    """What pytest shall run: the cheapest that is expected to fail."""
+    """What pytest must run: the cheapest that is expected to fail."""
     chaos: Chaos | None = None
 
     def mutated(self, text: str) -> str:

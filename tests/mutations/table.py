@@ -4,35 +4,35 @@ from __future__ import annotations
 
 from tests.mutations.mutation import Chaos, Mutation
 
-INCIDENT = "app/incident.py"
-RECORD = "app/record.py"
-ACKNOWLEDGEMENT = "app/acknowledgement.py"
-MEMBERS = "app/members.py"
+INCIDENT = "app/domain/incident.py"
+RECORD = "app/domain/record.py"
+ACKNOWLEDGEMENT = "app/domain/acknowledgement.py"
+MEMBERS = "app/domain/members.py"
 ACTIONS = "app/actions.py"
-CHAINS = "app/chains.py"
-DELIVERY = "app/delivery.py"
-SUBSCRIPTION = "app/subscription.py"
-RETRY = "app/retry.py"
-DELIVER = "app/deliver.py"
-PAGE = "app/page.py"
-RECEIVE = "app/receive.py"
-GATEWAY = "app/gateway.py"
-HEALTH = "app/health.py"
-NOTIFY = "app/notify.py"
-SUMMARY = "app/summary.py"
+CHAINS = "app/domain/chains.py"
+DELIVERY = "app/domain/delivery.py"
+SUBSCRIPTION = "app/domain/subscription.py"
+RETRY = "app/delivery/retry.py"
+DELIVER = "app/delivery/service.py"
+PAGE = "app/delivery/pages.py"
+INGEST = "app/ingest/service.py"
+BOOTSTRAP = "app/bootstrap.py"
+HEALTH = "app/ops/health.py"
+NOTIFY = "app/delivery/notifications.py"
+SUMMARY = "app/delivery/summaries.py"
 NOTIFICATIONS = "app/store/notifications.py"
-SESSION = "app/web/session.py"
-LOGIN = "app/web/login.py"
-ROOM = "app/web/room.py"
-PROXIES = "app/web/proxies.py"
+SESSION = "app/web/http/session.py"
+LOGIN = "app/web/dashboard/login.py"
+CONCURRENCY = "app/web/http/concurrency.py"
+PROXIES = "app/web/http/proxies.py"
 SWEEP = "tasks/sweep.py"
-BROKER = "tasks/broker.py"
-AGENDA = "app/store/agenda.py"
+KOMBU_WORKAROUNDS = "tasks/kombu_workarounds.py"
+DELIVERY_QUEUE = "app/store/delivery_queue.py"
 SLOTS = "tasks/slots.py"
 READ_ONLY = "tasks/read_only.py"
-TAKE = "app/store/lua/take.lua"
+ACQUIRE_SLOT = "app/store/lua/acquire_slot.lua"
 BELIEVED = "app/store/lua/believed.lua"
-NEXT_LOOK = "app/store/lua/next_look.lua"
+NEXT_CHECK = "app/store/lua/next_check.lua"
 NEXT_NOTIFICATIONS = "app/store/lua/next_notifications.lua"
 INCIDENTS = "app/store/incidents.py"
 UNIT_OF_WORK = "app/store/unit_of_work.py"
@@ -40,46 +40,46 @@ COMMIT = "app/store/lua/commit.lua"
 READING = "app/store/reading.py"
 EPOCHS = "app/store/epoch.py"
 CLOCKS = "app/store/clock.py"
-STORED = "app/store/record.py"
+STORED = "app/store/keys.py"
 RETENTION = "app/store/retention.py"
 CONNECTION = "app/store/connection.py"
-HTTP = "app/providers/http.py"
-INCIDENT_IO = "app/providers/incident_io.py"
-ANSWER = "app/providers/incident_io_answer.py"
+HTTP = "app/destinations/http.py"
+INCIDENT_IO = "app/destinations/incident_io/provider.py"
+ANSWER = "app/destinations/incident_io/answer.py"
 
-REFUSED = "app/refused.py"
+REFUSED = "app/ingest/refused.py"
 STORE_REFUSED = "app/store/refused.py"
-REFUSALS = "app/web/refusals.py"
+REFUSALS = "app/web/api/refusals.py"
 ADMIT_REFUSED = "app/store/lua/admit_refused.lua"
 
-OF_INCIDENT = ("tests/test_incident.py",)
-OF_INCIDENT_IO = ("tests/providers/test_incident_io.py",)
-OF_PAGE = ("tests/test_page.py",)
-OF_TWO_PAGERS = ("tests/test_two_pagers.py",)
+OF_INCIDENT = ("tests/domain/test_incident.py",)
+OF_INCIDENT_IO = ("tests/destinations/test_incident_io.py",)
+OF_PAGE = ("tests/delivery/test_pages.py",)
+OF_TWO_PAGERS = ("tests/delivery/test_two_pagers.py",)
 OF_MODEL = ("tests/test_model.py",)
-OF_INSTALLATIONS = ("tests/test_installations.py",)
-OF_LATE_PROBLEMS = ("tests/test_late_problems.py",)
-OF_RECEIVE = ("tests/test_receive.py",)
-OF_NOTIFY = ("tests/notifications/test_notify.py",)
-OF_CHAINS = ("tests/test_chains.py",)
-OF_REOPENING = ("tests/test_reopening.py",)
-OF_RACES = ("tests/notifications/test_notify_races.py",)
-OF_SUMMARY = ("tests/notifications/test_summary.py",)
-OF_LOGIN = ("tests/web/test_login.py",)
-OF_SECURITY = ("tests/web/test_security.py",)
+OF_INSTALLATIONS = ("tests/ingest/test_installations.py",)
+OF_LATE_PROBLEMS = ("tests/ingest/test_late_problems.py",)
+OF_RECEIVE = ("tests/ingest/test_service.py",)
+OF_NOTIFY = ("tests/delivery/test_notifications.py",)
+OF_CHAINS = ("tests/domain/test_chains.py",)
+OF_REOPENING = ("tests/domain/test_reopening.py",)
+OF_RACES = ("tests/delivery/test_notification_races.py",)
+OF_SUMMARY = ("tests/delivery/test_summaries.py",)
+OF_LOGIN = ("tests/web/dashboard/test_login.py",)
+OF_SECURITY = ("tests/web/http/test_security.py",)
 OF_SWEEP = ("tests/tasks/test_sweep.py",)
 OF_SLOTS = ("tests/tasks/test_slots.py",)
 OF_READ_ONLY = ("tests/tasks/test_read_only.py",)
-OF_AGENDA = ("tests/store/test_agenda.py",)
+OF_DELIVERY_QUEUE = ("tests/store/test_delivery_queue.py",)
 OF_STORE = ("tests/store/test_incidents.py",)
 OF_CLOCK = ("tests/store/test_clock.py",)
 OF_EPOCH = ("tests/store/test_epoch.py",)
 OF_READING = ("tests/store/test_reading.py",)
 OF_RETENTION = ("tests/store/test_retention.py",)
-OF_NEXT_STEPS = ("tests/test_next_step.py",)
+OF_NEXT_STEPS = ("tests/domain/test_next_step.py",)
 OF_PROVIDERS = ("tests/stories/test_providers.py",)
 OF_CONNECTION = ("tests/store/test_connection.py",)
-OF_REFUSED = ("tests/web/test_refused.py",)
+OF_REFUSED = ("tests/web/api/test_refused.py",)
 
 MUTATIONS: tuple[Mutation, ...] = (
     # -- reopening ---------------------------------------------------------------------------------------
@@ -236,9 +236,11 @@ MUTATIONS: tuple[Mutation, ...] = (
         "sent_after_its_deadline",
         "A process that was stopped sends when it wakes up, though its lease is over.",
         HTTP,
-        "        if call.seconds_left() <= 0:\n            raise TooLate",
-        "        if False:\n            raise TooLate",
-        ("tests/providers/test_http.py",),
+        """        if call.seconds_left() <= 0:
+            raise DeadlineExceeded""",
+        """        if False:
+            raise DeadlineExceeded""",
+        ("tests/destinations/test_http.py",),
     ),
     Mutation(
         "late_page_ends_anothers_claim",
@@ -314,9 +316,9 @@ MUTATIONS: tuple[Mutation, ...] = (
         "heartbeat_while_overdue",
         "The heartbeat is sent though a page is overdue.",
         HEALTH,
-        ' < FAILED_ATTEMPTS and set(readiness(gateway).values()) == {"ok"}',
+        ' < FAILED_ATTEMPTS and set(readiness(services).values()) == {"ok"}',
         " < FAILED_ATTEMPTS",
-        ("tests/test_health.py",),
+        ("tests/ops/test_health.py",),
     ),
     # -- the same problem again --------------------------------------------------------------------------
     Mutation(
@@ -356,7 +358,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "random_key_with_redis_away",
         "The same problem, paged directly again, is another alert at incident.io.",
-        RECEIVE,
+        INGEST,
         "    return str(uuid.uuid5(DIRECT, identity + installation if identity else message.payload))",
         "    return str(uuid.uuid4())",
         OF_RECEIVE,
@@ -371,7 +373,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         """        def lenient(*args: Any) -> bool:
             try:
                 return self._commit_step(*args)
-            except Unavailable:
+            except StoreUnavailable:
                 return True
 
         done = lenient(""",
@@ -382,23 +384,23 @@ MUTATIONS: tuple[Mutation, ...] = (
         "messages_held_in_redis",
         "kombu keeps books in Redis of what a worker holds: slow, and they have ended workers at a restart.",
         "tasks/celery.py",
-        "    broker.hold_messages_in_memory()\n",
+        "    kombu_workarounds.hold_messages_in_memory()\n",
         "",
         ("tests/stories/test_redis.py::test_a_worker_that_gossips_goes_on_too",),
     ),
     Mutation(
         "message_before_it_is_stored",
         "A worker is woken for an incident that is not there yet.",
-        GATEWAY,
+        BOOTSTRAP,
         """
-            return worth_a_message(at, now, at_once=at_once, pending=self.store.agenda.pending())
+            return worth_a_message(at, now, at_once=at_once, pending=self.store.delivery_queue.pending())
 
         result, stored = self.store.incidents.update(unit, work, enqueued)
-        self.wakeup.enqueue_stored(stored, now)
+        self.task_queue.enqueue_stored(stored, now)
 """,
         """
-            if worth_a_message(at, now, at_once=at_once, pending=self.store.agenda.pending()):
-                self.wakeup.enqueue_stored([Stored(one, at) for one in unit.saved.values()], now)
+            if worth_a_message(at, now, at_once=at_once, pending=self.store.delivery_queue.pending()):
+                self.task_queue.enqueue_stored([Stored(one, at) for one in unit.saved.values()], now)
                 return True
             return False
 
@@ -406,13 +408,13 @@ MUTATIONS: tuple[Mutation, ...] = (
 
         result, _ = self.store.incidents.update(unit, work, enqueued)
 """,
-        ("tests/test_gateway.py",),
+        ("tests/test_bootstrap.py",),
     ),
     Mutation(
         "lost_record_counts_as_acknowledged",
         "A message for an incident whose record Redis has lost pages nobody.",
         PAGE,
-        "        incident = _remake(gateway, unit, incident_id, pagers, title)",
+        "        incident = _remake(services, unit, incident_id, pagers, title)",
         "        return",
         OF_PAGE,
     ),
@@ -464,7 +466,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "removed_before_anybody_was_notified",
         "After a long stop of all workers, what is old is removed before people were notified of it.",
         RETENTION,
-        "            if self._untold(now):",
+        "            if self._unnotified(now):",
         "            if False:",
         OF_NOTIFY,
     ),
@@ -472,8 +474,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "sweep_looks_at_nothing",
         "The sweeper says that its worker lives, and finds nothing that is late.",
         SWEEP,
-        "        agenda.worker_lives(self._name, now)\n",
-        """        agenda.worker_lives(self._name, now)
+        "        delivery_queue.worker_lives(self._name, now)\n",
+        """        delivery_queue.worker_lives(self._name, now)
         return
 """,
         OF_SWEEP,
@@ -481,11 +483,11 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "enqueued_ahead_and_forgotten",
-        "What was enqueued ahead, for a worker that died, is looked at again only a day after it was due.",
-        NEXT_LOOK,
+        "What was enqueued ahead, for a worker that died, is checked again only a day after it was due.",
+        NEXT_CHECK,
         "    return due + grace",
         "    return due + 86400",
-        OF_AGENDA,
+        OF_DELIVERY_QUEUE,
     ),
     Mutation(
         "sweep_ends_with_its_first_error",
@@ -507,14 +509,14 @@ MUTATIONS: tuple[Mutation, ...] = (
         "no_heartbeat",
         "The heartbeat is never sent, so that incident.io pages for nothing.",
         SWEEP,
-        "        if heartbeat_due(self._gateway):",
+        "        if heartbeat_due(self._services):",
         "        if False:",
         OF_SWEEP,
     ),
     Mutation(
         "lost_message_is_found_a_day_later",
         "An incident whose message was lost is looked at a day after it was due.",
-        AGENDA,
+        DELIVERY_QUEUE,
         "GRACE = timedelta(seconds=GRACE_SECONDS)",
         "GRACE = timedelta(days=1)",
         OF_SWEEP,
@@ -559,7 +561,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         ANSWER,
         "    if 200 <= status < 300:",
         "    if 200 <= status < 300 or status >= 500:",
-        ("tests/providers/test_incident_io_answer.py",),
+        ("tests/destinations/test_incident_io_answer.py",),
         Chaos(31, "records_agree_with_incident_io"),
     ),
     Mutation(
@@ -589,16 +591,16 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "servicenow_inserts_twice",
         "After an attempt without an answer ServiceNow gets a second record.",
-        "app/providers/servicenow.py",
+        "app/destinations/servicenow.py",
         "event.uncertain or ",
         "",
         OF_PROVIDERS,
     ),
     Mutation(
-        "too_many_requests_hold_back_one",
+        "too_many_requests_back_off_by_one",
         "An answer of 429 holds back the event that got it, and nobody else.",
         PAGE,
-        "        if outcome.hold_all:",
+        "        if outcome.back_off_all:",
         "        if False:",
         OF_PAGE,
     ),
@@ -608,7 +610,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         BELIEVED,
         "      return (o.next_probe or 0) <= now and 1 or 0",
         "      return 1e9",
-        OF_AGENDA,
+        OF_DELIVERY_QUEUE,
     ),
     Mutation(
         "refusal_is_believed_for_ever",
@@ -616,7 +618,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         BELIEVED,
         "      o.growth = o.growth + 0.03",
         "      o.growth = 0",
-        OF_AGENDA,
+        OF_DELIVERY_QUEUE,
     ),
     Mutation(
         "refusal_teaches_next_to_nothing_is_taken",
@@ -624,24 +626,24 @@ MUTATIONS: tuple[Mutation, ...] = (
         BELIEVED,
         "  local rate = math.max(measured / math.max(took, 1), 2)",
         "  local rate = measured / math.max(took, 1)",
-        OF_AGENDA,
+        OF_DELIVERY_QUEUE,
     ),
     # -- more than may leave -----------------------------------------------------------------------------
     Mutation(
         "budget_not_enforced",
         "More events leave within a minute than incident.io takes.",
-        TAKE,
-        "  if ahead >= math.min(room, most_ahead) then",
+        ACQUIRE_SLOT,
+        "  if ahead >= math.min(capacity, most_ahead) then",
         "  if false then",
-        OF_AGENDA,
+        OF_DELIVERY_QUEUE,
     ),
     Mutation(
         "crowd_out_of_order",
-        "In a crowd that does not fit, the first to leave are whoever was asked for first.",
-        TAKE,
-        "  if ahead >= math.min(room, most_ahead) then",
-        "  if ahead >= room then",
-        OF_AGENDA,
+        "In a crowd that does not fit, the first to leave are anyone who was asked for first.",
+        ACQUIRE_SLOT,
+        "  if ahead >= math.min(capacity, most_ahead) then",
+        "  if ahead >= capacity then",
+        OF_DELIVERY_QUEUE,
     ),
     Mutation(
         "severity_ignored",
@@ -649,12 +651,12 @@ MUTATIONS: tuple[Mutation, ...] = (
         RECORD,
         "else rank(self.severity)",
         'else rank("medium")',
-        OF_AGENDA,
+        OF_DELIVERY_QUEUE,
     ),
     Mutation(
         "alert_sources_by_name",
         "Of alert sources that share an API key, the first by name takes all that is allowed.",
-        AGENDA,
+        DELIVERY_QUEUE,
         "        return [Destination(name) for _, name in sorted(zip(ranks, names, strict=True))]",
         "        return [Destination(name) for name in names]",
         OF_SWEEP,
@@ -662,7 +664,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "second_pager_never_paged",
         "Of two alert sources that were asked for, the second is never paged.",
-        AGENDA,
+        DELIVERY_QUEUE,
         "    for pager in (*after.pagers, ITSELF):",
         "    for pager in (*list(after.pagers)[:1], ITSELF):",
         OF_TWO_PAGERS,
@@ -678,7 +680,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "second_pager_keeps_its_alert",
         "The second alert source never hears that the problem is over.",
-        AGENDA,
+        DELIVERY_QUEUE,
         """        step = after.next_step(pager)
         # A new record""",
         """        first = next(iter(after.pagers))
@@ -699,7 +701,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "lost_record_forgets_a_pager",
         "Of a record that Redis lost, only the alert source that a worker asks for first is paged.",
         PAGE,
-        "[*pagers, *gateway.store.agenda.pagers_of(incident_id)]",
+        "[*pagers, *services.store.delivery_queue.pagers_of(incident_id)]",
         "[*pagers]",
         ("tests/test_model.py::test_each_pager_of_a_lost_record_is_paged",),
     ),
@@ -764,7 +766,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "summary_ends_what_it_was_not_about",
-        "A summary that ends deletes what a storm held back meanwhile.",
+        "A summary that ends deletes what a storm deferred meanwhile.",
         NOTIFICATIONS,
         '            ("ZREMRANGEBYSCORE", HELD + channel, "-inf", until.timestamp()),',
         '            ("DEL", HELD + channel),',
@@ -865,7 +867,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "cookie_without_redis",
         "A cookie is a login even after logging out.",
         SESSION,
-        " and gateway.store.sessions.lives(session_id):",
+        " and services.store.sessions.lives(session_id):",
         ":",
         OF_LOGIN,
     ),
@@ -879,8 +881,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "place_for_who_is_slow",
-        "Whoever sends a form slowly keeps others out of the dashboard.",
-        ROOM,
+        "Anyone who sends a form slowly keeps others out of the dashboard.",
+        CONCURRENCY,
         "        request.get_data()\n",
         "",
         OF_LOGIN,
@@ -911,28 +913,28 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "every_proxy_is_believed",
-        "Whoever sends X-Forwarded-For is where it says.",
+        "Anyone who sends X-Forwarded-For is where it says.",
         PROXIES,
         "        if self._is_ours(peer):",
         "        if True:",
-        ("tests/web/test_proxies.py",),
+        ("tests/web/http/test_proxies.py",),
     ),
     Mutation(
         "no_room_for_webhooks",
         "Open dashboards take every thread.",
-        ROOM,
-        "places = threading.BoundedSemaphore(PAGES)",
-        "places = threading.Semaphore(10**6)",
-        ("tests/web/test_dashboard.py",),
+        CONCURRENCY,
+        "slots = threading.BoundedSemaphore(PAGES)",
+        "slots = threading.Semaphore(10**6)",
+        ("tests/web/dashboard/test_dashboard.py",),
     ),
     # -- what Redis says, and what hangs ------------------------------------------------------------------
     Mutation(
         "refusal_ends_the_worker",
         "A Redis that answers and refuses ends the worker.",
-        BROKER,
+        KOMBU_WORKAROUNDS,
         "get_redis_error_classes().connection_errors, RedisError)",
         "get_redis_error_classes().connection_errors,)",
-        ("tests/tasks/test_broker.py", "tests/stories/test_redis_refuses.py"),
+        ("tests/tasks/test_kombu_workarounds.py", "tests/stories/test_redis_refuses.py"),
     ),
     Mutation(
         "refusal_is_final",
@@ -946,9 +948,9 @@ MUTATIONS: tuple[Mutation, ...] = (
         "ready_without_writes",
         "/readyz is well though Redis takes no writes.",
         HEALTH,
-        "        gateway.store.server.require_writes()\n",
+        "        services.store.server.require_writes()\n",
         "",
-        ("tests/test_health.py",),
+        ("tests/ops/test_health.py",),
     ),
     Mutation(
         "answers_of_another",
@@ -961,7 +963,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "connections_gather",
         "Keep-alive connections gather in one web process.",
-        "app/web/stalled.py",
+        "app/web/gunicorn_worker.py",
         "    return min(LONGEST_HESITATION, HESITATION_SECONDS * connections)",
         "    return 0.0",
         ("tests/web/test_stalled.py",),
@@ -994,16 +996,16 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "clock_of_the_host",
         "Web and worker go by the clock of their host, not by Redis's.",
-        GATEWAY,
+        BOOTSTRAP,
         "        clock=store.now,",
         "        clock=lambda: datetime.now().astimezone(),",
-        ("tests/test_gateway.py",),
+        ("tests/test_bootstrap.py",),
     ),
     Mutation(
         "claim_by_the_clock_of_the_host",
         "A lease is counted by the clock of the host.",
         PAGE,
-        "stored.claimed(self._pager, token, self._gateway.clock(), LEASE)",
+        "stored.claimed(self._pager, token, self._services.clock(), LEASE)",
         "stored.claimed(self._pager, token, datetime.now().astimezone(), LEASE)",
         OF_PAGE,
     ),
@@ -1027,26 +1029,26 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "repaired_resolves",
         "A body that was repaired by guessing ends a problem.",
-        "app/web/incidents.py",
+        "app/web/api/incidents.py",
         "alert, effect=Effect.FIRING, labels=",
         "alert, labels=",
-        ("tests/web/test_repair.py",),
+        ("tests/web/http/test_repair.py",),
     ),
     Mutation(
         "half_a_body",
         "A body that breaks off is taken for a whole one.",
-        "app/web/repair.py",
+        "app/web/http/repair.py",
         "return depth <= 0 and deepest <= MAX_DEPTH",
         "return deepest <= MAX_DEPTH",
-        ("tests/web/test_repair.py",),
+        ("tests/web/http/test_repair.py",),
     ),
     Mutation(
         "secrets_are_read",
         "Secrets get from a body into titles, labels and links.",
-        "app/senders/__init__.py",
+        "app/ingest/webhooks/__init__.py",
         "alert = _read(shown, headers or {})",
         "alert = _read(payload, headers or {})",
-        ("tests/senders/test_secret_forms.py",),
+        ("tests/ingest/webhooks/test_secret_forms.py",),
     ),
     Mutation(
         "groups_of_all_installations",
@@ -1059,7 +1061,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "each_node_pages",
         "Nodes of one cluster that report the same alerts are a problem each.",
-        "app/alert.py",
+        "app/domain/alert.py",
         "(self.installation, *self.members, *self.ended_members)",
         "(self.installation,)",
         OF_INSTALLATIONS,
@@ -1067,7 +1069,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "acknowledged_for_good",
         "A sender can't take an acknowledgement back.",
-        RECEIVE,
+        INGEST,
         "if alert.effect is Effect.UNACKNOWLEDGED:",
         "if False:",
         OF_RECEIVE,
@@ -1075,7 +1077,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "late_problems_page",
         "A problem that arrives after its own end pages.",
-        RECEIVE,
+        INGEST,
         "if incident is None and (over := ",
         "if False and (over := ",
         OF_LATE_PROBLEMS,
@@ -1083,7 +1085,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "new_trouble_is_old",
         "A problem that began after the last one had ended is taken for the last one.",
-        "app/alert.py",
+        "app/domain/alert.py",
         "and self.said_at < end.said_at",
         "and self.said_at != end.said_at",
         OF_LATE_PROBLEMS,
@@ -1099,7 +1101,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "namespaces_meet",
         "Problems of two namespaces with the same key are one.",
-        "app/alert.py",
+        "app/domain/alert.py",
         'f"{namespace}\\0{self.identity}"',
         "self.identity",
         OF_INSTALLATIONS,
@@ -1107,7 +1109,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "direct_pages_of_all_installations",
         "While Redis is away, the pages of two installations are one alert.",
-        RECEIVE,
+        INGEST,
         "identity + installation if",
         "identity if",
         OF_RECEIVE,
@@ -1115,26 +1117,26 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "the_host_is_up",
         "The state of anything in a body is that of the problem.",
-        "app/senders/generic.py",
+        "app/ingest/webhooks/generic.py",
         "if one.is_alert or (one.is_only and not named)",
         "if one.plain",
-        ("tests/senders/test_generic.py",),
+        ("tests/ingest/webhooks/test_generic.py",),
     ),
     Mutation(
         "first_of_several",
         "The key of the first of several alerts is that of all of them.",
-        "app/senders/fields.py",
+        "app/ingest/webhooks/coerce.py",
         "len(value) == 1) if",
         "True) if",
-        ("tests/senders/test_generic.py",),
+        ("tests/ingest/webhooks/test_generic.py",),
     ),
     Mutation(
         "anybody_names_the_prefix",
         "Anyone who sends a request says where its links lead to.",
-        "app/web/paths.py",
+        "app/web/http/paths.py",
         "environ.get(FORWARDED, self._prefix)",
         'environ.get("HTTP_X_FORWARDED_PREFIX", self._prefix)',
-        ("tests/web/test_paths.py",),
+        ("tests/web/http/test_paths.py",),
     ),
     Mutation(
         "late_is_for_few",
@@ -1212,7 +1214,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "readable_webhook_resolves_nothing",
         "What can be read again stays an incident for a day.",
-        RECEIVE,
+        INGEST,
         "            unit.read_webhook_of(sender)",
         "            pass",
         OF_REFUSED,
@@ -1237,7 +1239,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "stranger_is_reported",
         "A body that is too large opens an incident though its sender has not the secret.",
         REFUSALS,
-        "(g.proven or self._entrance.admits(request))",
+        "(g.proven or self._authenticator.admits(request))",
         "(g.proven or True)",
         OF_REFUSED,
     ),
@@ -1331,7 +1333,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         HEALTH,
         '        "redis": lost or "ok",',
         '        "redis": "ok",',
-        ("tests/test_watch.py",),
+        ("tests/ops/test_watch.py",),
     ),
     # -- Redis's clock steps ----------------------------------------------------------------------------
     Mutation(
@@ -1364,7 +1366,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "app/store/lua/every.lua",
         "if last and last <= now and now < last + seconds then",
         "if last then",
-        ("tests/store/test_agenda.py",),
+        ("tests/store/test_delivery_queue.py",),
     ),
     # -- Redis takes no writes ---------------------------------------------------------------------------
     Mutation(
@@ -1402,7 +1404,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "acknowledged_is_paged_directly",
         "A repeat of an acknowledged problem pages while Redis takes no writes.",
-        RECEIVE,
+        INGEST,
         "        if reopened.phase is Phase.ACKNOWLEDGED:",
         "        if reopened.phase is Phase.RESOLVED:",
         OF_RECEIVE,
@@ -1410,7 +1412,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "direct_page_under_another_key",
         "A repeat of a paged problem has a key of its own while Redis takes no writes.",
-        RECEIVE,
+        INGEST,
         "        key = incident.id\n",
         "",
         OF_RECEIVE,
@@ -1418,8 +1420,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "direct_page_is_not_stored",
         "Nothing remembers a direct page.",
-        RECEIVE,
-        "            _store_later(gateway, message, sent)\n",
+        INGEST,
+        "            _store_later(services, message, sent)\n",
         "            pass\n",
         OF_RECEIVE,
     ),
@@ -1435,7 +1437,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "timeline_forgets_people",
         "After many repeats the timeline does not say who acknowledged.",
-        "app/timeline.py",
+        "app/domain/timeline.py",
         "if longer[n].event in OFTEN), HEAD)",
         "if n == HEAD), HEAD)",
         OF_INCIDENT,
@@ -1467,10 +1469,10 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "previous_secret_is_ignored",
         "A rotated secret makes every link that was sent useless.",
-        "app/links.py",
+        "app/ack_links.py",
         "keys = (None, self._previous) if self._previous else (None,)",
         "keys = (None,)",
-        ("tests/test_links.py",),
+        ("tests/test_ack_links.py",),
     ),
     Mutation(
         "settings_are_not_compared",
@@ -1478,7 +1480,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "app/agreement.py",
         "if theirs.get(name, value) != value",
         "if False",
-        ("tests/test_health.py",),
+        ("tests/ops/test_health.py",),
     ),
     Mutation(
         "dropped_lines_are_not_counted",

@@ -28,7 +28,7 @@ def test_it_applies_and_leaves_a_program(mutation: Mutation) -> None:
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda one: one.name)
-def test_what_shall_catch_it_exists(mutation: Mutation) -> None:
+def test_what_must_catch_it_exists(mutation: Mutation) -> None:
     for one in mutation.tests:
         path, _, name = one.partition("::")
         assert f"def {name}(" in (ROOT / path).read_text() if name else (ROOT / path).is_file()

@@ -78,8 +78,8 @@ def run_chaos(folder: Path, seed: int, rule: str | None = None) -> Finding:
     if code not in (0, 1) or not record.exists():
         return Finding(None, f"chaos ended with {code}:\n{output[-2000:]}")
     broken = json.loads(record.read_text())["violations"]
-    told = f"chaos {seed}: {', '.join(broken) or 'no rule broken'}"
-    return Finding(bool(broken) if rule is None else rule in broken, told)
+    stated = f"chaos {seed}: {', '.join(broken) or 'no rule broken'}"
+    return Finding(bool(broken) if rule is None else rule in broken, stated)
 
 
 def _python(folder: Path, arguments: Sequence[str], within: float) -> tuple[int, str]:

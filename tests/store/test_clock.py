@@ -22,7 +22,7 @@ class Stepping(Connection):
     """To a real server whose clock can be set."""
 
     def __init__(self, url: str, ahead: Callable[[], float]) -> None:
-        super().__init__(url, patience=5, timeout=5)
+        super().__init__(url, retry_seconds=5, timeout=5)
         self._ahead = ahead
 
     def calls(self, commands: Any, **more: Any) -> list[Any]:
@@ -80,7 +80,7 @@ def near(one: Clock, seconds: float = 0.0) -> bool:
 
 
 def over(relay: Relay) -> Clock:
-    return Clock(Connection(f"redis://127.0.0.1:{relay.port}/0", patience=5, timeout=5))
+    return Clock(Connection(f"redis://127.0.0.1:{relay.port}/0", retry_seconds=5, timeout=5))
 
 
 def test_a_slow_answer_does_not_put_the_clock_back(relay: Relay) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import redis
 
-from app.store import Refused, Store, Unavailable
+from app.store import Store, StoreRefusesWrites, StoreUnavailable
 from app.store.connection import Connection
 from local.embedded import EmbeddedRedis, free_port
 from tests.relay import Relay
@@ -41,8 +41,8 @@ def user(redis_url: str) -> Iterator[str]:
     admin.acl_deluser("pager")
 
 
-def connection(url: str, *, patience: float = 1.0, timeout: float = 0.3) -> Connection:
-    return Connection(url, patience=patience, timeout=timeout)
+def connection(url: str, *, retry_seconds: float = 1.0, timeout: float = 0.3) -> Connection:
+    return Connection(url, retry_seconds=retry_seconds, timeout=timeout)
 
 
 # -- TLS and users ------------------------------------------------------------------------------------
@@ -64,7 +64,7 @@ def test_it_refuses_a_certificate_that_proves_nothing(
     host: str, trusted: bool, why: str, secure: Relay, tls: Certificates
 ) -> None:
     url = f"rediss://{host}:{secure.port}/0" + (f"?ssl_ca_certs={tls.ca}" if trusted else "")
-    with pytest.raises(Unavailable, match=f"its certificate was not accepted: .*{why}"):
+    with pytest.raises(StoreUnavailable, match=f"its certificate was not accepted: .*{why}"):
         connection(url).call("PING")
 
 
@@ -73,7 +73,7 @@ def test_only_an_explicit_word_switches_verification_off(secure: Relay) -> None:
 
 
 def test_it_says_so_when_a_plain_server_is_asked_for_tls(redis_url: str) -> None:
-    with pytest.raises(Unavailable, match="can't be reached"):
+    with pytest.raises(StoreUnavailable, match="can't be reached"):
         connection(redis_url.replace("redis://", "rediss://")).call("PING")
 
 
@@ -86,7 +86,7 @@ def test_it_logs_in_as_a_user(redis_url: str, user: str) -> None:
 def test_wrong_credentials_are_named_as_such_and_not_shown(
     credentials: str, redis_url: str, user: str
 ) -> None:
-    with pytest.raises(Unavailable) as caught:
+    with pytest.raises(StoreUnavailable) as caught:
         connection(redis_url.replace("://", f"://{credentials}@")).call("PING")
     assert "it refuses the user name or the password" in str(caught.value)
     assert "wrong-pw-11" not in str(caught.value)
@@ -94,7 +94,7 @@ def test_wrong_credentials_are_named_as_such_and_not_shown(
 
 def test_a_missing_right_is_named(redis_url: str, user: str) -> None:
     url = redis_url.replace("://", f"://{user}:{QUOTED}@")
-    with pytest.raises(Unavailable, match=r"(?i)refuses to work: .*no permissions to access"):
+    with pytest.raises(StoreUnavailable, match=r"(?i)refuses to work: .*no permissions to access"):
         connection(url).call("GET", "another:key")
 
 
@@ -105,11 +105,11 @@ def test_a_server_that_may_not_write_is_tried_for_two_seconds_at_most(
     name: str, value: str, usual: str, redis_url: str
 ) -> None:
     admin = redis.Redis.from_url(redis_url)
-    client = connection(redis_url, patience=30)
+    client = connection(redis_url, retry_seconds=30)
     admin.config_set(name, value)
     began = time.monotonic()
     try:
-        with pytest.raises(Refused, match="refuses to work"):
+        with pytest.raises(StoreRefusesWrites, match="refuses to work"):
             client.call("SET", "versus:x", "1")
     finally:
         admin.config_set(name, usual)
@@ -119,7 +119,7 @@ def test_a_server_that_may_not_write_is_tried_for_two_seconds_at_most(
 
 def test_it_waits_for_the_first_write_that_works(redis_url: str) -> None:
     admin: Any = redis.Redis.from_url(redis_url, decode_responses=True)
-    client = connection(redis_url, patience=10)
+    client = connection(redis_url, retry_seconds=10)
     admin.config_resetstat()
     admin.config_set("min-replicas-to-write", "1")
     with ThreadPoolExecutor() as pool:
@@ -142,8 +142,8 @@ def test_the_database_of_the_url_is_used(redis_url: str) -> None:
 @pytest.mark.parametrize("scheme", ["redis", "rediss", "sentinel"])
 def test_a_server_that_is_away_costs_no_more_than_its_patience(scheme: str) -> None:
     began = time.monotonic()
-    with pytest.raises(Unavailable, match="can't be reached"):
-        connection(f"{scheme}://127.0.0.1:{free_port()}/0", patience=0.5).call("PING")
+    with pytest.raises(StoreUnavailable, match="can't be reached"):
+        connection(f"{scheme}://127.0.0.1:{free_port()}/0", retry_seconds=0.5).call("PING")
     assert 0.2 < time.monotonic() - began < 1.5
 
 
@@ -170,16 +170,16 @@ def silent() -> Iterator[Silent]:
     "url", ["redis://127.0.0.1:{0}/0", "sentinel://127.0.0.1:{0},127.0.0.1:{0},127.0.0.1:{0}/0"]
 )
 def test_a_server_that_never_answers_costs_no_more_than_its_patience(url: str, silent: Silent) -> None:
-    store = Store(url.format(silent.port), patience=0.9, timeout=0.3)
+    store = Store(url.format(silent.port), retry_seconds=0.9, timeout=0.3)
     began = time.monotonic()
-    with pytest.raises(Unavailable):
-        store.agenda.oldest_due()
+    with pytest.raises(StoreUnavailable):
+        store.delivery_queue.oldest_due()
     assert time.monotonic() - began < 1.3
 
 
 def test_it_waits_until_the_server_is_back(tmp_path: Path) -> None:
     server = EmbeddedRedis(tmp_path).start()
-    client = connection(server.url, patience=10)
+    client = connection(server.url, retry_seconds=10)
     client.call("SET", "versus:x", "1")
     server.kill()
     with ThreadPoolExecutor() as pool:
@@ -197,7 +197,7 @@ def test_a_connection_that_was_cut_is_replaced_unseen(relay: Relay) -> None:
 
 
 def test_a_half_open_connection_is_replaced_within_its_patience(relay: Relay) -> None:
-    client = connection(f"redis://127.0.0.1:{relay.port}/0", patience=1.0, timeout=0.4)
+    client = connection(f"redis://127.0.0.1:{relay.port}/0", retry_seconds=1.0, timeout=0.4)
 
     all_are_connected = Barrier(5)
     with ThreadPoolExecutor(5) as pool:
@@ -211,10 +211,10 @@ def test_a_half_open_connection_is_replaced_within_its_patience(relay: Relay) ->
 
 
 def test_a_late_answer_is_not_taken_for_that_of_another_command(relay: Relay) -> None:
-    client = connection(f"redis://127.0.0.1:{relay.port}/0", patience=0.1, timeout=0.3)
+    client = connection(f"redis://127.0.0.1:{relay.port}/0", retry_seconds=0.1, timeout=0.3)
     client.call("SET", "versus:x", "late")
     relay.latency = 0.5
-    with pytest.raises(Unavailable):
+    with pytest.raises(StoreUnavailable):
         client.call("GET", "versus:x")
     relay.latency = 0.0
     assert connection(f"redis://127.0.0.1:{relay.port}/0").call("GET", "versus:x") == "late"
@@ -222,12 +222,12 @@ def test_a_late_answer_is_not_taken_for_that_of_another_command(relay: Relay) ->
 
 
 def test_threads_wait_for_a_connection_no_longer_than_their_patience(redis_url: str) -> None:
-    client = Connection(redis_url, patience=0.5, timeout=3, connections=1)
+    client = Connection(redis_url, retry_seconds=0.5, timeout=3, connections=1)
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(client.call, "BLPOP", "versus:nothing", 1)
         while not redis.Redis.from_url(redis_url).info("clients")["blocked_clients"]:
             assert not waiting.done()
-        with pytest.raises(Unavailable, match="all connections to it are waiting"):
+        with pytest.raises(StoreUnavailable, match="all connections to it are waiting"):
             client.call("PING")
         assert waiting.result() is None
     assert client.call("PING") is True
@@ -242,10 +242,10 @@ def test_a_server_that_forgot_a_script_is_sent_it_again(redis_url: str) -> None:
 
 
 def test_all_that_a_request_asks_shares_one_deadline() -> None:
-    client = connection(f"redis://127.0.0.1:{free_port()}/0", patience=10)
+    client = connection(f"redis://127.0.0.1:{free_port()}/0", retry_seconds=10)
     began = time.monotonic()
-    with client.patience(0.5):
+    with client.deadline(0.5):
         for _ in range(3):
-            with pytest.raises(Unavailable):
+            with pytest.raises(StoreUnavailable):
                 client.call("PING")
     assert time.monotonic() - began < 1.5

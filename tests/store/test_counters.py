@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from app.alert import Alert
-from app.delivery import Outcome
-from app.incident import Incident
-from app.senders import SOURCES
+from app.domain.alert import Alert
+from app.domain.delivery import Outcome
+from app.domain.incident import Incident
+from app.ingest.webhooks import SOURCES
 from app.store import Store
 from app.store.counters import MOST_SOURCES, Counters
 from tests.fakes import INFRA
@@ -17,7 +17,7 @@ LEASE = timedelta(seconds=15)
 
 
 def counters_of(store: Store) -> Counters:
-    return store.gauges(NOW, LEASE, LEASE, {}).counters
+    return store.snapshot(NOW, LEASE, LEASE, {}).counters
 
 
 def put(store: Store, incident: Incident) -> Incident:

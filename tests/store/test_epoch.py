@@ -9,7 +9,7 @@ import redis
 
 from app.store import Store
 from app.store.epoch import Epoch, Loss
-from app.store.record import VERSION
+from app.store.keys import VERSION
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ from typing import TypeVar
 import pytest
 import redis
 
-from app.alert import Alert
-from app.delivery import InvalidTransition
-from app.incident import Incident
-from app.state import State
-from app.store import Store, Unavailable, UnitOfWork, Unknown
-from app.store.commit import committing
+from app.domain.alert import Alert
+from app.domain.delivery import InvalidTransition
+from app.domain.incident import Incident
+from app.domain.state import State
+from app.store import IncidentNotFound, Store, StoreUnavailable, UnitOfWork
 from app.store.connection import Command, Connection
+from app.store.transaction import committing
 from tests.fakes import PAGER
 
 NOW = datetime(2026, 3, 4, 3, 0, tzinfo=UTC)
@@ -68,8 +68,8 @@ def test_what_is_put_can_be_read_again(store: Store) -> None:
 def test_an_unknown_id_is_nothing(store: Store) -> None:
     assert store.incidents.get("nobody") is None
     assert store.incidents.payload("nobody") is None
-    with pytest.raises(Unknown):
-        store.incidents.need("nobody")
+    with pytest.raises(IncidentNotFound):
+        store.incidents.require("nobody")
 
 
 def test_a_change_that_is_not_allowed_writes_nothing(store: Store) -> None:
@@ -96,7 +96,7 @@ def test_two_writers_at_once_lose_nothing(store: Store) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(note, range(40)))
-    notes = {entry.detail for entry in store.incidents.need("a").timeline if entry.event == "note"}
+    notes = {entry.detail for entry in store.incidents.require("a").timeline if entry.event == "note"}
     assert notes == {f"note {n}" for n in range(40)}
 
 
@@ -113,7 +113,7 @@ def test_the_same_identity_at_the_same_instant_is_one_incident(store: Store) -> 
     with ThreadPoolExecutor(8) as pool:
         ids = list(pool.map(receive, range(30)))
     assert len(set(ids)) == 1
-    assert store.incidents.need(ids[0]).occurrences == 30
+    assert store.incidents.require(ids[0]).occurrences == 30
 
 
 def test_a_unit_of_work_that_was_committed_may_be_changed_again(store: Store) -> None:
@@ -125,7 +125,7 @@ def test_a_unit_of_work_that_was_committed_may_be_changed_again(store: Store) ->
 
     for by in ("one", "two"):
         store.incidents.update(unit, note(by), lambda *_: False)
-    assert [entry.detail for entry in store.incidents.need("a").timeline][-2:] == ["one", "two"]
+    assert [entry.detail for entry in store.incidents.require("a").timeline][-2:] == ["one", "two"]
 
 
 def test_a_unit_of_work_that_somebody_overtook_is_read_again(store: Store) -> None:
@@ -138,7 +138,7 @@ def test_a_unit_of_work_that_somebody_overtook_is_read_again(store: Store) -> No
             lambda unit: unit.save(unit.require("a").claimed(PAGER, "t", DUE, timedelta(seconds=15))),
             lambda *_: False,
         )
-    assert store.incidents.need("a").state is State.ACKNOWLEDGED
+    assert store.incidents.require("a").state is State.ACKNOWLEDGED
 
 
 def test_a_resolved_incident_gives_its_identity_back(store: Store) -> None:
@@ -166,8 +166,8 @@ def test_an_identity_whose_record_was_lost_starts_anew(store: Store, redis_url: 
     assert found.id == "b"
 
 
-def test_a_commit_whose_answer_was_lost_is_not_done_twice_whoever_wrote_since(redis_url: str) -> None:
-    commit = committing(Connection(redis_url, patience=1, timeout=1))
+def test_a_commit_whose_answer_was_lost_is_not_done_twice_anyone_who_wrote_since(redis_url: str) -> None:
+    commit = committing(Connection(redis_url, retry_seconds=1, timeout=1))
     client = redis.Redis.from_url(redis_url)
     key = "versus:incident:a"
     commands: list[Command] = [("HSET", key, "v", "token"), ("RPUSH", "versus:test", "done")]
@@ -183,7 +183,7 @@ def test_a_commit_whose_answer_was_lost_is_not_done_twice_whoever_wrote_since(re
 
 
 def test_a_commit_over_somebody_elses_write_changes_nothing(redis_url: str) -> None:
-    commit = committing(Connection(redis_url, patience=1, timeout=1))
+    commit = committing(Connection(redis_url, retry_seconds=1, timeout=1))
     client = redis.Redis.from_url(redis_url, decode_responses=True)
     key = "versus:incident:a"
     client.hset(key, "v", "theirs")
@@ -193,8 +193,8 @@ def test_a_commit_over_somebody_elses_write_changes_nothing(redis_url: str) -> N
 
 
 def test_redis_away_ends_in_unavailable() -> None:
-    store = Store("redis://127.0.0.1:1/0", patience=0.05, timeout=0.05)
-    with pytest.raises(Unavailable):
+    store = Store("redis://127.0.0.1:1/0", retry_seconds=0.05, timeout=0.05)
+    with pytest.raises(StoreUnavailable):
         store.incidents.get("a")
 
 
@@ -202,7 +202,7 @@ def test_redis_without_memory_ends_in_unavailable(store: Store, redis_url: str) 
     client = redis.Redis.from_url(redis_url)
     client.config_set("maxmemory", "1")
     try:
-        with pytest.raises(Unavailable, match="refuses to work"):
+        with pytest.raises(StoreUnavailable, match="refuses to work"):
             put(store, incident())
     finally:
         client.config_set("maxmemory", "0")

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 import pytest
 import redis
 
-from app.alert import Alert
-from app.incident import Incident
+from app.domain.alert import Alert
+from app.domain.incident import Incident
 from app.store import Store
+from app.store.keys import PAYLOAD_BYTES
 from app.store.payloads import COUNTED_FOR
-from app.store.record import PAYLOAD_BYTES
 from tests.fakes import PAGER
 from tests.stories.stack import wait_until
 
@@ -57,16 +57,16 @@ def test_beyond_the_limit_the_incident_is_kept_without_its_body(
     # Another process counts anew.
     other = Store(redis_url, payload_bytes=2 * len(BODY))
     put(other, opened("d"))
-    assert other.incidents.need("d").title == "Disk full"
+    assert other.incidents.require("d").title == "Disk full"
     assert other.incidents.payload("d") is None
     size = taken()
-    put(other, other.incidents.need("a"), BODY * 2)
+    put(other, other.incidents.require("a"), BODY * 2)
     assert other.incidents.payload("a") is None
     assert taken() == size - len(BODY)
-    put(other, other.incidents.need("b").resolved("ops", NOW), None)
+    put(other, other.incidents.require("b").resolved("ops", NOW), None)
 
     def kept() -> bool:
-        put(other, other.incidents.need("d"))
+        put(other, other.incidents.require("d"))
         return other.incidents.payload("d") is not None
 
     wait_until(kept, "there is room again", COUNTED_FOR + 5)

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import redis
 
-from app.alert import Alert
-from app.delivery import Delivery
-from app.incident import Incident
-from app.state import State
+from app.domain.alert import Alert
+from app.domain.delivery import Delivery
+from app.domain.incident import Incident
+from app.domain.state import State
 from app.store import Search, Store, UnitOfWork
 from tests.fakes import INFRA, PAGER
 from tests.store.damage import DAMAGE, damage
@@ -55,7 +55,7 @@ def test_it_is_listed_beside_the_others(store: Store, client: redis.Redis, kind:
 def test_it_is_still_due_where_and_when_it_was(store: Store, client: redis.Redis, kind: str) -> None:
     put(store, incident("a"))
     damage(client, kind, "a")
-    found = store.incidents.need("a")
+    found = store.incidents.require("a")
     assert [(pager, step.event, step.at) for pager, step in found.steps()] == [(INFRA, "firing", DUE)]
     assert found.created_at == NOW
 
@@ -68,10 +68,10 @@ def test_an_acknowledgement_of_it_is_stored_and_stops_its_page(
     damage(client, kind, "a")
     unit = store.incidents.unit_of_work(["a"], channels=True)
     store.incidents.update(unit, lambda u: u.save(u.require("a").acknowledged("ops", NOW)), lambda *_: False)
-    found = store.incidents.need("a")
+    found = store.incidents.require("a")
     assert found.state is State.ACKNOWLEDGED
     assert found.acknowledged_by == "ops"
-    assert store.agenda.oldest_due() is None
+    assert store.delivery_queue.oldest_due() is None
     assert client.zcard("versus:state:pending") == 0
     assert [
         one.id for one in store.incidents.page(Search(frozenset({State.ACKNOWLEDGED})), 10, None).incidents
@@ -81,7 +81,7 @@ def test_an_acknowledgement_of_it_is_stored_and_stops_its_page(
 def test_its_own_texts_are_kept_where_it_is_json(store: Store, client: redis.Redis) -> None:
     put(store, incident("a"))
     damage(client, "of a newer version", "a")
-    found = store.incidents.need("a")
+    found = store.incidents.require("a")
     assert (found.title, found.source, found.severity) == ("Disk full", "generic", "critical")
 
 
@@ -91,7 +91,7 @@ def test_what_cannot_be_read_is_kept_beside_what_stands_in_its_place(
     put(store, incident("a"))
     damage(client, "of a newer version", "a")
     before = client.hget("versus:incident:a", "doc")
-    put(store, store.incidents.need("a").resolved("ops", NOW))
+    put(store, store.incidents.require("a").resolved("ops", NOW))
     assert client.hget("versus:incident:a", "unreadable") == before
 
 
@@ -114,7 +114,7 @@ def test_what_owes_nothing_owes_nothing(
 ) -> None:
     put(store, was)
     damage(client, kind, "a")
-    found = store.incidents.need("a")
+    found = store.incidents.require("a")
     assert found.state is state
     assert list(found.steps()) == []
 
@@ -122,7 +122,7 @@ def test_what_owes_nothing_owes_nothing(
 def test_a_resolve_event_that_is_due_is_still_due(store: Store, client: redis.Redis) -> None:
     put(store, paged(incident("a")).resolved("ops", NOW))
     damage(client, "cut", "a")
-    assert [(p, step.event) for p, step in store.incidents.need("a").steps()] == [(INFRA, "resolved")]
+    assert [(p, step.event) for p, step in store.incidents.require("a").steps()] == [(INFRA, "resolved")]
 
 
 def test_a_repeat_joins_it(store: Store, client: redis.Redis) -> None:
@@ -168,6 +168,6 @@ def test_a_payload_that_is_no_json_is_a_text(store: Store, client: redis.Redis) 
 def test_each_is_logged_once(store: Store, client: redis.Redis, log: io.StringIO) -> None:
     put(store, incident("a"))
     damage(client, "cut", "a")
-    store.incidents.need("a")
-    store.incidents.need("a")
+    store.incidents.require("a")
+    store.incidents.require("a")
     assert log.getvalue().count("record_unreadable") == 1

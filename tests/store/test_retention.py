@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import redis
 
-from app.gateway import Gateway
-from app.incident import Incident
-from app.page import deliver
-from app.store import Store, UnitOfWork, Unknown
+from app.bootstrap import Services
+from app.delivery.pages import deliver
+from app.domain.incident import Incident
+from app.store import IncidentNotFound, Store, UnitOfWork
 from app.store.connection import Command
 from app.store.counters import Sources
 from app.store.retention import BATCH
@@ -66,7 +66,7 @@ def owing(incident_id: str, ago: timedelta) -> Incident:
 
 def event_of(store: Store, incident_id: str) -> str | None:
     """What its pager is to be sent."""
-    step = store.incidents.need(incident_id).next_step(PAGER)
+    step = store.incidents.require(incident_id).next_step(PAGER)
     return None if step is None else step.event
 
 
@@ -89,12 +89,12 @@ def test_what_ended_long_ago_goes_with_every_trace(store: Store, redis_url: str)
     )
     forget(store)
     assert traces(redis_url, "old-1") == ["versus:forgotten"]
-    assert store.incidents.need("new-1").id == "new-1"
-    with pytest.raises(Unknown):
-        store.incidents.need("old-1")
+    assert store.incidents.require("new-1").id == "new-1"
+    with pytest.raises(IncidentNotFound):
+        store.incidents.require("old-1")
     current = {
         labels: count
-        for labels, count in store.gauges(NOW, DAYS, DAYS, {}).counters.counts["current"].items()
+        for labels, count in store.snapshot(NOW, DAYS, DAYS, {}).counters.counts["current"].items()
         if count
     }
     assert current == {("grafana", "resolved"): 1}
@@ -215,8 +215,8 @@ def test_what_is_written_to_meanwhile_stays_until_it_is_read_again(
     # Between the moment at which the records are read and that at which they go.
     monkeypatch.setattr(Sources, "gone", written_to)
     store.retention.forget(NOW, DAYS, MANY)
-    assert store.incidents.need("old-1").id == "old-1"
-    assert store.incidents.need("old-2").timeline[-1].event == "opened"
+    assert store.incidents.require("old-1").id == "old-1"
+    assert store.incidents.require("old-2").timeline[-1].event == "opened"
     assert not store.retention.was_forgotten("old-1")
     forget(store)
     assert traces(redis_url, "old-1") == traces(redis_url, "old-2") == ["versus:forgotten"]
@@ -243,16 +243,16 @@ def test_a_newer_problem_keeps_the_identity(store: Store) -> None:
 
 
 def test_a_late_message_about_what_was_removed_pages_nobody(
-    gateway: Gateway, clock: Clock, provider: RecordingProvider
+    services: Services, clock: Clock, provider: RecordingProvider
 ) -> None:
     clock.now = NOW
-    put(gateway.store, [resolved("old-1", DAYS * 2)])
-    forget(gateway.store)
-    deliver(gateway, "old-1", [PAGER], "Disk full")
+    put(services.store, [resolved("old-1", DAYS * 2)])
+    forget(services.store)
+    deliver(services, "old-1", [PAGER], "Disk full")
     assert provider.events == []
     # One that Redis lost is paged: nobody is known to have acknowledged it.
-    deliver(gateway, "lost-1", [PAGER], "Disk full")
-    assert provider.told() == [("firing", "lost-1")]
+    deliver(services, "lost-1", [PAGER], "Disk full")
+    assert provider.notified() == [("firing", "lost-1")]
 
 
 def test_a_removed_id_is_remembered_for_eight_days(store: Store) -> None:
@@ -265,5 +265,5 @@ def test_a_removed_id_is_remembered_for_eight_days(store: Store) -> None:
 
 
 def test_one_caller_of_all_has_the_turn(store: Store, redis_url: str) -> None:
-    assert store.retention.turn(NOW)
-    assert not Store(redis_url).retention.turn(NOW)
+    assert store.retention.acquire_slot(NOW)
+    assert not Store(redis_url).retention.acquire_slot(NOW)

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from app.alert import Alert
-from app.incident import Incident
-from app.state import State
+from app.domain.alert import Alert
+from app.domain.incident import Incident
+from app.domain.state import State
 from app.store import BadCursor, Search, Store
 from app.store import search as searching
 from tests.fakes import PAGER

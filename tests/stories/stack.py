@@ -113,7 +113,7 @@ class Stack:
         return process
 
     def versus(self, *words: str, **variables: str) -> subprocess.Popen[str]:
-        """Start `versus` with these words, as whoever runs this service does."""
+        """Start `versus` with these words, as anyone who runs this service does."""
         environ = with_our_programs({**self._environ, **variables})
         process = subprocess.Popen(
             ["versus", *words],

@@ -10,7 +10,7 @@ from datetime import datetime
 
 import psutil
 
-from app.alert import SEVERITIES, Severity
+from app.domain.alert import SEVERITIES, Severity
 from benchmarks.drain import accepted, ranks
 from local.incident_io_rules import Request
 from local.processes import Process
@@ -19,7 +19,7 @@ from tests.stories.stack import Stack, wait_until
 
 INCIDENTS = 3_000
 PER_MINUTE = 1_200
-# In arrays of as many as are announced by a message each.
+# In arrays of as many as are enqueued as a message each.
 AT_ONCE = 50
 POSTED_WITHIN = 30.0
 # The share of each severity, the worst first: what is critical or high fits into the first minute.

@@ -48,7 +48,7 @@ def test_acknowledged_while_the_page_is_being_sent_is_both(stack: Stack) -> None
     assert stack.acknowledge(incident).status_code == 200
     stack.simulator.clear()
     shown = wait_until(
-        lambda: (now := stack.show(incident))["timeline"][-1]["event"] != "acknowledged" and now, "told"
+        lambda: (now := stack.show(incident))["timeline"][-1]["event"] != "acknowledged" and now, "delivered"
     )
     assert shown["state"] == "acknowledged"
     assert "while the page was being sent" in str(shown["timeline"])

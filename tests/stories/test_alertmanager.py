@@ -207,7 +207,7 @@ def test_unacknowledged_it_is_paged_once_however_often_it_is_repeated_and_then_a
     assert sent(stack, incident) == ["firing"]
     alertmanager.post(alert(name, over=True))
     stack.wait_for_state(incident, "resolved")
-    wait_until(lambda: sent(stack, incident) == ["firing", "resolved"], "the all-clear")
+    wait_until(lambda: sent(stack, incident) == ["firing", "resolved"], "the resolve event")
     assert stack.simulator.alerts["source-default", incident["id"]] == "resolved"
     assert len(incidents(stack, name)) == 1
     assert alertmanager.count("notification_requests_failed_total") == 0
@@ -240,7 +240,7 @@ def test_a_group_fires_until_all_of_its_alerts_are_over(
     assert sent(stack, incident) == ["firing"]
     alertmanager.post(alert(name, instance="db-7", over=True))
     stack.wait_for_state(incident, "resolved")
-    wait_until(lambda: sent(stack, incident) == ["firing", "resolved"], "one page, one all-clear")
+    wait_until(lambda: sent(stack, incident) == ["firing", "resolved"], "one page, one resolve event")
     assert len(incidents(stack, name)) == 1
 
 
@@ -281,7 +281,7 @@ def test_a_group_of_which_only_a_part_is_listed_is_paged_once_until_it_is_over(
     # The one that is listed last, lest Alertmanager looks at the group before it has them all.
     truncating.post(*(alert(name, instance=instance, over=True) for instance in ("db-9", "db-8", "db-7")))
     stack.wait_for_state(incident, "resolved")
-    wait_until(lambda: sent(stack, incident) == ["firing", "resolved"], "one page, one all-clear")
+    wait_until(lambda: sent(stack, incident) == ["firing", "resolved"], "one page, one resolve event")
     assert len(incidents(stack, name)) == 1
 
 
@@ -314,7 +314,7 @@ def test_two_that_say_the_same_at_the_same_time_are_one_incident_and_one_page(
         stack.wait_for_state(incident, "escalated")
         at_once(lambda each: each.post(alert(name, over=True)), both)
         wait_until(lambda: all(each.count("notifications_total") == 2 for each in both), "both told the end")
-        wait_until(lambda: sent(stack, incident) == ["firing", "resolved"], "one page, one all-clear")
+        wait_until(lambda: sent(stack, incident) == ["firing", "resolved"], "one page, one resolve event")
         [shown] = incidents(stack, name)
         assert (shown["state"], shown["occurrences"]) == ("resolved", 2)
         assert [each.count("notifications_failed_total") for each in both] == [0, 0]

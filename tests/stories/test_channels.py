@@ -15,8 +15,8 @@ from urllib.parse import urlencode
 import pytest
 import requests
 
-from tests.channels.slack_rules import CHANNEL, TOKEN, SlackRules, buttons
-from tests.channels.standin import Got, StandIn
+from tests.destinations.slack_rules import CHANNEL, TOKEN, SlackRules, buttons
+from tests.destinations.standin import Got, StandIn
 from tests.stories.stack import Stack, wait_until
 
 SIGNING_SECRET = "planted-signing-secret"

@@ -92,8 +92,8 @@ def test_every_wait_lasts_as_long_as_it_was_asked_for(scene: Scene, ahead: int) 
     assert 6 <= soon() < 14
     assert 12 <= later() < 20
     assert scene.simulator.events(far["id"]) == []
-    told = datetime.fromisoformat(scene.report(600)["created_at"])
-    assert abs((told - datetime.now(UTC)).total_seconds()) < SAID_WITHIN
+    stated = datetime.fromisoformat(scene.report(600)["created_at"])
+    assert abs((stated - datetime.now(UTC)).total_seconds()) < SAID_WITHIN
     assert scene.log.read_text().count("redis_clock_stepped") == 1
     assert scene.is_ready()
     assert all(process.lives() for process in (scene.web, *scene.workers))

@@ -67,12 +67,12 @@ def test_doubled_messages_send_one_page(own: Own) -> None:
     stack = own(workers=2)
     incident = stack.report(1)
     client = redis.Redis.from_url(stack.redis.url)
-    from app.wakeup import Wakeup
+    from app.task_queue import TaskQueue
 
-    wakeup = Wakeup(stack.redis.url)
+    task_queue = TaskQueue(stack.redis.url)
     for _ in range(20):
-        wakeup.enqueue(incident["id"], 0)
-        wakeup.enqueue(incident["id"], 1)
+        task_queue.enqueue(incident["id"], 0)
+        task_queue.enqueue(incident["id"], 1)
     stack.wait_for_state(incident, "escalated")
     wait_until(lambda: client.llen("versus:broker:versus") == 0, "all messages were taken")
     assert len(stack.simulator.events(incident["id"])) == 1

@@ -78,7 +78,7 @@ def test_an_incident_arrives_and_is_acknowledged_with_the_keyboard(
     page.keyboard.press("a")
     expect(arrived.locator(".left")).to_have_count(0, timeout=SOON)
     expect(page.get_by_role("region", name="Acknowledged")).to_contain_text("Disk of build-7 is full")
-    expect(page.locator("#told")).to_have_text("Acknowledged: Disk of build-7 is full")
+    expect(page.locator("#note")).to_have_text("Acknowledged: Disk of build-7 is full")
     expect(arrived).to_contain_text("by Dana")
     assert page.evaluate("window.sameDocument")
     shown = service.show(incident)
@@ -119,7 +119,7 @@ def test_what_can_not_be_taken_back_asks_first_when_a_key_wants_it(
     page.get_by_role("button", name="Yes").click()
     expect(page.locator(".tags .state")).to_have_text("Resolved", timeout=SOON)
     page.keyboard.press("a")
-    expect(page.locator("#told")).to_have_text("That can't be done to this incident.")
+    expect(page.locator("#note")).to_have_text("That can't be done to this incident.")
     page.keyboard.press("?")
     expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
 
@@ -195,7 +195,7 @@ def test_any_number_of_open_pages_takes_no_thread_from_webhooks(own: Callable[..
     ask = f"{head}X-Live: poll\r\nIf-None-Match: {tag}\r\n\r\n".encode()
     with ExitStack() as crowd:
         pages = [crowd.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(300)]
-        # Redis hangs, so whoever needs it waits as long as may be.
+        # Redis hangs, so anyone who needs it waits as long as may be.
         assert stack.redis.process
         os.kill(stack.redis.process.pid, signal.SIGSTOP)
         try:
@@ -254,8 +254,8 @@ def test_everybody_can_use_the_pages(browser: Browser, service: Stack, size: str
 def check(page: Page) -> None:
     found = Axe().run(page).response["violations"]
     serious = [one for one in found if one["impact"] in ("serious", "critical")]
-    told = [(one["id"], one["help"], [node["html"] for node in one["nodes"]]) for one in serious]
-    assert told == [], page.url
+    stated = [(one["id"], one["help"], [node["html"] for node in one["nodes"]]) for one in serious]
+    assert stated == [], page.url
     wide, screen = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
     assert wide <= screen, page.url
 

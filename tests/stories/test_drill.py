@@ -32,7 +32,7 @@ def incident_of(output: str) -> dict[str, str]:
     return {"id": found[1]}
 
 
-def test_the_page_and_its_all_clear_arrive_and_each_hop_is_timed(stack: Stack) -> None:
+def test_the_page_and_its_resolve_event_arrive_and_each_hop_is_timed(stack: Stack) -> None:
     status, output = ended(stack.versus("drill", "--wait", "1"))
     assert status == 0, output
     incident = stack.show(incident_of(output))
@@ -49,7 +49,7 @@ def test_the_page_and_its_all_clear_arrive_and_each_hop_is_timed(stack: Stack) -
         "claimed",
         "page accepted",
         "resolved",
-        "all-clear accepted",
+        "resolve event accepted",
     )
     places = [re.search(rf"^ +[0-9.]+ s  {hop}", output, re.MULTILINE) for hop in hops]
     assert [place.start() for place in places if place] == sorted(p.start() for p in places if p), output

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.channels.standin import StandIn
+from tests.destinations.standin import StandIn
 from tests.fakes import API_KEY
 from tests.stories.stack import Stack, wait_until
 

@@ -10,7 +10,7 @@ from aiosmtpd.controller import Controller
 from playwright.sync_api import Page
 
 from local.embedded import free_port
-from tests.channels.test_apprise import Mailbox, html_of
+from tests.destinations.test_apprise import Mailbox, html_of
 from tests.stories.stack import Stack, wait_until
 
 

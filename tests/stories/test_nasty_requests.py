@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from app.web.body import MAX_BODY
+from app.web.http.body import MAX_BODY
 from tests.stories.stack import Stack, wait_until
-from tests.web.nasty import NASTY, PLAIN, TEXTS, VALUES, WRONG_TYPES, Nasty
+from tests.web.http.nasty import NASTY, PLAIN, TEXTS, VALUES, WRONG_TYPES, Nasty
 
 # What gunicorn reads of a request line; what is longer it refuses itself, and not in JSON.
 LONGEST_LINE = 4094

@@ -76,7 +76,7 @@ def test_a_failure_is_logged_and_tried_again_and_the_key_is_never_written(stack:
     assert API_KEY not in log
 
 
-def test_a_wrong_key_is_loud_and_mended_by_hand(stack: Stack) -> None:
+def test_a_wrong_key_is_loud_and_fixed_by_hand(stack: Stack) -> None:
     stack.simulator.answer_next(401)
     incident = stack.report(0)
     failed = stack.wait_for_state(incident, "failed")

@@ -10,7 +10,7 @@ from typing import Any
 import requests
 
 from local.embedded import free_port
-from tests.senders.samples import SAMPLES
+from tests.ingest.webhooks.samples import SAMPLES
 from tests.stories.stack import Stack, wait_until
 
 Own = Callable[..., Stack]

@@ -35,7 +35,9 @@ def test_it_says_so_and_answers_our_messages(tmp_path: Path) -> None:
 
         def by_a_message() -> bool:
             incident = stack.wait_for_state(stack.report(1), "escalated")
-            taken_over = [line for line in stack.log.read_text().splitlines() if "taken_over" in line]
+            taken_over = [
+                line for line in stack.log.read_text().splitlines() if "delivered_by_sweeper" in line
+            ]
             return not any(incident["id"] in line for line in taken_over)
 
         wait_until(by_a_message, "a message pages")

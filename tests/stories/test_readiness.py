@@ -10,7 +10,7 @@ from typing import Any
 import redis
 import requests
 
-from app.store.agenda import HEARTBEAT
+from app.store.delivery_queue import HEARTBEAT
 from local.incident_io_rules import Request
 from tests.stories.stack import Stack, wait_until
 

@@ -24,7 +24,7 @@ from tests.tls import certificates
 
 QUEUE = "versus:broker:versus"
 
-# What the worker held is not lost, whoever finds it.
+# What the worker held is not lost, anyone who finds it.
 SOON = 8.0
 
 # A request waits 2 s for Redis, and a try that began before may end after.
@@ -59,7 +59,7 @@ def pages_again(stack: Stack) -> None:
 
     def by_a_message() -> bool:
         incident = stack.wait_for_state(stack.report(1), "escalated")
-        return not any("taken_over" in line and incident["id"] in line for line in lines(stack))
+        return not any("delivered_by_sweeper" in line and incident["id"] in line for line in lines(stack))
 
     wait_until(by_a_message, "a worker takes a message")
 

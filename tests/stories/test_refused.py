@@ -67,5 +67,5 @@ def test_a_person_finds_it_and_sends_it_once_more(stack: Stack, page: Page) -> N
     expect(row.locator("pre")).to_contain_text("Disk full")
     expect(row.get_by_role("link", name="the incident about it")).to_have_attribute("href", path)
     # Nothing was corrected, so it is refused again.
-    row.get_by_role("button", name="Send once more").click()
+    row.get_by_role("button", name="Replay").click()
     expect(page.get_by_role("status")).to_contain_text("There is no channel")

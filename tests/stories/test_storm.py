@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from app.alert import SEVERITIES
+from app.domain.alert import SEVERITIES
 from benchmarks.drain import attempts_per_incident, overtaken_by, share_of_allowed
 from benchmarks.report import percentile
 from tests.stories import storm

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from app.wakeup import Wakeup
+from app.task_queue import TaskQueue
 from tasks.held import Held
 
 
-class Recording(Wakeup):
+class Recording(TaskQueue):
     """Refuses so many messages, and remembers the others."""
 
     def __init__(self, refused: int = 0) -> None:
@@ -30,18 +30,18 @@ def later(seconds: float) -> datetime:
 
 
 def test_what_is_held_is_published_with_what_is_left_of_its_wait() -> None:
-    held, wakeup = Held(), Recording()
+    held, task_queue = Held(), Recording()
     held.add(["a", ["incident_io/default"], "Disk full"], later(60))
     held.add(["b", [], None], later(30))
     held.add(["c", [], None], None)
     held.done("b")
-    held.publish(wakeup)
-    assert wakeup.sent == [("a", 60, ["incident_io/default"], "Disk full")]
+    held.publish(task_queue)
+    assert task_queue.sent == [("a", 60, ["incident_io/default"], "Disk full")]
 
 
 def test_it_is_tried_until_redis_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tasks.held.PAUSE", 0.0)
-    held, wakeup = Held(), Recording(refused=5)
+    held, task_queue = Held(), Recording(refused=5)
     held.add(["a", [], None], later(60))
-    held.publish(wakeup)
-    assert [one[0] for one in wakeup.sent] == ["a"]
+    held.publish(task_queue)
+    assert [one[0] for one in task_queue.sent] == ["a"]

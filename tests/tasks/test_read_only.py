@@ -9,13 +9,13 @@ from itertools import chain
 import pytest
 
 from app import actions
-from app.alert import Alert
-from app.delivery import Outcome
-from app.gateway import Gateway
-from app.providers import Budget
-from app.receive import Message, Options, receive
-from app.state import State
-from app.store import Refused, Store
+from app.bootstrap import Services
+from app.destinations.base import RateLimit
+from app.domain.alert import Alert
+from app.domain.delivery import Outcome
+from app.domain.state import State
+from app.ingest.service import Options, ReceivedAlert, receive
+from app.store import Store, StoreRefusesWrites
 from tasks.read_only import TURN, ReadOnly
 from tasks.slots import Slots
 from tests.fakes import INFRA, PAGER, Clock, RecordingProvider
@@ -23,9 +23,9 @@ from tests.refusing import refusing_writes
 from tests.stories.stack import wait_until
 
 
-def due(gateway: Gateway, alike: int = 1, **options: float | str) -> list[str]:
-    messages = [Message(Alert(title="Disk full", source="test"), "{}")] * alike
-    received = receive(gateway, messages, Options(wait_minutes=0, **options))  # type: ignore[arg-type]
+def due(services: Services, alike: int = 1, **options: float | str) -> list[str]:
+    messages = [ReceivedAlert(Alert(title="Disk full", source="test"), "{}")] * alike
+    received = receive(services, messages, Options(wait_minutes=0, **options))  # type: ignore[arg-type]
     return [one.incident.id for one in received if one.incident]
 
 
@@ -41,43 +41,43 @@ class AtOnce(Slots):
 
 
 @pytest.fixture
-def quick(gateway: Gateway, redis_url: str) -> Gateway:
-    """The gateway, which is soon told that Redis refuses."""
-    return dataclasses.replace(gateway, store=Store(redis_url, patience=0.1))
+def quick(services: Services, redis_url: str) -> Services:
+    """The services, which is soon told that Redis refuses."""
+    return dataclasses.replace(services, store=Store(redis_url, retry_seconds=0.1))
 
 
 @pytest.fixture
-def worker(quick: Gateway, clock: Clock) -> Callable[[str], ReadOnly]:
+def worker(quick: Services, clock: Clock) -> Callable[[str], ReadOnly]:
     def start(name: str) -> ReadOnly:
         # Those of one request are due a microsecond apart.
         clock.wind(milliseconds=1)
-        quick.store.agenda.worker_lives(name, clock.now)
+        quick.store.delivery_queue.worker_lives(name, clock.now)
         return ReadOnly(quick, name, AtOnce())
 
     return start
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left(quick: Gateway) -> Iterator[None]:
+def nothing_is_left(quick: Services) -> Iterator[None]:
     yield
     wait_until(lambda: len(quick.backlog) == 0, "all is stored before the next test")
 
 
 def test_it_pages_once_and_stores_that_later(
-    quick: Gateway, worker: Callable[[str], ReadOnly], provider: RecordingProvider, redis_url: str
+    quick: Services, worker: Callable[[str], ReadOnly], provider: RecordingProvider, redis_url: str
 ) -> None:
     [incident_id] = due(quick)
     only = worker("a")
     with refusing_writes(redis_url):
-        with pytest.raises(Refused):
+        with pytest.raises(StoreRefusesWrites):
             quick.store.server.require_writes()
         only.page()
         only.page()
-        assert provider.told() == [("firing", incident_id)]
+        assert provider.notified() == [("firing", incident_id)]
         assert provider.events[0].page_url is not None
-        assert quick.store.incidents.need(incident_id).state is State.PENDING
+        assert quick.store.incidents.require(incident_id).state is State.PENDING
     quick.backlog.write()
-    stored = quick.store.incidents.need(incident_id)
+    stored = quick.store.incidents.require(incident_id)
     assert stored.state is State.ESCALATED
     assert stored.attempts == 1
     assert stored.next_step(PAGER) is None
@@ -85,11 +85,11 @@ def test_it_pages_once_and_stores_that_later(
 
 
 def test_what_was_acknowledged_or_is_not_due_pages_nobody(
-    quick: Gateway, worker: Callable[[str], ReadOnly], provider: RecordingProvider, redis_url: str
+    quick: Services, worker: Callable[[str], ReadOnly], provider: RecordingProvider, redis_url: str
 ) -> None:
     [acknowledged] = due(quick)
     actions.acknowledge(quick, acknowledged, "somebody")
-    receive(quick, [Message(Alert(title="Later", source="test"), "{}")], Options(wait_minutes=3))
+    receive(quick, [ReceivedAlert(Alert(title="Later", source="test"), "{}")], Options(wait_minutes=3))
     only = worker("a")
     with refusing_writes(redis_url):
         only.page()
@@ -97,7 +97,7 @@ def test_what_was_acknowledged_or_is_not_due_pages_nobody(
 
 
 def test_workers_take_turns_for_each_incident(
-    quick: Gateway,
+    quick: Services,
     worker: Callable[[str], ReadOnly],
     provider: RecordingProvider,
     clock: Clock,
@@ -111,7 +111,7 @@ def test_workers_take_turns_for_each_incident(
             for one in workers:
                 before = len(provider.events)
                 one.page()
-                paged.append([incident for _, incident in provider.told()[before:]])
+                paged.append([incident for _, incident in provider.notified()[before:]])
             clock.wind(seconds=TURN.total_seconds())
     assert all(paged[:3])
     for turn in (0, 3, 6):
@@ -121,7 +121,7 @@ def test_workers_take_turns_for_each_incident(
 
 
 def test_a_worker_that_nobody_knows_comes_last(
-    quick: Gateway,
+    quick: Services,
     worker: Callable[[str], ReadOnly],
     provider: RecordingProvider,
     clock: Clock,
@@ -141,13 +141,13 @@ def test_a_worker_that_nobody_knows_comes_last(
 
 
 def test_each_takes_its_share_of_what_is_left_of_the_limits(
-    quick: Gateway,
+    quick: Services,
     worker: Callable[[str], ReadOnly],
     provider: RecordingProvider,
     clock: Clock,
     redis_url: str,
 ) -> None:
-    provider.limits = [Budget("incident_io/default", 8)]
+    provider.limits = [RateLimit("incident_io/default", 8)]
     due(quick, alike=20)
     one, _ = worker("a"), worker("b")
     with refusing_writes(redis_url):
@@ -161,13 +161,13 @@ def test_each_takes_its_share_of_what_is_left_of_the_limits(
 
 
 def test_a_429_holds_back_all_that_it_sends_there(
-    quick: Gateway,
+    quick: Services,
     worker: Callable[[str], ReadOnly],
     provider: RecordingProvider,
     clock: Clock,
     redis_url: str,
 ) -> None:
-    provider.outcomes = [Outcome("try_again", "429", "rate_limited", not_before=30.0, hold_all=True)]
+    provider.outcomes = [Outcome("try_again", "429", "rate_limited", not_before=30.0, back_off_all=True)]
     due(quick, alike=20)
     only = worker("a")
     with refusing_writes(redis_url):
@@ -181,7 +181,7 @@ def test_a_429_holds_back_all_that_it_sends_there(
 
 
 def test_what_fails_is_tried_again_and_then_its_fallback(
-    quick: Gateway,
+    quick: Services,
     worker: Callable[[str], ReadOnly],
     provider: RecordingProvider,
     clock: Clock,
@@ -198,14 +198,14 @@ def test_what_fails_is_tried_again_and_then_its_fallback(
         only.page()
         assert [event.alert_source for event in provider.events] == ["default", "infra"]
     quick.backlog.write()
-    stored = quick.store.incidents.need(incident_id)
+    stored = quick.store.incidents.require(incident_id)
     assert stored.pagers[INFRA].accepted == "firing"
     assert stored.pagers[INFRA].fallback
     assert stored.state is State.ESCALATED
 
 
 def test_it_stops_once_writes_work(
-    quick: Gateway, worker: Callable[[str], ReadOnly], provider: RecordingProvider, redis_url: str
+    quick: Services, worker: Callable[[str], ReadOnly], provider: RecordingProvider, redis_url: str
 ) -> None:
     due(quick, alike=3)
     only = worker("a")

@@ -10,19 +10,19 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from app.alert import Alert
-from app.channels import Channels, Message, Summary
-from app.delivery import Destination, Outcome
-from app.gateway import Gateway
-from app.providers import Event
-from app.receive import Message as Webhook
-from app.receive import Options, receive
-from app.store import Unavailable
+from app.bootstrap import Services
+from app.destinations.base import Message, PagerEvent, Summary
+from app.destinations.channels import Channels
+from app.domain.alert import Alert
+from app.domain.delivery import Destination, Outcome
+from app.ingest.service import Options, receive
+from app.ingest.service import ReceivedAlert as Webhook
+from app.store import StoreUnavailable
 from app.store.notifications import WAKEUPS
 from tasks.slots import Slots
-from tasks.sweep import CHANNEL_SLOTS, MOST_CHANNEL_SLOTS, PAGE_SLOTS, Sweep
+from tasks.sweep import CHANNEL_SLOTS, MOST_CHANNEL_SLOTS, PAGE_SLOTS, Sweeper
+from tests.delivery.notifying import create, settings, timeline
 from tests.fakes import Clock, RecordingChannel, RecordingProvider
-from tests.notifying import create, settings, timeline
 from tests.stories.stack import wait_until
 
 
@@ -50,12 +50,12 @@ def dead() -> Hanging:
 
 
 @pytest.fixture
-def gateway(gateway: Gateway, ops: RecordingChannel, dead: Hanging) -> Gateway:
+def services(services: Services, ops: RecordingChannel, dead: Hanging) -> Services:
     channels = Channels([settings("dead"), settings("ops")], {"dead": dead, "ops": ops})
-    return dataclasses.replace(gateway, channels=channels)
+    return dataclasses.replace(services, channels=channels)
 
 
-def sweep_until(sweep: Sweep, condition: Callable[[], bool], what: str) -> None:
+def sweep_until(sweep: Sweeper, condition: Callable[[], bool], what: str) -> None:
     """Sweep again and again, as a worker does, until this is so."""
 
     def swept() -> bool:
@@ -97,10 +97,10 @@ def test_a_slot_is_free_again_when_its_work_has_ended_however_it_ends(log: io.St
 
 
 def test_a_channel_that_hangs_keeps_few_slots_and_delays_no_other(
-    gateway: Gateway, ops: RecordingChannel, dead: Hanging
+    services: Services, ops: RecordingChannel, dead: Hanging
 ) -> None:
-    incidents = [create(gateway) for _ in range(10)]
-    sweep = Sweep(gateway)
+    incidents = [create(services) for _ in range(10)]
+    sweep = Sweeper(services)
     try:
         sweep_until(sweep, lambda: len(ops.messages) == 10, "ops is notified of all")
         assert len(dead.messages) == CHANNEL_SLOTS
@@ -108,17 +108,17 @@ def test_a_channel_that_hangs_keeps_few_slots_and_delays_no_other(
         dead.let_go.set()
     sweep_until(sweep, lambda: len(dead.messages) == 10, "the rest follows")
     wait_until(
-        lambda: all(len(timeline(gateway, one, "notified")) == 2 for one in incidents), "all is recorded", 5
+        lambda: all(len(timeline(services, one, "notified")) == 2 for one in incidents), "all is recorded", 5
     )
     assert (len(ops.messages), len(dead.messages)) == (10, 10)
 
 
 def test_all_addresses_of_a_channel_that_hangs_keep_few_slots(
-    gateway: Gateway, ops: RecordingChannel, dead: Hanging
+    services: Services, ops: RecordingChannel, dead: Hanging
 ) -> None:
     addresses = [Destination.of("dead", str(n)) for n in range(MOST_CHANNEL_SLOTS)]
-    create(gateway, channels=("ops", *addresses))
-    sweep = Sweep(gateway)
+    create(services, channels=("ops", *addresses))
+    sweep = Sweeper(services)
     try:
         sweep_until(sweep, lambda: len(ops.messages) == 1, "ops is notified")
         for _ in range(3):
@@ -131,11 +131,11 @@ def test_all_addresses_of_a_channel_that_hangs_keep_few_slots(
 
 
 def test_what_waited_for_a_slot_follows_as_soon_as_one_is_free(
-    gateway: Gateway, dead: Hanging, redis_url: str
+    services: Services, dead: Hanging, redis_url: str
 ) -> None:
     for _ in range(CHANNEL_SLOTS + 2):
-        create(gateway)
-    sweep = Sweep(gateway)
+        create(services)
+    sweep = Sweeper(services)
     try:
         sweep_until(sweep, lambda: len(dead.messages) == CHANNEL_SLOTS, "its slots are taken")
         redis.Redis.from_url(redis_url).delete(WAKEUPS)
@@ -145,7 +145,7 @@ def test_what_waited_for_a_slot_follows_as_soon_as_one_is_free(
     woken = threading.Event()
 
     def wait() -> None:
-        gateway.store.notifications.wait(10)
+        services.store.notifications.wait(10)
         woken.set()
 
     threading.Thread(target=wait, daemon=True).start()
@@ -154,19 +154,19 @@ def test_what_waited_for_a_slot_follows_as_soon_as_one_is_free(
 
 
 def test_no_slot_is_lost_when_redis_is_away(
-    gateway: Gateway, ops: RecordingChannel, dead: Hanging, monkeypatch: pytest.MonkeyPatch
+    services: Services, ops: RecordingChannel, dead: Hanging, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dead.let_go.set()
-    create(gateway)
-    sweep = Sweep(gateway)
+    create(services)
+    sweep = Sweeper(services)
 
     def away(*_: object) -> list[str]:
-        raise Unavailable("Redis can't be reached.")
+        raise StoreUnavailable("Redis can't be reached.")
 
     with monkeypatch.context() as patch:
-        patch.setattr(gateway.store.notifications, "next", away)
+        patch.setattr(services.store.notifications, "next", away)
         for _ in range(MOST_CHANNEL_SLOTS):
-            with pytest.raises(Unavailable):
+            with pytest.raises(StoreUnavailable):
                 sweep.notify()
     sweep.notify()
     wait_until(lambda: (len(ops.messages), len(dead.messages)) == (1, 1), "both are notified", 5)
@@ -176,14 +176,14 @@ def test_no_slot_is_lost_when_redis_is_away(
 
 
 def test_channels_never_take_the_slots_of_pagers_nor_pagers_those_of_channels(
-    gateway: Gateway, ops: RecordingChannel, dead: Hanging, provider: RecordingProvider, clock: Clock
+    services: Services, ops: RecordingChannel, dead: Hanging, provider: RecordingProvider, clock: Clock
 ) -> None:
     names = [f"dead-{n}" for n in range(MOST_CHANNEL_SLOTS)]
     hanging = Channels([settings(name) for name in names], dict.fromkeys(names, dead))
-    flooded = dataclasses.replace(gateway, channels=hanging)
-    sweep, paging, go_on = Sweep(flooded), threading.Semaphore(0), threading.Event()
+    flooded = dataclasses.replace(services, channels=hanging)
+    sweep, paging, go_on = Sweeper(flooded), threading.Semaphore(0), threading.Event()
 
-    def hang(event: Event) -> None:
+    def hang(event: PagerEvent) -> None:
         paging.release()
         go_on.wait(30)
 
@@ -196,12 +196,12 @@ def test_channels_never_take_the_slots_of_pagers_nor_pagers_those_of_channels(
             flooded, [Webhook(Alert(title="x", source="test"), "{}")] * PAGE_SLOTS, Options(wait_minutes=0)
         )
         clock.wind(seconds=2)
-        sweep.tick()
+        sweep.check_pages()
         assert all(paging.acquire(timeout=5) for _ in range(PAGE_SLOTS))
         assert len(dead.messages) == MOST_CHANNEL_SLOTS
         # And the other way round: the pagers' slots hang now.
-        other = Sweep(gateway)
-        create(gateway, channels=("ops",))
+        other = Sweeper(services)
+        create(services, channels=("ops",))
         sweep_until(other, lambda: len(ops.messages) == 1, "ops is notified")
     finally:
         dead.let_go.set()

@@ -12,7 +12,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from app.gateway import Gateway
+from app.bootstrap import Services
 from app.store import Store
 from app.web import create_app
 from local.embedded import free_port
@@ -22,9 +22,9 @@ Report = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def client(gateway: Gateway) -> FlaskClient:
+def client(services: Services) -> FlaskClient:
     """Somebody who sends requests."""
-    return create_app(gateway).test_client()
+    return create_app(services).test_client()
 
 
 @pytest.fixture
@@ -71,10 +71,10 @@ def report(client: FlaskClient) -> Report:
 
 
 @pytest.fixture
-def without_redis(gateway: Gateway) -> Gateway:
-    """A gateway whose Redis is away, and which does not wait for it."""
+def without_redis(services: Services) -> Services:
+    """Services whose Redis is away, and which does not wait for it."""
     url = f"redis://127.0.0.1:{free_port()}/0"
-    return replace(gateway, store=Store(url, patience=0.05, timeout=0.05))
+    return replace(services, store=Store(url, retry_seconds=0.05, timeout=0.05))
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.web.stalled import hesitation
+from app.web.gunicorn_worker import hesitation
 
 
 @pytest.mark.parametrize(("connections", "milliseconds"), [(0, 0.0), (4, 0.4), (10, 1.0), (1000, 1.0)])

@@ -1,6 +1,6 @@
 -- Writes if nothing that was read has changed. ARGV: how many checks, then (key, field, expected) for each, then
 -- for each command its length and its words. A commit that happened already, and whose answer got lost, is not
--- repeated, whoever has written to the same records since.
+-- repeated, no matter who has written to the same records since.
 local committed = KEYS[1]
 local remembered_seconds, checks = unpack(ARGV, 1, 2)
 if redis.call('EXISTS', committed) == 1 then

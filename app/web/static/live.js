@@ -112,7 +112,7 @@ function tick() {
   const silent = Date.now() - answered;
   const old = silent > STALE_MS;
   const stale = document.getElementById("stale");
-  if (old) stale.textContent = `No news for ${since(silent / 1000, "")}: what you see may be old. ${trouble}`;
+  if (old) stale.textContent = `No event for ${since(silent / 1000, "")}: what you see may be old. ${trouble}`;
   if (stale.hidden === old) stale.hidden = !old;
 }
 
@@ -151,14 +151,14 @@ async function act(button) {
     words = `No answer came, so it may not have been done: ${title}`;
   }
   button.disabled = false;
-  tell(words);
+  say(words);
   ask("now");
 }
 
-function tell(words) {
-  const told = document.getElementById("told");
-  told.textContent = words.charAt(0).toUpperCase() + words.slice(1);
-  told.hidden = false;
+function say(words) {
+  const note = document.getElementById("note");
+  note.textContent = words.charAt(0).toUpperCase() + words.slice(1);
+  note.hidden = false;
 }
 
 // A key is pressed by accident more easily than a button, so what can't be taken back asks first.
@@ -194,7 +194,7 @@ document.addEventListener("keydown", (event) => {
   else if (event.key === "?") document.getElementById("keys").showModal();
   else if (event.key in BUTTONS) {
     const button = current?.querySelector(`[data-action=${BUTTONS[event.key]}]`);
-    if (!button) return tell(current ? "That can't be done to this incident." : "Choose an incident with j and k first.");
+    if (!button) return say(current ? "That can't be done to this incident." : "Choose an incident with j and k first.");
     if (event.key === "a") act(button);
     else confirmFirst(button);
   } else return;

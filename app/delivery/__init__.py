@@ -1,0 +1,1 @@
+"""Everything that is sent: pages, notifications, summaries; each claimed, sent and recorded."""

@@ -1,0 +1,237 @@
+"""Pages, acknowledgements and resolve events: what is delivered to a pager."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import cast
+
+from app.bootstrap import Services
+from app.delivery import service
+from app.delivery.retry import PAGES
+from app.destinations.base import Message, PagerEvent
+from app.domain.chains import CHANNEL
+from app.domain.delivery import Destination, InvalidTransition, Outcome, Step
+from app.domain.delivery import EventKind as Kind
+from app.domain.incident import Incident
+from app.domain.record import ITSELF
+from app.domain.subscription import notified_entries
+from app.store import IncidentNotFound, StoreUnavailable, UnitOfWork
+from app.telemetry import log
+
+# Longer than an attempt may take: connect 3 s, whole 10 s.
+LEASE = timedelta(seconds=15)
+ATTEMPT_SECONDS = LEASE.total_seconds() - service.MARGIN
+
+SIZE = 1_000
+"""Bytes that an attempt takes in the backlog, about."""
+
+
+def deliver(
+    services: Services, incident_id: str, pagers: Sequence[Destination] = (), title: str | None = None
+) -> None:
+    """Send each pager of the incident what is due for it; `pagers`: these alone.
+
+    A record that is gone is made anew and paged, at `pagers` and with `title`: nobody is known to have
+    acknowledged it. Raises `app.store.StoreUnavailable`.
+    """
+    unit = services.store.incidents.unit_of_work([incident_id], channels=True)
+    incident = unit.get(incident_id)
+    if incident is None:
+        if services.store.retention.was_forgotten(incident_id):
+            # A message that came late, about what was over long ago.
+            return
+        incident = _remake(services, unit, incident_id, pagers, title)
+    known = [pager for pager in pagers if pager in incident.pagers or pager == ITSELF]
+    for pager in pagers:
+        if pager not in known:
+            services.store.delivery_queue.remove(pager, incident_id)
+    now = services.clock()
+    due = [pager for pager, step in incident.steps() if step.at <= now and (pager in known or not known)]
+    if ITSELF in due:
+        due.remove(ITSELF)
+        _advance(services, incident)
+    # One that hangs must not delay the others.
+    for pager in due[1:]:
+        services.task_queue.enqueue(incident_id, 0, [pager], incident.title)
+    if due:
+        service.deliver(PageJob(services, unit, incident, due[0]), services.clock)
+
+
+def _advance(services: Services, incident: Incident) -> None:
+    """Let the incident take its own step; when one that continues another is over, so is that one."""
+    ids = [incident.id, *([incident.previous_id] if incident.previous_id else [])]
+
+    def work(unit: UnitOfWork) -> str:
+        now, stored = services.clock(), unit.require(incident.id)
+        step = stored.next_step(ITSELF)
+        unit.save(stored.advanced(now))
+        previous = unit.get(stored.previous_id or "")
+        if step is not None and step.event == "previous_over" and previous is not None:
+            unit.save(previous.resolved(f"incident {stored.id}, which continues it", now))
+        return step.event if step is not None else ""
+
+    with suppress(InvalidTransition, IncidentNotFound):
+        event = services.update(work, ids=ids)
+        write = log.error if event == "late" else log.info
+        write("page_late" if event == "late" else event, incident=incident.id)
+
+
+class PageJob(service.Job):
+    """What one pager is to be sent of one incident."""
+
+    lease = LEASE
+
+    def __init__(
+        self,
+        services: Services,
+        unit: UnitOfWork,
+        incident: Incident,
+        pager: Destination,
+        *,
+        linked: bool = True,
+    ) -> None:
+        self._services = services
+        self._linked = linked
+        self._unit = unit
+        self._incident = incident
+        self._pager = pager
+
+    def next_step(self) -> Step | None:
+        """See `Job`, as for the others."""
+        return self._incident.next_step(self._pager)
+
+    def acquire(self, step: Step, token: str) -> bool:
+        """Within the rate limits of the alert source and its key; the most urgent go first."""
+        limits, now = self._services.limits(self._pager), self._services.clock()
+        acquired = self._services.store.delivery_queue.acquire_slot(
+            self._incident, self._pager, step, limits, now, token
+        )
+        if not acquired:
+            log.info("not_sent_now", incident=self._incident.id, pager=self._pager)
+        return acquired
+
+    def claim(self, token: str) -> Step:
+        """With the attempt on the timeline before it is made."""
+
+        def work(unit: UnitOfWork) -> Step:
+            stored = self._stored(unit)
+            step = stored.next_step(self._pager)
+            if step is None:
+                raise InvalidTransition("Nothing is to be sent any more.")
+            self._incident = unit.save(stored.claimed(self._pager, token, self._services.clock(), LEASE))
+            return step
+
+        return self._services.update(work, self._unit)
+
+    def send(self, step: Step, deadline: float) -> Outcome:
+        """Through the provider, under the incident's ID as deduplication key."""
+        services, incident = self._services, self._incident
+        if self._pager.name == CHANNEL:
+            return self._through_channel()
+        provider = services.providers.get(self._pager.name)
+        if provider is None:
+            return Outcome("misconfigured", f"There is no provider {self._pager.name}.", "not_found")
+        has = incident.pagers[self._pager]
+        event = PagerEvent(
+            kind_of(step),
+            incident,
+            self._link(),
+            self._pager.address or "default",
+            notified_entries(self._unit.deliveries(incident.id)),
+            has.reference,
+            has.uncertain,
+        )
+        return provider.send(event, deadline=deadline)
+
+    def _through_channel(self) -> Outcome:
+        """As a last resort: with the text of a page that does not get out, and the link."""
+        services, incident, now = self._services, self._incident, self._services.clock()
+        found = services.channels.channel(Destination(self._pager.address or ""))
+        if found is None:
+            return Outcome("misconfigured", "There is no such channel: check oncall.fallback.", "not_found")
+        return found[0].send(Message("late", incident, now, self._link()), found[1])
+
+    def _link(self) -> str | None:
+        """To acknowledge with; one that is not stored has none."""
+        if not self._linked:
+            return None
+        return self._services.links.url(self._incident.id, self._services.clock())
+
+    def record(self, step: Step, token: str, outcome: Outcome, now: datetime) -> None:
+        """Also holds back everybody where the provider asks for it."""
+        services, claimed = self._services, self._incident.pagers[self._pager]
+        again_at = None if outcome.delivered else PAGES.again_at(claimed, outcome, now)
+        log_attempt(self._incident, self._pager, step, outcome, now)
+
+        def work(unit: UnitOfWork) -> Incident:
+            stored = self._stored(unit)
+            if outcome.delivered:
+                kind, detail = kind_of(step), outcome.detail
+                return unit.save(stored.delivered(self._pager, token, now, detail, kind, outcome.reference))
+            return unit.save(stored.refused(self._pager, token, now, outcome, again_at))
+
+        try:
+            if outcome.back_off_all:
+                until = now + PAGES.pause(claimed.failures, outcome)
+                services.store.delivery_queue.back_off(
+                    self._pager, services.limits(self._pager), until, now, token
+                )
+            services.update(work, self._unit)
+        except StoreUnavailable:
+            ids = [self._incident.id]
+            services.backlog.add((*ids, self._pager, token), lambda: services.update(work, ids=ids), SIZE)
+            raise
+
+    def _stored(self, unit: UnitOfWork) -> Incident:
+        """As it is stored; a record that was lost meanwhile is written again from what this worker has.
+
+        Raises `InvalidTransition` if it was removed, as one that was over long ago: the worker was stopped.
+        """
+        stored = unit.get(self._incident.id)
+        if stored is None and self._services.store.retention.was_forgotten(self._incident.id):
+            raise InvalidTransition("The incident was over, and removed long ago.")
+        return stored or self._incident
+
+
+def _remake(
+    services: Services, unit: UnitOfWork, incident_id: str, pagers: Sequence[Destination], title: str | None
+) -> Incident:
+    named = dict.fromkeys([*pagers, *services.store.delivery_queue.pagers_of(incident_id)])
+    wanted = [pager for pager in named if pager != ITSELF] or [services.pager()]
+
+    def work(unit: UnitOfWork) -> Incident:
+        return unit.get(incident_id) or unit.save(
+            Incident.lost(
+                incident_id,
+                services.clock(),
+                title=title or f"Incident {incident_id}",
+                pagers=wanted,
+                subscriptions=services.channels.subscriptions(),
+            )
+        )
+
+    log.error("record_lost", incident=incident_id)
+    return services.update(work, unit)
+
+
+def kind_of(step: Step) -> Kind:
+    """The event that a pager is sent in this step."""
+    return cast(Kind, step.event)
+
+
+def log_attempt(incident: Incident, pager: Destination, step: Step, outcome: Outcome, now: datetime) -> None:
+    """Log how an attempt at a pager ended."""
+    write = log.info if outcome.delivered else log.error
+    write(
+        "event_sent" if outcome.delivered else "event_failed",
+        incident=incident.id,
+        kind=step.event,
+        pending_for=round((now - step.since).total_seconds(), 3),
+        verdict=outcome.verdict,
+        reason=outcome.reason,
+        alert_source=pager.alert_source,
+        attempt=incident.attempts,
+        detail=outcome.detail,
+    )

@@ -1,0 +1,1 @@
+"""Where incidents are sent: providers that page, channels that are notified."""

@@ -1,0 +1,126 @@
+"""Pages through AWS Systems Manager Incident Manager; new customers have been refused since November 2025."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import cached_property
+from typing import Any
+
+from app.destinations.base import PagerEvent, RateLimit
+from app.destinations.event_text import description
+from app.destinations.http import CONNECT_SECONDS, WHOLE_SECONDS, seconds_left
+from app.domain.alert import Severity
+from app.domain.delivery import Outcome
+from app.sanitize import one_line
+from config import Config
+
+TITLE = 200
+DATA = 10_000
+TEXT = 300
+IMPACT: dict[Severity | None, int] = {"critical": 1, "high": 2, "medium": 3, "low": 4, "info": 5}
+MISSING = "Nothing was sent: set AWS_INCIDENT_MANAGER_RESPONSE_PLAN_ARN."
+TRY_AGAIN = ("ThrottlingException", "InternalServerException", "ConflictException", "RequestTimeout")
+CHECK = {
+    "AccessDeniedException": "check the permissions of these AWS credentials (ssm-incidents:StartIncident)",
+    "ResourceNotFoundException": "check the ARN of the response plan",
+}
+
+
+class AwsIncidentManager:
+    """Starts an incident with our ID as `clientToken`, so that it is started once, and resolves it."""
+
+    name = "aws_incident_manager"
+
+    def __init__(self, config: Config) -> None:
+        self._settings = config.oncall.aws_incident_manager
+
+    def send(self, event: PagerEvent, *, deadline: float) -> Outcome:
+        """See `Provider`; it is over after 10 s."""
+        plans = self._settings.plans
+        plan = plans.get(event.alert_source) or plans.get("default")
+        if plan is None:
+            return Outcome("misconfigured", MISSING, "unauthorized")
+        return _within(deadline, lambda: self._send(event, plan))
+
+    def ping(self, *, deadline: float) -> Outcome | None:
+        """Incident Manager has no dead man's switch."""
+        return None
+
+    def rate_limits(self, address: str) -> list[RateLimit]:
+        """AWS documents no limit for events; it throttles."""
+        return [RateLimit(f"aws:{address}", self._settings.max_per_minute)]
+
+    @cached_property
+    def _client(self) -> Any:
+        # An extra; the configuration was checked to have it.
+        import boto3
+        from botocore.config import Config as Settings
+
+        once = {"total_max_attempts": 1}
+        timeouts = {"connect_timeout": CONNECT_SECONDS, "read_timeout": WHOLE_SECONDS - CONNECT_SECONDS}
+        return boto3.Session().client("ssm-incidents", config=Settings(retries=once, **timeouts))
+
+    def _send(self, event: PagerEvent, plan: str) -> Outcome:
+        from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+
+        try:
+            return self._resolve(event) if event.kind == "resolved" else self._start(event, plan)
+        except ClientError as error:
+            return _refused(error.response.get("Error", {}))
+        except HTTPClientError as error:
+            detail = one_line(str(error), TEXT)
+            return Outcome("try_again", f"No answer from AWS: {detail}.", "connection", uncertain=True)
+        except (BotoCoreError, ValueError) as error:
+            detail = one_line(str(error), TEXT)
+            return Outcome("misconfigured", f"AWS was not asked: {detail}.", "unauthorized")
+
+    def _start(self, event: PagerEvent, plan: str) -> Outcome:
+        incident = event.incident
+        answer = self._client.start_incident(
+            responsePlanArn=plan,
+            clientToken=incident.id,
+            title=one_line(incident.title, TITLE) or f"Incident {incident.id}",
+            impact=IMPACT.get(incident.severity, 3),
+            triggerDetails={
+                "source": "versus-incident",
+                "timestamp": incident.created_at,
+                "rawData": description(event)[:DATA],
+            },
+        )
+        arn = str(answer["incidentRecordArn"])
+        return Outcome("delivered", f"AWS started {arn}.", reference=arn)
+
+    def _resolve(self, event: PagerEvent) -> Outcome:
+        if event.reference is None:
+            return Outcome("delivered", "AWS never said which incident it started, so none was resolved.")
+        self._client.update_incident_record(arn=event.reference, status="RESOLVED")
+        return Outcome("delivered", f"AWS resolved {event.reference}.")
+
+
+def _refused(error: dict[str, str]) -> Outcome:
+    code = one_line(error.get("Code", "?"), TEXT)
+    said = f"AWS answered {code}: {one_line(error.get('Message', ''), TEXT)}"
+    if code in TRY_AGAIN:
+        limited = code == "ThrottlingException"
+        reason = "rate_limited" if limited else "server_error"
+        return Outcome("try_again", f"{said}.", reason, back_off_all=limited, uncertain=not limited)
+    return Outcome("misconfigured", f"{said}: {CHECK.get(code, 'check what it says')}.", "rejected")
+
+
+def _within(deadline: float, call: Callable[[], Outcome]) -> Outcome:
+    """Its outcome, unless that takes too long: no timeout of botocore covers a slow answer as a whole."""
+    done: Future[Outcome] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(call())
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=run, name="aws", daemon=True).start()
+    try:
+        return done.result(seconds_left(deadline))
+    except TimeoutError:
+        return Outcome("try_again", "No answer from AWS: the time ran out.", "timeout", uncertain=True)

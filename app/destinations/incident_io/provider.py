@@ -1,0 +1,144 @@
+"""Pages through incident.io: the address, the key, the limits, and the fields of an alert event."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from jinja2 import Template
+from jinja2.sandbox import SandboxedEnvironment
+
+from app import __version__
+from app.destinations.base import PagerEvent, RateLimit
+from app.destinations.event_text import LINK, TITLE, VALUE, description, metadata
+from app.destinations.http import Bearer, Http, whole_call
+from app.destinations.incident_io.answer import Asked, judge
+from app.domain.delivery import Outcome
+from app.domain.incident import Incident
+from app.sanitize import one_line
+from app.telemetry import log
+from config import AlertSource, Config
+
+
+class IncidentIo:
+    """Sends alert events (`POST /v2/alert_events/http/{alert_source_config_id}`)."""
+
+    name = "incident_io"
+
+    def __init__(self, config: Config) -> None:
+        self._settings = config.oncall.incident_io
+        # The sender decides which labels there are, so here, unlike when the configuration is checked, one
+        # that is missing is an empty text.
+        self._title = SandboxedEnvironment().from_string(self._settings.title)
+        self._http = Http(f"versus-incident/{__version__}")
+
+    def send(self, event: PagerEvent, *, deadline: float) -> Outcome:
+        """Send one event; never raises for what the network or incident.io does.
+
+        It is over at `deadline` (of `time.monotonic()`) or 10 s from now, whichever comes first.
+        """
+        wanted = event.alert_source
+        source = self._source(wanted)
+        if source is None:
+            return Outcome(
+                "misconfigured",
+                "Nothing was sent: set INCIDENTIO_API_KEY and INCIDENTIO_ALERT_SOURCE_CONFIG_ID.",
+                "unauthorized",
+            )
+        content = body(event, _title(self._title, event.incident))
+        outcome = self._post(f"alert_events/http/{source.id}", content, source, deadline)
+        if source.name != wanted:
+            detail = f"Alert source {wanted!r} is not configured any more, so {source.name!r} was used. "
+            return replace(outcome, detail=detail + outcome.detail)
+        return outcome
+
+    def ping(self, *, deadline: float) -> Outcome | None:
+        """Ping the heartbeat (`POST /v2/heartbeat/{alert_source_config_id}/ping`), if one is configured.
+
+        It has the default API key. Like `send` it never raises, and is over at `deadline` or after 10 s.
+        """
+        heartbeat = self._settings.heartbeat_config_id
+        key = self._settings.api_key
+        if heartbeat is None or key is None:
+            return None
+        source = AlertSource("heartbeat", heartbeat, key)
+        outcome = self._post(f"heartbeat/{heartbeat}/ping", b"{}", source, deadline)
+        if outcome.verdict != "misconfigured":
+            return outcome
+        fix = "check oncall.incident_io.heartbeat_config_id and INCIDENTIO_API_KEY"
+        return replace(outcome, detail=f"incident.io refused the heartbeat ({outcome.reason}): {fix}.")
+
+    def rate_limits(self, alert_source: str) -> list[RateLimit]:
+        """The limits that an event of this alert source counts against: its own, and its API key's."""
+        source = self._source(alert_source)
+        if source is None:
+            return []
+        # A key is known by the first source that has it: nothing made from a key may be stored.
+        sources = self._settings.alert_sources.values()
+        first = next(other.name for other in sources if other.api_key == source.api_key)
+        return [
+            RateLimit(f"source:{source.name}", self._settings.max_per_minute),
+            RateLimit(f"key:{first}", self._settings.max_per_minute_per_key),
+        ]
+
+    def _post(self, path: str, content: bytes, source: AlertSource, deadline: float) -> Outcome:
+        bearer = Bearer(source.api_key)
+        result = self._http.post(
+            f"{self._settings.base_url}/v2/{path}",
+            content,
+            auth=bearer,
+            deadline=whole_call(deadline),
+        )
+        return judge(result, asked(source), datetime.now(UTC), bearer.redact)
+
+    def _source(self, name: str) -> AlertSource | None:
+        """The source of that name; the default one for a name that is gone: in doubt, page."""
+        sources = self._settings.alert_sources
+        return sources.get(name) or sources.get("default")
+
+
+def asked(source: AlertSource) -> Asked:
+    """What to check when incident.io does not take an event for this alert source."""
+    key, place = "the API key in INCIDENTIO_API_KEY", "INCIDENTIO_ALERT_SOURCE_CONFIG_ID"
+    if source.name != "default":
+        key += f", or the api_key of the alert source {source.name!r} in the configuration file"
+        place = f"INCIDENTIO_OTHER_ALERT_SOURCE_CONFIG_ID_{source.name.upper()}"
+    return Asked(
+        "incident.io",
+        "INCIDENTIO_BASE_URL",
+        key,
+        f"the config ID of the alert source {source.name!r}, as in {place}",
+    )
+
+
+# -- the fields of an alert event ----------------------------------------------------------------------
+
+
+def body(event: PagerEvent, title: str) -> bytes:
+    """The JSON of an alert event: never over 256 KiB, valid UTF-8, the same keys every time."""
+    incident = event.incident
+    source_url = incident.source_url or ""
+    fields: dict[str, Any] = {
+        "title": title,
+        "deduplication_key": incident.id,
+        "status": event.kind,
+        "description": description(event),
+        "metadata": metadata(incident),
+    }
+    # A link that was cut would lead nowhere.
+    if link := source_url if 0 < len(source_url) <= LINK else event.page_url:
+        fields["source_url"] = link
+    return json.dumps(fields, ensure_ascii=False).encode()
+
+
+def _title(template: Template, incident: Incident) -> str:
+    """One line from the configured template; `Incident <id>` when it says nothing or fails."""
+    try:
+        title = one_line(template.render(incident=incident), TITLE)
+    except Exception as error:
+        # Whatever somebody's template does with this incident's data, the page goes out.
+        log.error("title_failed", incident=incident.id, error=one_line(repr(error), VALUE))
+        title = ""
+    return title or f"Incident {incident.id}"

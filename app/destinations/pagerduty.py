@@ -1,0 +1,90 @@
+"""Pages through PagerDuty's Events API v2 (developer.pagerduty.com/docs/events-api-v2/trigger-events)."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import SecretStr
+
+from app import __version__
+from app.destinations.base import PagerEvent, RateLimit
+from app.destinations.event_text import LINK, VALUE, description, metadata
+from app.destinations.http import Bearer, Http, whole_call
+from app.destinations.incident_io.answer import Asked, judge
+from app.domain.alert import Severity
+from app.domain.delivery import Outcome
+from app.sanitize import one_line
+from config import Config
+
+SUMMARY = 1024
+ACTIONS = {"firing": "trigger", "acknowledged": "acknowledge", "resolved": "resolve"}
+SEVERITIES: dict[Severity | None, str] = {
+    "critical": "critical",
+    "high": "error",
+    "medium": "warning",
+    "low": "warning",
+    "info": "info",
+}
+MISSING = "Nothing was sent: set PAGERDUTY_ROUTING_KEY."
+
+
+class PagerDuty:
+    """Sends events (`POST /v2/enqueue`) under the incident's ID as `dedup_key`."""
+
+    name = "pagerduty"
+
+    def __init__(self, config: Config) -> None:
+        self._settings = config.oncall.pagerduty
+        self._http = Http(f"versus-incident/{__version__}")
+
+    def send(self, event: PagerEvent, *, deadline: float) -> Outcome:
+        """See `Provider`; it is over after 10 s."""
+        keys = self._settings.routing_keys
+        key = keys.get(event.alert_source) or keys.get("default")
+        if key is None:
+            return Outcome("misconfigured", MISSING, "unauthorized")
+        url = f"{self._settings.base_url}/v2/enqueue"
+        answer = self._http.post(url, body(event, key), auth=None, deadline=whole_call(deadline))
+        return judge(answer, _asked(event.alert_source), datetime.now(UTC), Bearer(key).redact)
+
+    def ping(self, *, deadline: float) -> Outcome | None:
+        """PagerDuty has no dead man's switch."""
+        return None
+
+    def rate_limits(self, address: str) -> list[RateLimit]:
+        """PagerDuty documents about 120 events a minute for each integration key."""
+        return [RateLimit(f"pagerduty:{address}", self._settings.max_per_minute)]
+
+
+def _asked(address: str) -> Asked:
+    place = "PAGERDUTY_ROUTING_KEY" if address == "default" else f"the routing key {address!r}"
+    return Asked("PagerDuty", "oncall.pagerduty.base_url", place, f"{place} and oncall.pagerduty.base_url")
+
+
+def body(event: PagerEvent, key: SecretStr) -> bytes:
+    """The JSON of an event: far below PagerDuty's 512 KB."""
+    incident = event.incident
+    fields: dict[str, Any] = {
+        "routing_key": key.get_secret_value(),
+        "event_action": ACTIONS[event.kind],
+        "dedup_key": incident.id,
+    }
+    if event.kind == "firing":
+        fields |= {
+            "payload": {
+                "summary": one_line(incident.title, SUMMARY) or f"Incident {incident.id}",
+                "source": one_line(incident.service or incident.source, VALUE),
+                "severity": SEVERITIES.get(incident.severity, "warning"),
+                "timestamp": (incident.started_at or incident.created_at).isoformat(),
+                "custom_details": metadata(incident) | {"description": description(event)},
+                **({"component": one_line(incident.service, VALUE)} if incident.service else {}),
+            },
+            "client": "Versus Incident",
+        }
+        if event.page_url:
+            fields["client_url"] = event.page_url
+        if incident.source_url and len(incident.source_url) <= LINK:
+            fields["links"] = [{"href": incident.source_url, "text": one_line(incident.source, VALUE)}]
+    return json.dumps(fields, ensure_ascii=False).encode()

@@ -1,0 +1,346 @@
+"""An incident, and every change of it; pure, no clock and no storage.
+
+A change takes the incident as it is and returns the new one, or raises `InvalidTransition`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from app.domain.acknowledgement import NOT_ACKNOWLEDGED, Acknowledgement, waiting
+from app.domain.alert import Alert, most_severe, rank
+from app.domain.delivery import Delivery, Destination, EventKind, InvalidTransition, Outcome
+from app.domain.members import Members
+from app.domain.record import ITSELF, Reopening
+from app.domain.state import Phase, State
+from app.domain.subscription import Subscription
+from app.domain.subscription import continued as changes_continued
+from app.domain.timeline import Entry, continued, rfc3339
+
+LINK_NOTED = timedelta(minutes=1)
+
+MARKS_LIMIT = 2_000
+"""Alerts that a group is recognised by, however many it has had."""
+UNREADABLE = "The record of this incident can't be read. The sender's newest body may say what it was about."
+MOST_LABELS = 64
+LABEL_BYTES = 96 * 1024
+"""Of all labels together, so that a record stays below 256 KiB whatever is repeated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incident(Acknowledgement):
+    """Everything known of one incident. Times are UTC; the sender's body is stored beside it."""
+
+    # -- what a webhook does -------------------------------------------------------------------------
+
+    @staticmethod
+    def opened(
+        incident_id: str,
+        alert: Alert,
+        now: datetime,
+        *,
+        due_at: datetime | None,
+        pager: Destination,
+        subscriptions: tuple[Subscription, ...] = (),
+        mail_subject: str | None = None,
+        fallback: tuple[Destination, ...] = (),
+        late_after: timedelta | None = None,
+        reopening: Reopening = Reopening(),  # noqa: B008 (it can't be changed)
+    ) -> Incident:
+        """A new problem; it pages at `due_at` unless somebody acknowledges, or never when that is None."""
+        timeline = [Entry(now, "received", f"from {alert.source}")]
+        if due_at is not None:
+            timeline.append(waiting(now, due_at))
+        return Incident(
+            id=incident_id,
+            title=alert.heading,
+            source=alert.source,
+            created_at=now,
+            phase=Phase.OPEN if due_at is None else Phase.PENDING,
+            description=alert.description,
+            severity=alert.severity,
+            service=alert.service,
+            source_url=alert.source_url,
+            started_at=alert.started_at,
+            labels=_with_labels({}, alert.labels),
+            identity=alert.identity,
+            marks=alert.marks[:MARKS_LIMIT],
+            due_at=due_at,
+            wait=None if due_at is None else due_at - now,
+            pagers={pager: Delivery()},
+            fallback=fallback,
+            late_after=late_after,
+            reopening=reopening,
+            members=Members().reported(alert, None, acknowledged=False),
+            subscriptions=subscriptions,
+            mail_subject=mail_subject,
+            changes=changes_continued((), "created", now) if subscriptions else (),
+            timeline=tuple(timeline),
+        )
+
+    @staticmethod
+    def lost(
+        incident_id: str,
+        now: datetime,
+        title: str,
+        pagers: Sequence[Destination],
+        subscriptions: tuple[Subscription, ...] = (),
+    ) -> Incident:
+        """Stands in for a record that is gone though its page was due; in doubt, it pages."""
+        alert = Alert(
+            title=title,
+            source="versus",
+            description="The record of this incident was lost. Nobody is known to have acknowledged it.",
+        )
+        incident = Incident.opened(
+            incident_id, alert, now, due_at=now, pager=pagers[0], subscriptions=subscriptions
+        )
+        return replace(incident, pagers={pager: Delivery() for pager in pagers}).noted(
+            now, "record_lost", "paging, because nobody is known to have acknowledged"
+        )
+
+    @staticmethod
+    def unreadable(
+        incident_id: str,
+        created_at: datetime,
+        state: State,
+        due: Mapping[Destination, datetime],
+        pager: Destination,
+        subscriptions: tuple[Subscription, ...] = (),
+    ) -> Incident:
+        """Stands in for a record that can't be read: what is known is its state, and what is `due` when.
+
+        `pager`: where it goes, or went, when nothing is due.
+        """
+        alert = Alert(title=f"Incident {incident_id}", source="versus", description=UNREADABLE)
+        alert = replace(alert, labels={"unreadable": "true"})
+        at, has = min(due.values(), default=created_at), Delivery()
+        phase = next((one for one in Phase if one.value == state.value), Phase.PENDING)
+        if phase is Phase.ACKNOWLEDGED:
+            has = Delivery(uncertain=True)
+        elif state is State.ESCALATED or (due and phase is Phase.RESOLVED):
+            has = Delivery(accepted="firing", accepted_at=created_at)
+        return replace(
+            Incident.opened(
+                incident_id, alert, created_at, due_at=None, pager=pager, subscriptions=subscriptions
+            ),
+            phase=phase,
+            due_at=None if phase is Phase.OPEN else at,
+            acknowledged_at=at if phase is Phase.ACKNOWLEDGED else None,
+            resolved_at=at if phase is Phase.RESOLVED else None,
+            pagers=dict.fromkeys(due or (pager,), has),
+        ).noted(created_at, "record_unreadable", "what its indexes say of it is all that is known")
+
+    def repeated(
+        self, alert: Alert, now: datetime, *, due_at: datetime | None, pager: Destination, asked: bool
+    ) -> Incident:
+        """The same problem again: newer texts, never a lower severity, never another due time.
+
+        One that nobody asked to escalate until now, or whose page was given up, starts its wait if this asks.
+        `asked`: the request names `pager`, which is then paged as well. What the acknowledgement does not
+        cover reopens the incident.
+        """
+        if self.phase is Phase.RESOLVED:
+            raise InvalidTransition("The incident is resolved; the alert is a new incident.")
+        repeated = self._with_facts_of(alert).noted(now, "repeated", f"occurrence {self.occurrences + 1}")
+        if rank(repeated.severity) < rank(self.severity):
+            repeated = repeated._changed("severity_raised", now)
+        if due_at is not None:
+            repeated = repeated._asked_to_page(now, due_at, pager, asked=asked)
+        why = repeated._why_reopened(self, now)
+        return repeated._reopened(why, now) if why else repeated
+
+    def _with_facts_of(self, alert: Alert) -> Incident:
+        acknowledged = self.phase is Phase.ACKNOWLEDGED
+        return replace(
+            self,
+            title=alert.title or self.title,
+            description=alert.description or self.description,
+            severity=most_severe(self.severity, alert.severity),
+            service=alert.service or self.service,
+            source_url=alert.source_url or self.source_url,
+            started_at=self.started_at or alert.started_at,
+            labels=_with_labels(self.labels, alert.labels),
+            marks=tuple(dict.fromkeys((*alert.marks, *self.marks)))[:MARKS_LIMIT],
+            occurrences=self.occurrences + 1,
+            members=self.members.reported(alert, self.severity, acknowledged=acknowledged),
+        )
+
+    def _asked_to_page(self, now: datetime, due_at: datetime, pager: Destination, *, asked: bool) -> Incident:
+        if self.phase is Phase.OPEN:
+            fresh = replace(self, pagers={pager: Delivery()})
+            return fresh._awaiting(now, due_at)._changed("created", now)
+        wanted = self if self.wait is not None else replace(self, wait=due_at - now)
+        if asked and pager not in self.pagers:
+            wanted = wanted._with(pager, Delivery(added_at=now), now, "pager_added", pager)
+        # One that is still to be paged must not be put off.
+        paging = [one for one in self.pagers.values() if one.accepted is None]
+        gave_up = bool(paging) and all(one.given_up == "firing" for one in paging)
+        return wanted._awaiting(now, due_at) if gave_up and self.phase is Phase.PENDING else wanted
+
+    def commented(self, alert: Alert, now: datetime) -> Incident:
+        """The sender said something that neither starts nor ends the problem."""
+        return self.noted(now, "note", alert.heading)
+
+    # -- what a person does, or a sender in a person's name ------------------------------------------
+
+    def link_opened(self, client: str, now: datetime) -> Incident:
+        """A client opened the link; it is noted once a minute."""
+        recent = (entry for entry in self.timeline if now - entry.at < LINK_NOTED)
+        if any((entry.event, entry.detail) == ("link_opened", client) for entry in recent):
+            return self
+        return self.noted(now, "link_opened", client)
+
+    def resolved(self, by: str, now: datetime) -> Incident:
+        """The problem is over; every pager that has the page, or may have it, is sent the resolve event."""
+        if self.phase is Phase.RESOLVED:
+            return self
+        resolved = replace(self, phase=Phase.RESOLVED, resolved_at=now, pagers=self._restarted())
+        return resolved.noted(now, "resolved", f"by {by}")._changed("resolved", now)
+
+    def escalated_now(self, by: str, now: datetime) -> Incident:
+        """Somebody wants the page without waiting any longer."""
+        if self.phase is Phase.RESOLVED:
+            raise InvalidTransition("The incident is resolved; there is nothing to page for.")
+        if self.escalated_at and all(map(self.chains.accepted, self.chains.targets)):
+            raise InvalidTransition(f"The page went out at {rfc3339(self.escalated_at)} already.")
+        if self._in_flight(now):
+            raise InvalidTransition("The page is being sent right now.")
+        return replace(
+            self,
+            phase=Phase.PENDING,
+            due_at=now,
+            wait=self.wait or timedelta(0),
+            pagers=self._restarted(forget_failure=True),
+            **NOT_ACKNOWLEDGED,
+        ).noted(now, "escalate_now", f"by {by}")
+
+    def claimed(self, pager: Destination, token: str, now: datetime, lease: timedelta) -> Incident:
+        """Reserve a pager's step for one worker. The attempt is on the timeline before it is made."""
+        step = self.next_step(pager)
+        if step is None:
+            raise InvalidTransition("Nothing is to be sent.")
+        delivery = self.pagers[pager].claimed(step, token, now, lease)
+        detail = f"{self.attempts + 1} to page" if step.event == "firing" else _SENDING[step.event]
+        return self._with(pager, delivery, now, "attempt", detail)
+
+    def delivered(
+        self,
+        pager: Destination,
+        token: str,
+        now: datetime,
+        detail: str,
+        event: EventKind = "firing",
+        reference: str | None = None,
+    ) -> Incident:
+        """The pager took the event. True whichever worker holds the claim by now.
+
+        `reference`: what the pager calls its record of it.
+        """
+        delivery = self.pagers.get(pager, Delivery())
+        delivery = replace(delivery, reference=reference or delivery.reference)
+        in_time = delivery.holds(token)
+        if event != "firing":
+            ended = delivery.page_accepted(now, event) if in_time else delivery
+            late = "" if in_time else " (after its lease)"
+            return self._with(pager, ended, now, _SENT[event], detail + late)
+        ended = delivery.page_accepted(now, event) if in_time else delivery.page_accepted_late(now)
+        paged = self._with(pager, ended, now, "escalated" if in_time else "delivered_late", detail)
+        first = self.escalated_at is None and paged.escalated_at is not None
+        return paged._changed("escalated", now) if first else paged
+
+    def refused(
+        self, pager: Destination, token: str, now: datetime, outcome: Outcome, again_at: datetime | None
+    ) -> Incident:
+        """The attempt failed; the next one is at `again_at`, None to give up."""
+        delivery = self.pagers.get(pager, Delivery())
+        claim = delivery.claim
+        if claim is None or claim.token != token:
+            return self.noted(now, "attempt_failed", f"{outcome.detail} (after its lease)")
+        ended = delivery.refused(now, outcome, again_at)
+        wanted = self._page_step(pager, replace(delivery, claim=None))
+        if wanted is None or wanted.event != claim.event:
+            # Acknowledged or resolved meanwhile: what failed is not needed any more.
+            return self._with(pager, ended.restarted(), now, "attempt_failed", outcome.detail)
+        if claim.event == "firing":
+            ended = ended.page_failed(now, final=outcome.verdict == "misconfigured" or again_at is None)
+        refused = self._with(pager, ended, now, "attempt_failed", outcome.detail)
+        if self.failed_at is None and refused.failed_at is not None:
+            refused = refused._changed("failed", now)
+        if claim.event == "firing" and (ended.failed or ended.fallback or ended.late_at):
+            refused = refused._next_link(pager, now)
+        return refused if again_at is not None else refused.noted(now, "gave_up", outcome.detail)
+
+    def sent_unclaimed(self, pagers: Mapping[Destination, Delivery], now: datetime) -> Incident:
+        """What pagers have, or may have, of it, by attempts without a claim; they ended by `now`."""
+        event = {p: replace(one, claim=None) for p, one in pagers.items() if self._is_news(p, one)}
+        if not event:
+            return self
+        sent = replace(self, pagers={**self.pagers, **event})
+        sent = sent.noted(now, "sent_unclaimed", f"to {', '.join(event)}, while Redis did not take writes")
+        first = self.escalated_at is None and sent.escalated_at is not None
+        return sent._changed("escalated", now) if first else sent
+
+    def _is_news(self, pager: Destination, delivery: Delivery) -> bool:
+        had = self.pagers.get(pager, Delivery())
+        if delivery.accepted == "resolved":
+            return self.phase is Phase.RESOLVED and had.accepted != "resolved"
+        return had.accepted is None and delivery.may_have_page
+
+    # -- what time does ------------------------------------------------------------------------------
+
+    def advanced(self, now: datetime) -> Incident:
+        """Take its own step that is due. Raises `InvalidTransition` if none is."""
+        step = self.next_step(ITSELF)
+        if step is None or step.at > now:
+            raise InvalidTransition("Nothing changes by itself now.")
+        match step.event:
+            case "late":
+                return self.became_late(now)
+            case "acknowledgement_ended":
+                return self._reopened(
+                    f"the time that {self.acknowledged_by} acknowledged it for is over", now
+                )
+            case "members_joined":
+                return self._reopened(self._why_members(), now)
+        return replace(self, previous_is_open=False)
+
+    def became_late(self, now: datetime) -> Incident:
+        """The page does not get out: people are notified, and the next link of its chain is tried."""
+        late = self
+        for target in self.chains.stuck:
+            delivery = replace(self.pagers[target], late_at=now)
+            late = replace(late, pagers={**late.pagers, target: delivery})._next_link(target, now)
+        detail = f"no pager has accepted it: {self.last_error or 'no reason is known'}"
+        return late.noted(now, "late", detail)._changed("late", now)
+
+    def _next_link(self, pager: Destination, now: datetime) -> Incident:
+        link = self.chains.after(pager)
+        if link is None:
+            return self
+        detail = f"{link}, because {pager} did not accept the page"
+        return self._with(link, Delivery(added_at=now, fallback=True), now, "fallback", detail)
+
+    def _with(
+        self, pager: Destination, delivery: Delivery, now: datetime, event: str, detail: str
+    ) -> Incident:
+        timeline = continued(self.timeline, Entry(now, event, detail))
+        return replace(self, pagers={**self.pagers, pager: delivery}, timeline=timeline)
+
+
+_SENDING = {"acknowledged": "to send the acknowledgement", "resolved": "to send the resolve event"}
+_SENT = {"acknowledged": "acknowledgement_sent", "resolved": "resolve_event_sent"}
+
+
+def _with_labels(labels: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
+    """With newer values; of names that don't fit any more, those that were there first stay."""
+    fitting: dict[str, str] = {}
+    left = LABEL_BYTES
+    for name, value in {**labels, **more}.items():
+        left -= len(name.encode()) + len(value.encode())
+        if left < 0 or len(fitting) == MOST_LABELS:
+            break
+        fitting[name] = value
+    return fitting

@@ -1,0 +1,1 @@
+"""Webhooks become incidents."""

@@ -1,0 +1,69 @@
+"""A thread of each process, for what no request notices: Redis lost what it knew, or its clock stepped."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from app.bootstrap import Services
+from app.ingest.own_incident import report
+from app.ingest.service import Options
+from app.store import Loss, StoreUnavailable
+from app.telemetry import log
+
+EVERY = 1.0
+"""Seconds."""
+
+WHOLE = (
+    "What Redis knew is gone: it was emptied, another server is at its address, or an old backup was "
+    "restored. Nobody will be paged for incidents that only Redis knew, and nobody is known to have "
+    "acknowledged what is there now. Check what is wrong in your monitoring. Until somebody acknowledges or "
+    "resolves this, the service is not ready, and no heartbeat is sent."
+)
+MOMENTS = (
+    "Redis does not know what it took in its last moments, as after a failover or a crash. Incidents, "
+    "acknowledgements and pages of these seconds may be missing."
+)
+
+
+def start(services: Services, when_lost: Callable[[], None] = lambda: None) -> None:
+    """Watch for as long as the process lives. `when_lost`: what is to be done in this very process."""
+    threading.Thread(target=_watch, args=(services, when_lost), name="watch", daemon=True).start()
+
+
+def _watch(services: Services, when_lost: Callable[[], None]) -> None:
+    pause, epoch = threading.Event(), services.store.epoch
+    done = epoch.losses
+    while not pause.wait(EVERY):
+        try:
+            check(services)
+            if epoch.losses > done:
+                done = epoch.losses
+                when_lost()
+        except StoreUnavailable:
+            # Others say so, too, and loudly.
+            continue
+        except Exception:
+            log.exception("watch_failed")
+
+
+def check(services: Services) -> None:
+    """Report a loss, and correct a step of Redis's clock. Raises `StoreUnavailable`."""
+    services.store.clock.check()
+    loss = services.store.epoch.check()
+    if loss is not None:
+        _report(services, loss)
+
+
+def _report(services: Services, loss: Loss) -> None:
+    were = "incident was" if loss.pending == 1 else "incidents were"
+    title = f"Redis lost data: {loss.pending} {were} pending" if loss.whole else "Redis lost its last moments"
+    incident = report(
+        services,
+        f"lost {loss.epoch}",
+        title,
+        WHOLE if loss.whole else MOMENTS,
+        severity="critical" if loss.whole else "high",
+        options=Options(oncall_enable=loss.whole and services.config.oncall.ready, wait_minutes=0),
+    )
+    services.store.epoch.reported(loss, incident.id)

@@ -1,0 +1,81 @@
+"""Writes that Redis did not take: kept in memory, and made once it takes writes again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Hashable
+
+from app.store import StoreUnavailable
+from app.telemetry import log
+
+MOST = 20_000
+MOST_BYTES = 16 * 2**20
+"""Of what the writes hold. Beyond either, the oldest is forgotten, and the log says so."""
+PAUSE = 0.5
+"""Seconds between two tries."""
+
+Write = Callable[[], object]
+
+
+class Backlog:
+    """What this process has done and could not store. A restart forgets it.
+
+    A thread tries as long as there is something; a worker also does before it looks for what is due.
+    """
+
+    def __init__(self) -> None:
+        self._writes: dict[Hashable, tuple[Write, int]] = {}
+        self._bytes = 0
+        self._changing = threading.Lock()
+        self._writing = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def __len__(self) -> int:
+        return len(self._writes)
+
+    def add(self, key: Hashable, write: Write, size: int) -> None:
+        """Make this write later, in place of one with the same key; `size`: bytes that it holds.
+
+        It must be safe to run twice, and may raise `StoreUnavailable`.
+        """
+        with self._changing:
+            self._remove(key)
+            self._writes[key] = write, size
+            self._bytes += size
+            while len(self._writes) > 1 and (len(self._writes) > MOST or self._bytes > MOST_BYTES):
+                oldest = next(iter(self._writes))
+                self._remove(oldest)
+                log.error("unstored_forgotten", of=str(oldest))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._try_on, name="backlog", daemon=True)
+                self._thread.start()
+
+    def write(self) -> None:
+        """Make every write. Raises `StoreUnavailable`: then the rest is tried again later."""
+        with self._writing:
+            for key, (write, _) in list(self._writes.items()):
+                try:
+                    write()
+                except StoreUnavailable:
+                    raise
+                except Exception:
+                    # One that can't be made must not hold up the others.
+                    log.exception("unstored_given_up", of=str(key))
+                with self._changing:
+                    if self._writes.get(key, (None,))[0] is write:
+                        self._remove(key)
+
+    def _remove(self, key: Hashable) -> None:
+        self._bytes -= self._writes.pop(key, (None, 0))[1]
+
+    def _try_on(self) -> None:
+        while True:
+            try:
+                self.write()
+            except StoreUnavailable:
+                time.sleep(PAUSE)
+            with self._changing:
+                if not self._writes:
+                    self._thread = None
+                    return

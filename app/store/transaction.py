@@ -1,0 +1,35 @@
+"""The one step that changes records: compares versions, runs commands, all or nothing; it knows no rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from app.store.connection import PREFIX, Command, Connection
+from app.store.lua import lua
+
+COMMITTED = PREFIX + "committed:"
+REMEMBERED_SECONDS = 60
+"""Longer than anybody tries to reach Redis."""
+
+Check = tuple[str, str, str]
+"""A key, a field, and what must still be in it, "" for nothing; see `app/store/lua/commit.lua`."""
+
+Commit = Callable[[str, Sequence[Check], Iterable[Command]], bool]
+
+
+def committing(connection: Connection) -> Commit:
+    """What takes a token of the step's own, checks and commands; False when a check failed: nothing was done.
+
+    Raises `StoreUnavailable` when called.
+    """
+    script = connection.script(lua("commit"))
+
+    def commit(token: str, checks: Sequence[Check], commands: Iterable[Command]) -> bool:
+        args: list[str | float] = [REMEMBERED_SECONDS, len(checks)]
+        for check in checks:
+            args += check
+        for command in commands:
+            args += (len(command), *command)
+        return bool(script([COMMITTED + token], args))
+
+    return commit

@@ -1,0 +1,1 @@
+"""What programs call, and the link that people get."""

@@ -1,0 +1,116 @@
+"""The status bar of the dashboard: how the whole is, in a word or a number each."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from app.bootstrap import Services
+from app.domain.state import State
+from app.ops.health import WORKER_SEEN_WITHIN, clock_stepped, lost_data, read_snapshot
+from app.store import Budget, Snapshot
+
+HEARTBEAT_LATE = timedelta(seconds=90)
+"""Three heartbeats."""
+PLENTY = 0.8
+"""Of the bytes that bodies may take."""
+SCARCE = 0.1
+"""Of a rate budget."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusItem:
+    """One thing that is well or not."""
+
+    name: str
+    says: str
+    well: bool = True
+    left: int | None = None
+    """Of a rate budget, how much is left; `limit` is the whole."""
+    limit: int = 0
+    path: str | None = None
+    """Where there is more about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SystemStatus:
+    """How the whole is."""
+
+    items: tuple[StatusItem, ...]
+    counts: Mapping[State, int]
+    """Incidents in each state."""
+    rejected: int
+    """Bodies that are kept."""
+    version: str
+    """Another one whenever an incident has changed."""
+    today: date
+    """UTC."""
+
+    @property
+    def tag(self) -> str:
+        """Another one whenever anything of this, or an incident, has changed."""
+        return hashlib.sha256(repr(self).encode()).hexdigest()[:20]
+
+
+def read_status(services: Services) -> SystemStatus:
+    """How the whole is now. Raises `StoreUnavailable`."""
+    snapshot = read_snapshot(services)
+    now = services.clock()
+    items = tuple(_items(services, snapshot, now))
+    return SystemStatus(items, snapshot.states, snapshot.rejected, snapshot.version, now.date())
+
+
+def _items(services: Services, snapshot: Snapshot, now: datetime) -> Iterator[StatusItem]:
+    lost = lost_data(services)
+    yield StatusItem("Redis", lost or "answers", well=lost is None)
+    if stepped := clock_stepped(services):
+        yield StatusItem("Clock", stepped, well=False)
+    seen = int(WORKER_SEEN_WITHIN.total_seconds())
+    yield StatusItem(
+        "Workers",
+        str(snapshot.workers) if snapshot.workers else f"none seen in {seen} s: start one",
+        well=snapshot.workers > 0,
+    )
+    yield _overdue(snapshot)
+    if services.config.oncall.incident_io.heartbeat_config_id is not None:
+        yield _heartbeat(snapshot, now)
+    for pager, budget in snapshot.budgets.items():
+        yield _budget(pager.alert_source, budget)
+    if waiting := sum(snapshot.notifications.values()):
+        yield StatusItem("Notifications", f"{waiting} waiting")
+    most = services.config.retention.payload_mib * 2**20
+    if snapshot.payload_bytes > PLENTY * most:
+        says = f"{snapshot.payload_bytes / most:.0%} of retention.payload_mib"
+        yield StatusItem("Bodies kept", says, well=False)
+    yield StatusItem("Rejected", str(snapshot.rejected), path="/rejected")
+
+
+def _overdue(snapshot: Snapshot) -> StatusItem:
+    if not snapshot.overdue or snapshot.oldest_due is None:
+        return StatusItem("Overdue", "none")
+    return StatusItem("Overdue", f"{snapshot.overdue}, since {_clock(snapshot.oldest_due)}", well=False)
+
+
+def _heartbeat(snapshot: Snapshot, now: datetime) -> StatusItem:
+    if snapshot.last_heartbeat is None:
+        return StatusItem("Heartbeat", "none was accepted yet", well=False)
+    late = now.timestamp() - snapshot.last_heartbeat > HEARTBEAT_LATE.total_seconds()
+    return StatusItem(
+        "Heartbeat", f"{'last' if late else 'at'} {_clock(snapshot.last_heartbeat)}", well=not late
+    )
+
+
+def _budget(name: str, budget: Budget) -> StatusItem:
+    if budget.paused_until is not None:
+        return StatusItem(f"Rate of {name}", f"paused until {_clock(budget.paused_until)}", well=False)
+    if budget.left is None:
+        return StatusItem(f"Rate of {name}", "no limit")
+    says = f"{budget.left} of {budget.limit} left"
+    well = budget.left > SCARCE * budget.limit
+    return StatusItem(f"Rate of {name}", says, well, budget.left, budget.limit)
+
+
+def _clock(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%H:%M:%S UTC")

@@ -1,0 +1,158 @@
+"""The dashboard: what waits, an incident's own page, what was rejected, and the buttons on all of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Blueprint, Response, flash, g, redirect, request
+from werkzeug.wrappers import Response as Redirect
+
+from app import actions
+from app.bootstrap import Services
+from app.domain import explain
+from app.domain.alert import SEVERITIES, VERSUS
+from app.domain.incident import Incident
+from app.domain.state import State
+from app.domain.timeline import TIMES
+from app.serializers import with_notifications
+from app.store import Search
+from app.web.api.incidents import Intake
+from app.web.dashboard import incident_list
+from app.web.dashboard.live import Live
+from app.web.dashboard.login import home, local
+from app.web.dashboard.status_bar import SystemStatus
+from app.web.http import session
+from app.web.http.concurrency import limit_concurrency
+from app.web.http.pages import page
+from app.web.http.parameters import minutes_of, search_of, single
+
+ACTIONS: dict[str, tuple[Callable[..., Incident], str]] = {
+    "ack": (actions.acknowledge, "Acknowledged: {title}"),
+    "unack": (actions.unacknowledge, "Open again: {title}"),
+    "resolve": (actions.resolve, "Resolved: {title}"),
+    "escalate": (actions.escalate_now, "Paging now: {title}"),
+}
+
+LONGEST_PAYLOAD = 200_000
+"""Characters of a sender's body that are shown."""
+REJECTED_SHOWN = 100
+"""Of the bodies that are kept; the API has them all."""
+
+
+def blueprint(services: Services, intake: Intake) -> Blueprint:
+    """Everything here needs a login."""
+    dashboard = Blueprint("dashboard", __name__)
+    live = Live(services)
+
+    limit_concurrency(dashboard, services)
+
+    @dashboard.before_request
+    def check() -> None:
+        g.person = session.require_login(services)
+        if request.method == "POST":
+            session.check_csrf()
+
+    @dashboard.get("/")
+    def show_incidents() -> Response:
+        search, cursor = search_of(request.args), single(request.args, "cursor")
+        given = {"search": search, "states": State, "severities": SEVERITIES}
+        return live.answer(
+            "incident_list.html",
+            lambda system_status: _board(services, search, cursor, system_status),
+            **given,
+        )
+
+    @dashboard.get("/incidents/<incident_id>")
+    def show_incident(incident_id: str) -> Response:
+        return live.answer("incident.html", lambda _: _about(services, incident_id))
+
+    @dashboard.post("/incidents/<incident_id>/<any(ack, unack, resolve, escalate):action>")
+    def act(incident_id: str, action: str) -> Redirect:
+        do, done = ACTIONS[action]
+        more = {"minutes": minutes_of(request.form.get("minutes"))} if action == "ack" else {}
+        flash(done.format(title=do(services, incident_id, g.person, **more).title))
+        return _back()
+
+    @dashboard.get("/rejected")
+    def show_rejected() -> Response:
+        def parts(system_status: SystemStatus) -> dict[str, Any]:
+            return {
+                "entries": services.store.rejected.newest(REJECTED_SHOWN),
+                "count": system_status.rejected,
+            }
+
+        return live.answer("rejected.html", parts)
+
+    @dashboard.post("/rejected/<entry_id>/replay")
+    def replay(entry_id: str) -> Redirect:
+        answer, _ = intake.replay(entry_id, g.person)
+        flash(f"Sent once more: {answer['status']}.")
+        return _back()
+
+    return dashboard
+
+
+def closed() -> Blueprint:
+    """Without a gateway secret there is no dashboard, but a page that says how to have one."""
+    dashboard = Blueprint("dashboard", __name__)
+
+    @dashboard.get("/")
+    def show() -> Response:
+        words = "Set GATEWAY_SECRET and start it again to see the incidents here."
+        return page("message.html", 200, heading="Versus Incident is running", sentence=words)
+
+    return dashboard
+
+
+def _board(
+    services: Services, search: Search, cursor: str | None, system_status: SystemStatus
+) -> dict[str, Any]:
+    """What the list of incidents shows."""
+    plain = search == Search() and cursor is None
+    groups = (
+        incident_list.overview(services, system_status.counts)
+        if plain
+        else incident_list.found(services, search, cursor)
+    )
+    return {"groups": groups, "searched": not plain, "older": _older(groups)}
+
+
+def _about(services: Services, incident_id: str) -> dict[str, Any]:
+    """What the page of an incident shows."""
+    incident = with_notifications(services, services.store.incidents.require(incident_id))
+    payload = services.store.incidents.payload(incident_id)
+    return {
+        "incident": incident,
+        "times": TIMES,
+        "payload": None if payload is None else _readable(payload),
+        "rejected": payload.get("rejected") if incident.source == VERSUS else None,
+        "verdict": explain.verdict(incident, services.clock()),
+        "next_step": explain.next_step(incident, services.clock()),
+        "late": explain.lateness(incident),
+        "happened": explain.happened,
+    }
+
+
+def _readable(payload: Any) -> str:
+    """Indented, and cut: of deep nesting, indentation makes a hundred times as much."""
+    pieces, length = [], 0
+    for piece in json.JSONEncoder(indent=2, ensure_ascii=False).iterencode(payload):
+        pieces.append(piece)
+        if (length := length + len(piece)) > LONGEST_PAYLOAD:
+            return "".join(pieces)[:LONGEST_PAYLOAD] + "…"
+    return "".join(pieces)
+
+
+def _back() -> Redirect:
+    return redirect(local(request.form.get("next", ""), home()), 303)
+
+
+def _older(groups: list[incident_list.Group]) -> str | None:
+    """The address that leads to the older ones of those searched for."""
+    cursor = groups[0].cursor if groups else None
+    if cursor is None:
+        return None
+    return f"{home()}?{urlencode({**request.args.to_dict(flat=False), 'cursor': [cursor]}, doseq=True)}"

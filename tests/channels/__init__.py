@@ -1,1 +1,0 @@
-"""Channels: what they say and how they say it."""

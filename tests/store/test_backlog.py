@@ -1,0 +1,67 @@
+"""Writes that wait until Redis takes them: in order, once, and not without a bound."""
+
+from __future__ import annotations
+
+import io
+import threading
+
+import pytest
+
+from app.store import StoreUnavailable
+from app.store import backlog as module
+from app.store.backlog import Backlog
+from tests.stories.stack import wait_until
+
+
+class Redis:
+    """Takes writes or not."""
+
+    def __init__(self) -> None:
+        self.taken: list[str] = []
+        self.works = threading.Event()
+
+    def write(self, name: str) -> None:
+        if not self.works.is_set():
+            raise StoreUnavailable("away")
+        self.taken.append(name)
+
+
+def test_what_could_not_be_written_is_written_in_order_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PAUSE", 0.01)
+    redis, backlog = Redis(), Backlog()
+    for name in ("a", "b", "a"):
+        backlog.add(name, lambda name=name: redis.write(name), 1)  # type: ignore[misc]
+    with pytest.raises(StoreUnavailable):
+        backlog.write()
+    redis.works.set()
+    wait_until(lambda: len(backlog) == 0, "all is written")
+    assert redis.taken == ["b", "a"]
+
+
+def test_one_that_can_not_be_made_holds_up_no_other(log: io.StringIO) -> None:
+    redis, backlog = Redis(), Backlog()
+    redis.works.set()
+
+    def broken() -> None:
+        raise ValueError("no such field")
+
+    backlog.add("broken", broken, 1)
+    backlog.add("a", lambda: redis.write("a"), 1)
+    backlog.write()
+    wait_until(lambda: len(backlog) == 0, "nothing is left")
+    assert "a" in redis.taken
+    assert "unstored_given_up" in log.getvalue()
+
+
+def test_beyond_its_bounds_the_oldest_is_forgotten_and_the_log_says_so(
+    monkeypatch: pytest.MonkeyPatch, log: io.StringIO
+) -> None:
+    monkeypatch.setattr(module, "PAUSE", 0.01)
+    redis, backlog = Redis(), Backlog()
+    for name in ("a", "b", "c"):
+        backlog.add(name, lambda name=name: redis.write(name), module.MOST_BYTES // 2)  # type: ignore[misc]
+    assert len(backlog) == 2
+    assert "unstored_forgotten" in log.getvalue()
+    redis.works.set()
+    wait_until(lambda: len(backlog) == 0, "the rest is written")
+    assert redis.taken == ["b", "c"]
