@@ -21,7 +21,7 @@ class LinkExpired(Exception):
 
 class AckLinks:
     """Makes and checks links. `key` signs them, or gives what does; `base` is the address people reach the
-    service at; links that `previous` signed are good, too. A key that Redis has may raise `StoreUnavailable`."""
+    service at; links that `previous` signed are good, too. A key in Redis may raise `StoreUnavailable`."""
 
     def __init__(self, key: bytes | Callable[[], bytes], base: str, *, previous: bytes | None = None) -> None:
         self._key = key

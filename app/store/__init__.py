@@ -32,7 +32,7 @@ from app.store.search import BadCursor, Search, SearchPage
 from app.store.server_info import Server, Settings
 from app.store.sessions import Sessions
 from app.store.snapshot import Budget, Snapshot
-from app.store.unit_of_work import Stored, UnitOfWork, Unknown
+from app.store.unit_of_work import IncidentNotFound, Stored, UnitOfWork
 
 __all__ = [
     "CHECK_AGAIN_SECONDS",
@@ -42,6 +42,7 @@ __all__ = [
     "Budget",
     "Defaults",
     "DueDelivery",
+    "IncidentNotFound",
     "Loss",
     "Search",
     "SearchPage",
@@ -54,7 +55,6 @@ __all__ = [
     "StoreUnavailable",
     "Stored",
     "UnitOfWork",
-    "Unknown",
     "first_contact",
 ]
 

@@ -32,7 +32,7 @@ from app.store.reading import Row
 from app.store.transaction import Check
 
 
-class Unknown(Exception):
+class IncidentNotFound(Exception):
     """There is no incident with this ID, or none any more."""
 
 
@@ -248,7 +248,7 @@ def deliveries_in(row: Mapping[str, str]) -> dict[Destination, Delivery]:
 def required(incident: Incident | None) -> Incident:
     """The incident. Raises `IncidentNotFound` if there is none."""
     if incident is None:
-        raise Unknown(
+        raise IncidentNotFound(
             "There is no such incident: use the ID that the answer to its webhook gave. Those that were "
             "resolved long ago are not kept."
         )

@@ -245,7 +245,7 @@ def test_redis_gets_the_credentials_as_they_are(username: str, password: str) ->
 # -- secrets ------------------------------------------------------------------------------------------
 
 PLANTED = {
-    "GATEWAY_SECRET": "planted-gateway",
+    "GATEWAY_SECRET": "planted-gateway-secret",
     "INTAKE_SECRET": "planted-intake",
     "INCIDENTIO_API_KEY": "planted-key-1",
     "INCIDENTIO_ALERT_SOURCE_CONFIG_ID": "source-1",

@@ -71,7 +71,7 @@ def test_every_status_has_its_verdict(status: int) -> None:
         *((status, True) for status in (502, 504, 520, 524)),
     ],
 )
-def test_only_a_gateway_leaves_in_doubt_whether_the_event_was_taken(status: int, uncertain: bool) -> None:
+def test_only_a_proxy_leaves_in_doubt_whether_the_event_was_taken(status: int, uncertain: bool) -> None:
     assert judged(status).uncertain is uncertain
 
 
