@@ -16,13 +16,13 @@ from typing import Any
 
 from celery import bootsteps
 
-from app.agreement import fingerprint
 from app.bootstrap import Services
 from app.delivery import pages
 from app.delivery.notifications import notify
 from app.domain.delivery import Destination
 from app.ingest.refused import resolve_over
 from app.ops import watch
+from app.ops.agreement import fingerprint
 from app.ops.health import heartbeat_due
 from app.store import CHECK_AGAIN_SECONDS, StoreRefusesWrites, StoreUnavailable
 from app.telemetry import log, take_dropped

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from app.agreement import difference
 from app.bootstrap import Services
 from app.domain.delivery import Destination
 from app.domain.state import Phase
 from app.domain.timeline import rfc3339
+from app.ops.agreement import difference
 from app.store import Snapshot, StoreRefusesWrites, StoreUnavailable
 
 WORKER_SEEN_WITHIN = timedelta(seconds=30)

@@ -1477,7 +1477,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "settings_are_not_compared",
         "Nobody notices that web and worker sign links with different secrets.",
-        "app/agreement.py",
+        "app/ops/agreement.py",
         "if theirs.get(name, value) != value",
         "if False",
         ("tests/ops/test_health.py",),

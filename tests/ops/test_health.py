@@ -11,10 +11,10 @@ import redis
 from pydantic import SecretStr
 
 from app.actions import resolve
-from app.agreement import fingerprint
 from app.bootstrap import Services
 from app.delivery.pages import LEASE, deliver
 from app.domain.delivery import Outcome
+from app.ops.agreement import fingerprint
 from app.ops.health import FAILED_ATTEMPTS, heartbeat_due, read_snapshot, readiness
 from app.store import Store
 from app.store.delivery_queue import HEARTBEAT

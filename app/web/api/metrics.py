@@ -94,8 +94,6 @@ def table(snapshot: Snapshot, now: float, config: Config) -> list[Row]:
     beats = config.oncall.incident_io.heartbeat_config_id is not None
     beat = _since(snapshot.last_heartbeat if beats else None, now)
     late, page = {(): 0.0, **_since(snapshot.oldest_due, now)}, _since(snapshot.counters.last_page, now)
-    most_rejected = config.retention.rejected_mib * 2**20
-    most_payload = config.retention.payload_mib * 2**20
     source, by_alert_source, by_channel = ("source",), ("alert_source",), ("channel",)
     return [
         ("versus_incidents_created_total", "New incidents.", source, counts["created"]),
@@ -120,15 +118,20 @@ def table(snapshot: Snapshot, now: float, config: Config) -> list[Row]:
             by_channel,
             waiting,
         ),
+        *_bounded(snapshot, config),
+    ]
+
+
+def _bounded(snapshot: Snapshot, config: Config) -> list[Row]:
+    """What is limited in total, and the limits."""
+    most_rejected = config.retention.rejected_mib * 2**20
+    most_payload = config.retention.payload_mib * 2**20
+    dropped = snapshot.counters.log_dropped
+    return [
         ("versus_rejected_bodies", "Rejected bodies that are kept.", (), snapshot.rejected),
         ("versus_rejected_bytes", "Bytes of them.", (), snapshot.rejected_bytes),
         ("versus_rejected_bytes_limit", "Above which the oldest go.", (), most_rejected),
-        (
-            "versus_log_lines_dropped_total",
-            "Log lines nobody read in time.",
-            (),
-            snapshot.counters.log_dropped,
-        ),
+        ("versus_log_lines_dropped_total", "Log lines nobody read in time.", (), dropped),
         ("versus_payload_bytes", "Bytes of bodies of incidents not resolved.", (), snapshot.payload_bytes),
         ("versus_payload_bytes_limit", "Beyond which no body is kept.", (), most_payload),
     ]

@@ -59,11 +59,7 @@ def blueprint(services: Services, intake: Intake) -> Blueprint:
     def show_incidents() -> Response:
         search, cursor = search_of(request.args), single(request.args, "cursor")
         given = {"search": search, "states": State, "severities": SEVERITIES}
-        return live.answer(
-            "incident_list.html",
-            lambda system_status: _board(services, search, cursor, system_status),
-            **given,
-        )
+        return live.answer("incident_list.html", lambda now: _listed(services, search, cursor, now), **given)
 
     @dashboard.get("/incidents/<incident_id>")
     def show_incident(incident_id: str) -> Response:
@@ -78,13 +74,7 @@ def blueprint(services: Services, intake: Intake) -> Blueprint:
 
     @dashboard.get("/rejected")
     def show_rejected() -> Response:
-        def parts(system_status: SystemStatus) -> dict[str, Any]:
-            return {
-                "entries": services.store.rejected.newest(REJECTED_SHOWN),
-                "count": system_status.rejected,
-            }
-
-        return live.answer("rejected.html", parts)
+        return live.answer("rejected.html", lambda now: _rejected(services, now))
 
     @dashboard.post("/rejected/<entry_id>/replay")
     def replay(entry_id: str) -> Redirect:
@@ -107,7 +97,7 @@ def closed() -> Blueprint:
     return dashboard
 
 
-def _board(
+def _listed(
     services: Services, search: Search, cursor: str | None, system_status: SystemStatus
 ) -> dict[str, Any]:
     """What the list of incidents shows."""
@@ -118,6 +108,11 @@ def _board(
         else incident_list.found(services, search, cursor)
     )
     return {"groups": groups, "searched": not plain, "older": _older(groups)}
+
+
+def _rejected(services: Services, system_status: SystemStatus) -> dict[str, Any]:
+    """What the page of rejected webhooks shows."""
+    return {"entries": services.store.rejected.newest(REJECTED_SHOWN), "count": system_status.rejected}
 
 
 def _about(services: Services, incident_id: str) -> dict[str, Any]:
