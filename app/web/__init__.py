@@ -16,7 +16,6 @@ from app.destinations.channels import UnknownChannel
 from app.domain.delivery import InvalidTransition
 from app.ingest.service import STORE_SECONDS, OnCallNotConfigured
 from app.ingest.sns import VerificationUnavailable
-from app.ops import watch
 from app.store import BadCursor, IncidentNotFound, StoreUnavailable
 from app.store.rejected import RejectedNotFound
 from app.telemetry import log
@@ -95,8 +94,8 @@ def create_app(services: Services | None = None) -> Flask:
         services = bootstrap.build_services(
             config, retry_seconds=STORE_SECONDS, timeout=REDIS_TIMEOUT, connections=REDIS_CONNECTIONS
         )
-        watch.start(services)
     app = Flask(__name__)
+    app.extensions["services"] = services
     # A person who reads an answer wants the ID first, not `acknowledged_at`.
     app.json.sort_keys = False  # type: ignore[attr-defined]
     intake = Intake(services)

@@ -16,6 +16,7 @@ from gunicorn import glogging
 from gunicorn.config import Config as GunicornConfig
 from gunicorn.workers.base import Worker
 
+from app.ops import watch
 from app.ops.diagnostics import begin_log, config_to_serve, report_until_redis_answers
 from app.store import Store
 from app.web import gunicorn_worker
@@ -55,13 +56,16 @@ MALLOC = ((-8, 2), (-3, 262_144))
 
 
 def post_worker_init(worker: Worker) -> None:
-    """Say so when Redis is away at the start; one of the web processes does, for all of them."""
+    """Watch Redis from now on; one web process says so, for all of them, when it is away at the start."""
     with suppress(AttributeError, OSError):
         for setting in MALLOC:
             ctypes.CDLL(None).mallopt(*setting)
     # What was loaded stays: to look through all of it for garbage would make requests wait for some 50 ms.
     gc.collect()
     gc.freeze()
+    services = getattr(worker.wsgi, "extensions", {}).get("services")
+    if services is not None:
+        watch.start(services)
     if worker.age == 1:
         store = Store(_config.redis.url.get_secret_value(), retry_seconds=2.0)
         threading.Thread(target=report_until_redis_answers, args=(store,), daemon=True).start()
