@@ -1140,6 +1140,15 @@ def test_each_pager_of_a_lost_record_is_paged(world: World) -> None:
     assert {pager: one.taken for pager, one in fate.pages.items()} == {PAGER: ["firing"], INFRA: ["firing"]}
 
 
+def test_a_pager_that_joined_during_an_attempt_is_paged_though_the_record_was_lost_then(world: World) -> None:
+    world.webhook([("disk", Effect.FIRING, None)], True, 0.0, "default")
+    world.plans = [Attempt(DELIVERED, taken=True, meanwhile=("repeat_elsewhere", "lose"))]
+    world.answer_all_messages()
+    world.teardown()
+    [fate] = world.fates.values()
+    assert {pager: one.taken for pager, one in fate.pages.items()} == {PAGER: ["firing"], INFRA: ["firing"]}
+
+
 def test_what_comes_while_a_summary_is_sent_is_told_after_it(world: World) -> None:
     problems = [(f"{n}", Effect.FIRING, "critical") for n in range(MOST_SINGLES + 1)]
     world.webhook(problems, False, 0.0, None)

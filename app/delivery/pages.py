@@ -187,12 +187,15 @@ class PageJob(service.Job):
     def _stored(self, unit: UnitOfWork) -> Incident:
         """As it is stored; a record that was lost meanwhile is written again from what this worker has.
 
-        Raises `InvalidTransition` if it was removed, as one that was over long ago: the worker was stopped.
+        Pagers that joined since are still due. Raises `InvalidTransition` if it was removed, as one that was
+        over long ago: the worker was stopped.
         """
-        stored = unit.get(self._incident.id)
-        if stored is None and self._services.store.retention.was_forgotten(self._incident.id):
+        incident, store = self._incident, self._services.store
+        stored = unit.get(incident.id)
+        if stored is None and store.retention.was_forgotten(incident.id):
             raise InvalidTransition("The incident was over, and removed long ago.")
-        return stored or self._incident
+        due = store.delivery_queue.pagers_of(incident.id) if stored is None else []
+        return stored or incident.joined_by(due, self._services.clock())
 
 
 def _remake(

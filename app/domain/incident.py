@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from app.domain.acknowledgement import NOT_ACKNOWLEDGED, Acknowledgement, waiting
 from app.domain.alert import Alert, most_severe, rank
+from app.domain.chains import CHANNEL
 from app.domain.delivery import Delivery, Destination, EventKind, InvalidTransition, Outcome
 from app.domain.members import Members
 from app.domain.record import ITSELF, Reopening
@@ -179,6 +180,15 @@ class Incident(Acknowledgement):
         paging = [one for one in self.pagers.values() if one.accepted is None]
         gave_up = bool(paging) and all(one.given_up == "firing" for one in paging)
         return wanted._awaiting(now, due_at) if gave_up and self.phase is Phase.PENDING else wanted
+
+    def joined_by(self, pagers: Sequence[Destination], now: datetime) -> Incident:
+        """It is due at these pagers, too, though the record that said so was lost; in doubt, they page."""
+        joined = self
+        for pager in pagers:
+            if pager not in (*self.pagers, ITSELF):
+                delivery = Delivery(added_at=now, fallback=pager.name == CHANNEL)
+                joined = joined._with(pager, delivery, now, "pager_added", pager)
+        return joined
 
     def commented(self, alert: Alert, now: datetime) -> Incident:
         """The sender said something that neither starts nor ends the problem."""

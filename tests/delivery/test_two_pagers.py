@@ -461,3 +461,29 @@ def test_a_message_without_a_record_pages_both(
     assert len(provider.events) == 2
     incident = read(services, "gone")
     assert (incident.state, list(incident.pagers)) == (State.ESCALATED, [PAGER, INFRA])
+
+
+@pytest.mark.parametrize("outcome", [DELIVERED, SERVER_ERROR])
+def test_a_pager_that_joins_during_an_attempt_is_paged_though_the_record_is_lost_then(
+    services: Services, provider: RecordingProvider, redis_url: str, outcome: Outcome
+) -> None:
+    due = reported(services, wait_minutes=0).id
+
+    def joined_and_lost(event: PagerEvent) -> None:
+        reported(services, alert_source="infra")
+        redis.Redis.from_url(redis_url).delete(f"versus:incident:{due}")
+
+    provider.outcomes, provider.meanwhile = [outcome], joined_and_lost
+    deliver(services, due, [PAGER])
+    provider.meanwhile = lambda event: None
+    assert list(read(services, due).pagers) == [PAGER, INFRA]
+    deliver(services, due, [INFRA])
+    assert sent(provider) == [("firing", "default"), ("firing", "infra")]
+    assert read(services, due).pagers[INFRA].has_page
+
+
+def test_a_channel_that_joined_a_lost_record_stays_a_last_resort() -> None:
+    channel = Destination("channel/ops")
+    joined = two(Delivery(), Delivery()).joined_by([ITSELF, INFRA, channel], NOW)
+    assert list(joined.pagers) == [PAGER, INFRA, channel]
+    assert list(joined.chains.targets) == [PAGER, INFRA]

@@ -705,6 +705,14 @@ MUTATIONS: tuple[Mutation, ...] = (
         "[*pagers]",
         ("tests/test_model.py::test_each_pager_of_a_lost_record_is_paged",),
     ),
+    Mutation(
+        "record_written_again_forgets_a_pager",
+        "An alert source that joined while another one was paged is not, if the record was lost just then.",
+        PAGE,
+        "stored or incident.joined_by(due, self._services.clock())",
+        "stored or incident",
+        OF_TWO_PAGERS,
+    ),
     # -- notifying people --------------------------------------------------------------------------------
     Mutation(
         "notified_without_a_lease",
