@@ -971,7 +971,7 @@ class World(RuleBasedStateMachine):
     @invariant()
     def nothing_due_is_out_of_sight(self) -> None:
         due = self._members("versus:due")
-        in_sight = self._members("versus:look")
+        in_sight = self._members("versus:next_check")
         for pager in PAGERS:
             if self.redis.sismember("versus:pagers", pager):
                 in_sight |= self._members(f"versus:queue:{pager}")
