@@ -1,0 +1,1 @@
+"""Tests of what channels are notified of."""
