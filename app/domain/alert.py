@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -18,6 +19,10 @@ MEMBERS_LIMIT = 5_000
 
 LATEST = timedelta(minutes=10)
 """A problem may arrive so long after its end, and is taken for what it is."""
+
+MOST_LABELS = 64
+LABEL_BYTES = 96 * 1024
+"""Of all labels together, so that a record stays below 256 KiB whatever is repeated."""
 
 Severity = Literal["critical", "high", "medium", "low", "info"]
 
@@ -125,3 +130,15 @@ def most_severe(one: Severity | None, other: Severity | None) -> Severity | None
 def rank(severity: str | None) -> int:
     """0 is the worst; an unknown severity counts as medium."""
     return SEVERITIES.index(severity or "medium")
+
+
+def with_labels(labels: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
+    """With newer values; of names that don't fit any more, those that were there first stay."""
+    fitting: dict[str, str] = {}
+    left = LABEL_BYTES
+    for name, value in {**labels, **more}.items():
+        left -= len(name.encode()) + len(value.encode())
+        if left < 0 or len(fitting) == MOST_LABELS:
+            break
+        fitting[name] = value
+    return fitting

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from app.domain.acknowledgement import NOT_ACKNOWLEDGED, Acknowledgement, waiting
-from app.domain.alert import Alert, most_severe, rank
+from app.domain.alert import Alert, most_severe, rank, with_labels
 from app.domain.chains import CHANNEL
 from app.domain.delivery import Delivery, Destination, EventKind, InvalidTransition, Outcome
 from app.domain.members import Members
@@ -25,9 +25,6 @@ LINK_NOTED = timedelta(minutes=1)
 MARKS_LIMIT = 2_000
 """Alerts that a group is recognised by, however many it has had."""
 UNREADABLE = "The record of this incident can't be read. The sender's newest body may say what it was about."
-MOST_LABELS = 64
-LABEL_BYTES = 96 * 1024
-"""Of all labels together, so that a record stays below 256 KiB whatever is repeated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +62,7 @@ class Incident(Acknowledgement):
             service=alert.service,
             source_url=alert.source_url,
             started_at=alert.started_at,
-            labels=_with_labels({}, alert.labels),
+            labels=with_labels({}, alert.labels),
             identity=alert.identity,
             marks=alert.marks[:MARKS_LIMIT],
             due_at=due_at,
@@ -163,7 +160,7 @@ class Incident(Acknowledgement):
             service=alert.service or self.service,
             source_url=alert.source_url or self.source_url,
             started_at=self.started_at or alert.started_at,
-            labels=_with_labels(self.labels, alert.labels),
+            labels=with_labels(self.labels, alert.labels),
             marks=tuple(dict.fromkeys((*alert.marks, *self.marks)))[:MARKS_LIMIT],
             occurrences=self.occurrences + 1,
             members=self.members.reported(alert, self.severity, acknowledged=acknowledged),
@@ -342,15 +339,3 @@ class Incident(Acknowledgement):
 
 _SENDING = {"acknowledged": "to send the acknowledgement", "resolved": "to send the resolve event"}
 _SENT = {"acknowledged": "acknowledgement_sent", "resolved": "resolve_event_sent"}
-
-
-def _with_labels(labels: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
-    """With newer values; of names that don't fit any more, those that were there first stay."""
-    fitting: dict[str, str] = {}
-    left = LABEL_BYTES
-    for name, value in {**labels, **more}.items():
-        left -= len(name.encode()) + len(value.encode())
-        if left < 0 or len(fitting) == MOST_LABELS:
-            break
-        fitting[name] = value
-    return fitting

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.domain.alert import Alert, most_severe
+from app.domain.alert import LABEL_BYTES, MOST_LABELS, Alert, most_severe
 from app.domain.delivery import EventKind as Kind
 from app.domain.delivery import InvalidTransition, Outcome, Step
-from app.domain.incident import LABEL_BYTES, MOST_LABELS, Incident
+from app.domain.incident import Incident
 from app.domain.state import State
 from app.domain.timeline import HEAD, TAIL, rfc3339
 from app.store.keys import RECORD

@@ -1437,7 +1437,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "labels_without_a_bound",
         "Each repeat brings more labels.",
-        INCIDENT,
+        "app/domain/alert.py",
         "if left < 0 or len(fitting) == MOST_LABELS:",
         "if False:",
         OF_INCIDENT,
