@@ -202,7 +202,8 @@ class Connection:
     """
 
     def __init__(self, url: str, *, retry_seconds: float, timeout: float, connections: int = 7) -> None:
-        client = _client(redis_address(url), timeout)
+        # Kept, since connections through Sentinel ask its pool for the master, and hold that only weakly.
+        self._client = client = _client(redis_address(url), timeout)
         self._callbacks: dict[str, Callable[[Any], Any]] = dict(client.response_callbacks)
         # The one that was used last is used next: where one has timed out, the others may hang as well.
         self._free: LifoQueue[Any] = LifoQueue()
@@ -269,6 +270,8 @@ class Connection:
 
     def _ask(self, connection: Any, commands: Sequence[Command]) -> list[Any]:
         try:
+            # Nothing if it is connected; otherwise one through Sentinel would not ask it for the master.
+            connection.connect()
             connection.send_packed_command(connection.pack_commands(commands))
             return [self._answer(connection, str(command[0])) for command in commands]
         except BaseException:

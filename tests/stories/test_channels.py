@@ -154,7 +154,7 @@ def test_a_click_in_slack_stops_the_page_and_changes_the_message(tmp_path: Path)
             stack.ready()
             incident = stack.report(20)
             wait_until(lambda: rules.messages, "the message is posted")
-            [button] = buttons(next(iter(rules.messages.values())))
+            button, *_ = buttons(next(iter(rules.messages.values())))
             assert button["value"] == incident["id"]
             press(stack, button)
             stack.wait_for_state(incident, "acknowledged")
