@@ -34,7 +34,7 @@ for _, window in ipairs(windows) do
 end
 redis.call('INCR', acquired)
 if redis.call('EXISTS', observed) == 1 then
-  redis.call('HINCRBY', observed, 'acquired', 1)
+  redis.call('HINCRBY', observed, 'taken', 1)
   local gap = redis.call('HGET', observed, 'gap')
   if gap then
     redis.call('HSET', observed, 'probe', token, 'probed_at', now, 'next_probe', now + gap)
