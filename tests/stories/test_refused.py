@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -38,7 +39,10 @@ def test_it_pages_once_and_ends_with_the_next_that_is_read(stack: Stack) -> None
     assert kinds == ["firing", "resolved"]
 
 
-def test_a_flood_of_senders_opens_no_more_than_twenty_and_one(stack: Stack) -> None:
+def test_a_flood_of_senders_opens_no_more_than_twenty_and_one(own: Callable[..., Stack]) -> None:
+    # Of its own: what other stories have open counts as well.
+    stack = own()
+
     def one(n: int) -> int:
         if n % 10 == 0:
             return send(stack, "flood", b'{"title": "good"}', oncall_enable="false")
@@ -49,8 +53,6 @@ def test_a_flood_of_senders_opens_no_more_than_twenty_and_one(stack: Stack) -> N
     assert (statuses.count(201), statuses.count(400)) == (60, 540)
     still_open = reported(stack, "flood", "open")
     assert len(still_open) == 21
-    for incident in still_open:
-        requests.post(f"{stack.base}/api/incidents/{incident['id']}/resolve", headers=ADMIN, timeout=15)
 
 
 def test_a_person_finds_it_and_sends_it_once_more(stack: Stack, page: Page) -> None:
