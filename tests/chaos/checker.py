@@ -116,10 +116,13 @@ def what_was_stored_is_still_there(known: Known) -> Iterator[Violation]:
 
 @rule
 def an_answered_deed_stands(known: Known) -> Iterator[Violation]:
-    """What was answered 200 is on record: resolved for ever, acknowledged until somebody asks to page now."""
+    """What was answered 200 is on record: resolved for ever, acknowledged until somebody asks to page now.
+
+    Unless the same problem was paged directly: it opens what is stored under its key again.
+    """
     for incident, record in known.records.items():
         resolved = [e for e in known.endings(incident) if e.certain and e.action in ("resolve", "resolved")]
-        if resolved and record.state != "resolved":
+        if resolved and record.state != "resolved" and not known.paged_directly(incident):
             yield Violation(
                 "an_answered_deed_stands",
                 f"It was resolved for certain, and its state is {record.state}.",
@@ -375,6 +378,8 @@ def the_resolve_event_follows_the_page(known: Known) -> Iterator[Violation]:
     a resolve event in any case. A page after its resolve event has one good reason: a worker was stopped in
     the moment between its last look at the clock and its call of the system, slept through its lease, and
     sent when it woke up. It says so on the timeline (`delivered_late`), and another resolve event follows.
+    What was paged directly has the key of its problem: it is resolved if another incident has it by the time
+    that it can be stored, and paged again when the problem comes back.
     """
     for key, source in sorted({(event.key, event.source) for event in known.history.events}):
         events = [event for event in known.events[key] if event.source == source]
@@ -386,12 +391,13 @@ def the_resolve_event_follows_the_page(known: Known) -> Iterator[Violation]:
             e for e in known.endings(key) if e.action in ("resolve", "resolved") and e.sent_at <= cleared.at
         ]
         tried = any(event.kind == "firing" and event.at <= cleared.at for event in events)
-        if key in known.answers and not asked:
+        directly = known.paged_directly(key)
+        if key in known.answers and not asked and not directly:
             yield Violation("the_resolve_event_follows_the_page", "Nobody had resolved it.", incident=key)
         if not tried and record is not None and record.attempts == 0:
             yield Violation("the_resolve_event_follows_the_page", "No page was ever tried.", incident=key)
         late = [e for e in events if e.accepted and e.kind == "firing" and e.at > cleared.at]
-        if late and not (record and "delivered_late" in (record.timeline or ())):
+        if late and not directly and not (record and "delivered_late" in (record.timeline or ())):
             yield Violation(
                 "the_resolve_event_follows_the_page", "Its page came after its resolve event.", incident=key
             )

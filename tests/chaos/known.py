@@ -100,6 +100,10 @@ class Known:
         """Requests to page without waiting, whatever became of them."""
         return [deed for deed in self.deeds.get(incident, ()) if deed.action == "escalate_now"]
 
+    def paged_directly(self, incident: str) -> bool:
+        """It was paged without being stored: its key is the problem's, so the next time has the same."""
+        return any(answer.status == 202 for answer in self.answers.get(incident, ()))
+
     def endings(self, incident: str) -> list[Exchange]:
         """Requests that ended the wait, or may have; a webhook may end any incident of its problem."""
         deeds = [d for d in self.deeds.get(incident, ()) if d.action in ("acknowledge", "resolve")]
