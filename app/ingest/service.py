@@ -325,6 +325,9 @@ def _stored(unit: UnitOfWork, sent: Incident, alert: Alert) -> Incident:
     if known is not None and known.phase is not Phase.RESOLVED:
         repeated = known.repeated(alert, at, due_at=at, pager=next(iter(sent.pagers)), asked=False)
         return repeated.sent_unclaimed(sent.pagers, at)
+    if known is not None and known.resolved_at is not None and at <= known.resolved_at:
+        # Another process had stored an earlier page of it, and the resolve came after both.
+        return known.sent_unclaimed(sent.pagers, at)
     if other is not None:
         # It was reported to somebody else before this could be stored, and waits or is paged by itself.
         return replace(sent, identity=None).resolved(f"versus, since it is incident {other.id} now", at)

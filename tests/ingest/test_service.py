@@ -423,6 +423,25 @@ def test_a_direct_page_of_a_problem_that_was_resolved_since_is_its_incident_agai
         assert resolved.id == direct.id
 
 
+def test_a_direct_page_that_is_stored_after_its_incident_was_resolved_leaves_it_resolved(
+    quick: Services, provider: RecordingProvider, clock: Clock, redis_url: str
+) -> None:
+    held = Held()
+    another_process = dataclasses.replace(quick, backlog=held)
+    with refusing_writes(redis_url):
+        direct = one(quick, message("k")).incident
+        one(another_process, message("k"))
+    assert direct is not None
+    quick.backlog.write()
+    clock.wind(seconds=5)
+    one(quick, message("k", Effect.RESOLVED))
+    pages.deliver(quick, direct.id)
+    held.writes[0]()
+    assert quick.store.incidents.require(direct.id).state is State.RESOLVED
+    pages.deliver(quick, direct.id)
+    assert provider.notified() == [("firing", direct.id)] * 2 + [("resolved", direct.id)]
+
+
 def test_a_direct_page_that_fails_goes_to_the_fallback_within_the_same_deadline(
     away: Services, provider: RecordingProvider
 ) -> None:

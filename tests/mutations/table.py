@@ -1433,6 +1433,14 @@ MUTATIONS: tuple[Mutation, ...] = (
         "            pass\n",
         OF_RECEIVE,
     ),
+    Mutation(
+        "direct_page_stored_late_undoes_a_resolve",
+        "A direct page that is stored after its incident was resolved opens it again.",
+        INGEST,
+        "known.resolved_at is not None and at <= known.resolved_at",
+        "False",
+        OF_RECEIVE,
+    ),
     # -- bounds ------------------------------------------------------------------------------------------
     Mutation(
         "labels_without_a_bound",
