@@ -118,11 +118,12 @@ def what_was_stored_is_still_there(known: Known) -> Iterator[Violation]:
 def an_answered_deed_stands(known: Known) -> Iterator[Violation]:
     """What was answered 200 is on record: resolved for ever, acknowledged until somebody asks to page now.
 
-    Unless the same problem was paged directly: it opens what is stored under its key again.
+    Unless the same problem was paged directly afterwards: it opens what is stored under its key again.
     """
     for incident, record in known.records.items():
         resolved = [e for e in known.endings(incident) if e.certain and e.action in ("resolve", "resolved")]
-        if resolved and record.state != "resolved" and not known.paged_directly(incident):
+        since = max((e.sent_at for e in resolved), default=0.0)
+        if resolved and record.state != "resolved" and not known.paged_directly(incident, since):
             yield Violation(
                 "an_answered_deed_stands",
                 f"It was resolved for certain, and its state is {record.state}.",

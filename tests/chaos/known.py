@@ -100,9 +100,13 @@ class Known:
         """Requests to page without waiting, whatever became of them."""
         return [deed for deed in self.deeds.get(incident, ()) if deed.action == "escalate_now"]
 
-    def paged_directly(self, incident: str) -> bool:
-        """It was paged without being stored: its key is the problem's, so the next time has the same."""
-        return any(answer.status == 202 for answer in self.answers.get(incident, ()))
+    def paged_directly(self, incident: str, since: float = float("-inf")) -> bool:
+        """It was paged without being stored: its key is the problem's, so the next time has the same.
+
+        `since`: by a webhook that was answered later, seconds.
+        """
+        answers = (answer for answer in self.answers.get(incident, ()) if answer.status == 202)
+        return any(answer.answered_at is None or answer.answered_at >= since for answer in answers)
 
     def endings(self, incident: str) -> list[Exchange]:
         """Requests that ended the wait, or may have; a webhook may end any incident of its problem."""
