@@ -302,6 +302,7 @@ def _to_page(known: UnitOfWork, message: ReceivedAlert, now: datetime, plan: Pla
         mail_subject=plan.mail_subject,
         fallback=plan.fallback,
         late_after=plan.late_after,
+        reopening=plan.reopening,
     )
 
 
