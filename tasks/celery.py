@@ -7,7 +7,7 @@ from typing import Any
 
 from celery import Celery
 from celery.apps import worker
-from celery.signals import celeryd_after_setup, setup_logging, worker_ready
+from celery.signals import celeryd_after_setup, setup_logging, worker_ready, worker_shutdown
 
 from app import bootstrap, task_queue
 from app.ops.diagnostics import begin_log, config_to_serve, warn_of_redis
@@ -50,6 +50,10 @@ def create_celery(config: Config) -> Celery:
     def check_redis(**_: Any) -> None:
         # Redis is there by now. In a thread of its own, since nothing may wait for it.
         threading.Thread(target=warn_of_redis, args=(services.store,), daemon=True).start()
+
+    @worker_shutdown.connect(weak=False)
+    def store_the_rest(**_: Any) -> None:
+        services.backlog.finish()
 
     return celery
 

@@ -14,12 +14,16 @@ MOST_BYTES = 16 * 2**20
 """Of what the writes hold. Beyond either, the oldest is forgotten, and the log says so."""
 PAUSE = 0.5
 """Seconds between two tries."""
+FINISH_SECONDS = 10.0
+"""That the end of a process waits for the last writes. Platforms leave it 30 s, requests included."""
 
 Write = Callable[[], object]
 
 
 class Backlog:
-    """What this process has done and could not store. A restart forgets it.
+    """What this process has done and could not store.
+
+    A process that ends in order stores it first, if Redis lets it in time; one that is killed forgets it.
 
     A thread tries as long as there is something; a worker also does before it looks for what is due.
     """
@@ -65,6 +69,14 @@ class Backlog:
                 with self._changing:
                     if self._writes.get(key, (None,))[0] is write:
                         self._remove(key)
+
+    def finish(self) -> None:
+        """At the end of the process: return once all is written, or after `FINISH_SECONDS`."""
+        thread = self._thread
+        if thread is not None:
+            thread.join(FINISH_SECONDS)
+        if self._writes:
+            log.error("unstored_forgotten", count=len(self._writes))
 
     def _remove(self, key: Hashable) -> None:
         self._bytes -= self._writes.pop(key, (None, 0))[1]

@@ -13,9 +13,11 @@ import threading
 from contextlib import suppress
 
 from gunicorn import glogging
+from gunicorn.arbiter import Arbiter
 from gunicorn.config import Config as GunicornConfig
 from gunicorn.workers.base import Worker
 
+from app.bootstrap import Services
 from app.ops import watch
 from app.ops.diagnostics import begin_log, config_to_serve, report_until_redis_answers
 from app.store import Store
@@ -63,9 +65,22 @@ def post_worker_init(worker: Worker) -> None:
     # What was loaded stays: to look through all of it for garbage would make requests wait for some 50 ms.
     gc.collect()
     gc.freeze()
-    services = getattr(worker.wsgi, "extensions", {}).get("services")
+    services = _services(worker)
     if services is not None:
         watch.start(services)
     if worker.age == 1:
         store = Store(_config.redis.url.get_secret_value(), retry_seconds=2.0)
         threading.Thread(target=report_until_redis_answers, args=(store,), daemon=True).start()
+
+
+def worker_exit(_: Arbiter, worker: Worker) -> None:
+    """Store what was paged directly, before the process that alone knows it is gone."""
+    services = _services(worker)
+    if services is not None:
+        services.backlog.finish()
+
+
+def _services(worker: Worker) -> Services | None:
+    """None where the application could not be loaded."""
+    found: Services | None = getattr(getattr(worker, "wsgi", None), "extensions", {}).get("services")
+    return found

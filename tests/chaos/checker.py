@@ -406,10 +406,14 @@ def the_resolve_event_follows_the_page(known: Known) -> Iterator[Violation]:
 
 @rule
 def what_is_over_is_over_at_incident_io(known: Known) -> Iterator[Violation]:
-    """An incident that is resolved, and whose page was taken, is resolved at incident.io in the end."""
+    """An incident that is resolved, and whose page was taken, is resolved at incident.io in the end.
+
+    What was paged directly is in the memory of one process until Redis takes it: killing that forgets it.
+    """
     for incident, record in known.records.items():
         last = [known.accepted(incident, source=source)[-1] for source in known.sources(incident)]
-        if record.state == "resolved" and any(event.kind != "resolved" for event in last):
+        left = [event for event in last if event.kind != "resolved" and not known.forgotten(event)]
+        if record.state == "resolved" and left:
             yield Violation(
                 "what_is_over_is_over_at_incident_io",
                 "It is resolved, and incident.io still shows its alert as firing.",

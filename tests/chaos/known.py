@@ -108,6 +108,16 @@ class Known:
         answers = (answer for answer in self.answers.get(incident, ()) if answer.status == 202)
         return any(answer.answered_at is None or answer.answered_at >= since for answer in answers)
 
+    def forgotten(self, page: Event) -> bool:
+        """It was sent directly by a web process that was killed afterwards, and may not have stored it."""
+        kills = [f for f in self.history.faults if f.kind in ("kill_web", "kill_web_child")]
+        return any(
+            exchange.marker == page.marker
+            and exchange.status in (202, None)
+            and any(f"web={exchange.web} " in f.detail and f.ended_at >= page.at for f in kills)
+            for exchange in self.answers.get(page.key, ())
+        )
+
     def endings(self, incident: str) -> list[Exchange]:
         """Requests that ended the wait, or may have; a webhook may end any incident of its problem."""
         deeds = [d for d in self.deeds.get(incident, ()) if d.action in ("acknowledge", "resolve")]

@@ -27,8 +27,8 @@ from tests.fakes import API_KEY, GATEWAY_SECRET
 from tests.relay import Relay
 
 READY_WITHIN = 90.0
-GRACE = 10.0
-"""Seconds after SIGTERM until SIGKILL."""
+GRACE = 30.0
+"""Seconds after SIGTERM until SIGKILL, as platforms have it."""
 PAUSE = 1.0
 """Before a process that died is started again."""
 LOOK = 0.05

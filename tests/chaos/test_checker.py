@@ -108,6 +108,14 @@ INFRA = webhook(
 TWICE = (webhook(), INFRA, event(110.1), event(110.2, source="source-infra"))
 """Paged at two alert sources."""
 CLOSED = (*TWICE, deed("resolve", 120), record("resolved", escalated_at=110.1))
+DIRECTLY = (
+    *(webhook(), event(110.1), event(110.2, "resolved"), record("resolved", escalated_at=110.1)),
+    webhook(status=202, marker="chaos-2", source="source-infra", sent_at=108.0, answered_at=112.0),
+    event(111.0, source="source-infra", marker="chaos-2"),
+    deed("resolve", 110.15),
+)
+"""Stored, resolved, and paged at another alert source directly meanwhile."""
+WEB_KILLED = Fault(kind="kill_web", began_at=112.5, ended_at=113.0, detail="web=0 child=0 busy=False")
 OVER = webhook(action="resolved", status=200, problem="p", sent_at=105.0, answered_at=105.1)
 
 REFUSED = webhook(action="refused", status=400, incidents=())
@@ -151,6 +159,7 @@ KEPT: dict[str, Iterable[Any]] = {
         webhook("direct", status=202, due_at=100.0, answered_at=103.0),
         *(event(102.0, key="direct"), event(110.1, key="j"), record("escalated", "j")),
     ),
+    "paged directly by a process that was killed": (*DIRECTLY, WEB_KILLED),
     "one problem paged directly twice": (
         *(webhook("d", status=202, due_at=100.0, problem="p", marker=f"chaos-{n}") for n in (1, 2)),
         event(100.05, key="d"),
@@ -339,6 +348,16 @@ BROKEN: list[tuple[str, str, Iterable[Any]]] = [
         (webhook(), deed("resolve", 111), event(112.0, "resolved"), record("resolved", attempts=0)),
     ),
     ("what_is_over_is_over_at_incident_io", "still firing", (*RESOLVED[:3], RESOLVED[4])),
+    (
+        "what_is_over_is_over_at_incident_io",
+        "paged directly by a process that lives",
+        (*DIRECTLY, replace(WEB_KILLED, detail="web=1 child=0 busy=False")),
+    ),
+    (
+        "what_is_over_is_over_at_incident_io",
+        "paged directly by a process that was told to end",
+        (*DIRECTLY, replace(WEB_KILLED, kind="terminate_web")),
+    ),
     ("every_answer_is_in_the_contract", "500", (unanswered(status=500, answered_at=101.0),)),
     ("every_answer_is_in_the_contract", "503 alone", (unanswered(status=503, answered_at=101.0),)),
     ("every_answer_is_in_the_contract", "unknown", (*PAGED, deed("acknowledge", 150, 404))),

@@ -65,3 +65,23 @@ def test_beyond_its_bounds_the_oldest_is_forgotten_and_the_log_says_so(
     redis.works.set()
     wait_until(lambda: len(backlog) == 0, "the rest is written")
     assert redis.taken == ["b", "c"]
+
+
+def test_the_end_of_a_process_waits_until_all_is_written() -> None:
+    redis, backlog = Redis(), Backlog()
+    backlog.add("a", lambda: redis.write("a"), 1)
+    threading.Timer(0.2, redis.works.set).start()
+    backlog.finish()
+    assert redis.taken == ["a"]
+
+
+def test_the_end_of_a_process_does_not_wait_for_ever(
+    monkeypatch: pytest.MonkeyPatch, log: io.StringIO
+) -> None:
+    monkeypatch.setattr(module, "FINISH_SECONDS", 0.05)
+    redis, backlog = Redis(), Backlog()
+    backlog.add("a", lambda: redis.write("a"), 1)
+    backlog.finish()
+    assert "unstored_forgotten" in log.getvalue()
+    assert "count=1" in log.getvalue()
+    redis.works.set()

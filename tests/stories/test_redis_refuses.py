@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -95,3 +96,26 @@ def test_a_worker_starts_while_it_refuses_and_consumes_soon_after(refusal: str, 
     within(WORKS_AGAIN_WITHIN, lambda: scene.logged(since, " ready."), "the worker consumes")
     assert worker.lives()
     assert worker.stop() == 0
+
+
+def test_a_web_process_that_is_told_to_end_stores_what_it_paged_directly(scene: Scene) -> None:
+    scene.ready()
+    scene.begin("full")
+    answer = scene.post({"title": "Disk full", "id": "told-to-end"})
+    assert answer.status_code == 202, answer.text
+    scene.web.signal(signal.SIGTERM)
+    wait_until(lambda: not answers(scene), "the port is closed")
+    scene.end("full")
+    scene.web.stop()
+    scene.web = scene.start("web")
+    scene.ready()
+    assert scene.show(answer.json()["incident"])["state"] == "escalated"
+
+
+def answers(scene: Scene) -> bool:
+    """Whether the web process takes connections."""
+    try:
+        requests.get(f"{scene.base}/healthz", timeout=5)
+    except requests.RequestException:
+        return False
+    return True
