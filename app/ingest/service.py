@@ -208,8 +208,12 @@ def _apply(unit: UnitOfWork, message: ReceivedAlert, fresh_id: str, now: datetim
             return Received("created", unit.save(_noted(opened, message, now), message.payload))
         incident = incident.repeated(alert, now, due_at=due_at, pager=plan.pager, asked=plan.asked)
         return Received("updated", unit.save(_noted(incident, message, now), message.payload))
-    if alert.effect is Effect.RESOLVED and alert.can_be_late:
-        unit.remember_end(alert.identity, End(now, alert.said_at))
+    if alert.effect is Effect.RESOLVED and alert.identity is not None:
+        if alert.can_be_late:
+            unit.remember_end(alert.identity, End(now, alert.said_at))
+        if incident is None:
+            # It may be of a page that was sent directly, and that is yet to be stored.
+            unit.remember_end(alert.identity, End(now, None), _key(message))
     if incident is None:
         return Received("recorded", None)
     if alert.effect is Effect.RESOLVED:
@@ -313,11 +317,12 @@ def _store_later(services: Services, message: ReceivedAlert, sent: Incident) -> 
         unit.save(_stored(unit, sent, message.alert), message.payload)
 
     identities = [] if sent.identity is None else [sent.identity]
-    services.backlog.add(
-        (sent.id, *sent.pagers),
-        lambda: services.update(work, ids=[sent.id], identities=identities),
-        len(message.payload) + len(repr(sent)),
-    )
+
+    def write() -> None:
+        unit = services.store.incidents.unit_of_work([sent.id], identities, ends=[sent.id])
+        services.update(work, unit)
+
+    services.backlog.add((sent.id, *sent.pagers), write, len(message.payload) + len(repr(sent)))
 
 
 def _stored(unit: UnitOfWork, sent: Incident, alert: Alert) -> Incident:
@@ -329,6 +334,8 @@ def _stored(unit: UnitOfWork, sent: Incident, alert: Alert) -> Incident:
     if known is not None and known.resolved_at is not None and at <= known.resolved_at:
         # Another process had stored an earlier page of it, and the resolve came after both.
         return known.sent_unclaimed(sent.pagers, at)
+    if (end := unit.end(sent.id)) is not None and end.at >= at:
+        return sent.resolved(alert.source, end.at)
     if other is not None:
         # It was reported to somebody else before this could be stored, and waits or is paged by itself.
         return replace(sent, identity=None).resolved(f"versus, since it is incident {other.id} now", at)

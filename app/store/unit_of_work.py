@@ -100,7 +100,7 @@ class UnitOfWork:
         self._deliveries: dict[tuple[str, Destination], Delivery] = {}
         self._also: list[Command] = []
         self._ends = {identity: END.validate_json(end) for identity, end in self._ends_read.items() if end}
-        self._ended: set[str] = set()
+        self._ended: dict[str, str] = {}
 
     def get(self, incident_id: str) -> Incident | None:
         """The incident, if there is one."""
@@ -125,10 +125,10 @@ class UnitOfWork:
         """Of a problem that may arrive after its end, that end."""
         return self._ends.get(identity or "")
 
-    def remember_end(self, identity: str | None, end: End) -> None:
-        """The problem is over; if it arrives yet, it is known to be."""
-        self._ends[identity or ""] = end
-        self._ended.add(identity or "")
+    def remember_end(self, identity: str, end: End, name: str | None = None) -> None:
+        """When this is committed; `name`: under which it is looked for, if it isn't the identity itself."""
+        self._ends[name or identity] = end
+        self._ended[name or identity] = identity
 
     def save(self, incident: Incident, payload: str | None = None) -> Incident:
         """Write the incident, and the sender's body where there is a new one, when this is committed.
@@ -181,7 +181,7 @@ class UnitOfWork:
                 yield INCIDENT + incident_id, "v", row.get("v", "")
         for identity, end in self._ends_read.items():
             yield ENDS + identity, "at", end
-        for identity in self._ended:
+        for identity in self._ended.values():
             yield identities.unchanged(identity, self._names_read[identity])
         for incident in self.saved.values():
             yield INCIDENT + incident.id, "v", self._rows.get(incident.id, {}).get("v", "")
@@ -216,8 +216,8 @@ class UnitOfWork:
             if doc != self._rows[incident_id].get(CHANNEL + channel, doc if delivery == Delivery() else ""):
                 yield "HSET", INCIDENT + incident_id, CHANNEL + channel, doc
             yield from notifications.indexed(self.require(incident_id), channel, delivery)
-        for identity in self._ended:
-            yield from identities.ended(identity, self._ends[identity])
+        for name in self._ended:
+            yield from identities.ended(name, self._ends[name])
         yield from self._also
         yield "INCR", VERSION
 

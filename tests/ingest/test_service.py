@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import threading
 from collections.abc import Hashable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -104,13 +105,18 @@ def test_an_unknown_alert_source_is_refused_with_the_names_that_exist(
     assert redis.Redis.from_url(redis_url).dbsize() == 0
 
 
+INDEXED = re.compile(rb"^versus:(?!end:|version$|committed:)")
+"""What Redis has besides ends of problems, and that they were written."""
+
+
 @pytest.mark.parametrize("effect", [Effect.RESOLVED, Effect.ACKNOWLEDGED, Effect.NOTE])
 @pytest.mark.parametrize("identity", ["k", None])
 def test_an_event_about_nothing_known_is_recorded_and_pages_nobody(
     services: Services, redis_url: str, effect: Effect, identity: str | None
 ) -> None:
     assert one(services, message(identity, effect)) == Received("recorded", None)
-    assert redis.Redis.from_url(redis_url).dbsize() == 0
+    of_incidents = [key for key in redis.Redis.from_url(redis_url).scan_iter() if INDEXED.search(key)]
+    assert not of_incidents
 
 
 def test_one_problem_is_one_incident_until_it_is_resolved(services: Services) -> None:
@@ -440,6 +446,33 @@ def test_a_direct_page_that_is_stored_after_its_incident_was_resolved_leaves_it_
     assert quick.store.incidents.require(direct.id).state is State.RESOLVED
     pages.deliver(quick, direct.id)
     assert provider.notified() == [("firing", direct.id)] * 2 + [("resolved", direct.id)]
+
+
+def test_a_direct_page_that_is_stored_after_a_resolve_that_found_nothing_is_resolved(
+    quick: Services, provider: RecordingProvider, clock: Clock, redis_url: str
+) -> None:
+    held = Held()
+    with refusing_writes(redis_url):
+        direct = one(dataclasses.replace(quick, backlog=held), message("k")).incident
+    assert direct is not None
+    clock.wind(seconds=1)
+    assert one(quick, message("k", Effect.RESOLVED)).became == "recorded"
+    held.writes[0]()
+    assert quick.store.incidents.require(direct.id).state is State.RESOLVED
+    pages.deliver(quick, direct.id)
+    assert provider.notified() == [("firing", direct.id), ("resolved", direct.id)]
+
+
+def test_a_direct_page_after_a_resolve_that_found_nothing_is_an_incident(
+    quick: Services, clock: Clock, redis_url: str
+) -> None:
+    assert one(quick, message("k", Effect.RESOLVED)).became == "recorded"
+    clock.wind(seconds=1)
+    with refusing_writes(redis_url):
+        direct = one(quick, message("k")).incident
+    assert direct is not None
+    quick.backlog.write()
+    assert quick.store.incidents.require(direct.id).state is State.ESCALATED
 
 
 def test_a_direct_page_that_fails_goes_to_the_fallback_within_the_same_deadline(
