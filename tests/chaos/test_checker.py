@@ -116,6 +116,8 @@ DIRECTLY = (
 )
 """Stored, resolved, and paged at another alert source directly meanwhile."""
 WEB_KILLED = Fault(kind="kill_web", began_at=112.5, ended_at=113.0, detail="web=0 child=0 busy=False")
+WEB_ENDED = replace(WEB_KILLED, kind="terminate_web")
+BUSY = "web=0 child=0 busy=True"
 OVER = webhook(action="resolved", status=200, problem="p", sent_at=105.0, answered_at=105.1)
 
 REFUSED = webhook(action="refused", status=400, incidents=())
@@ -160,6 +162,8 @@ KEPT: dict[str, Iterable[Any]] = {
         *(event(102.0, key="direct"), event(110.1, key="j"), record("escalated", "j")),
     ),
     "paged directly by a process that was killed": (*DIRECTLY, WEB_KILLED),
+    "paged directly by a process that could not store it before its end": (*DIRECTLY, WEB_ENDED, CUT),
+    "paged directly by a process that ended slowly": (*DIRECTLY, replace(WEB_ENDED, detail=BUSY)),
     "one problem paged directly twice": (
         *(webhook("d", status=202, due_at=100.0, problem="p", marker=f"chaos-{n}") for n in (1, 2)),
         event(100.05, key="d"),
@@ -356,7 +360,7 @@ BROKEN: list[tuple[str, str, Iterable[Any]]] = [
     (
         "what_is_over_is_over_at_incident_io",
         "paged directly by a process that was told to end",
-        (*DIRECTLY, replace(WEB_KILLED, kind="terminate_web")),
+        (*DIRECTLY, WEB_ENDED),
     ),
     ("every_answer_is_in_the_contract", "500", (unanswered(status=500, answered_at=101.0),)),
     ("every_answer_is_in_the_contract", "503 alone", (unanswered(status=503, answered_at=101.0),)),
