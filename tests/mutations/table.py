@@ -1378,6 +1378,22 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     # -- Redis takes no writes ---------------------------------------------------------------------------
     Mutation(
+        "direct_pages_are_forgotten_at_the_end",
+        "A process that is told to end forgets what it paged directly: nobody can resolve it.",
+        "app/store/backlog.py",
+        "thread.join(FINISH_SECONDS)",
+        "thread.join(0.0)",
+        ("tests/store/test_backlog.py",),
+    ),
+    Mutation(
+        "early_resolve_of_a_direct_page_is_lost",
+        "What was resolved before its direct page was stored stays open.",
+        INGEST,
+        "is not None and end.at >= at:",
+        "is not None and end.at < at:",
+        ("tests/ingest/test_service.py",),
+    ),
+    Mutation(
         "no_turns_without_writes",
         "Every worker pages everything at once while Redis takes no writes.",
         READ_ONLY,
