@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from hypothesis import settings
 
 from app import telemetry
 from app.ack_links import AckLinks
@@ -21,6 +22,10 @@ from local.embedded import EmbeddedRedis
 from tests.fakes import Clock, RecordingProvider, environment
 from tests.relay import Relay
 from tests.tls import Certificates, certificates
+
+# A busy machine is no failure.
+settings.register_profile("versus", deadline=None)
+settings.load_profile("versus")
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
@@ -231,7 +231,6 @@ def test_it_refuses_a_reference_that_is_none(text: str) -> None:
         expand(text, {"A": "one"})
 
 
-@settings(deadline=None)
 @given(st.text(), st.text(), st.text())
 def test_expansion_inserts_any_value_untouched(before: str, value: str, after: str) -> None:
     escaped = [part.replace("${", "$${") for part in (before.rstrip("$"), after)]
@@ -239,7 +238,6 @@ def test_expansion_inserts_any_value_untouched(before: str, value: str, after: s
     assert expand(f"{escaped[0]}${{A}}{escaped[1]}", {"A": value}) == expected
 
 
-@settings(deadline=None)
 @given(st.text(string.printable))
 def test_expansion_gives_text_or_a_sentence(text: str) -> None:
     try:
@@ -250,7 +248,6 @@ def test_expansion_gives_text_or_a_sentence(text: str) -> None:
         assert "${" in text or expanded == text
 
 
-@settings(deadline=None)
 @given(value=st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1))
 def test_no_variable_changes_the_structure(tmp_path_factory: pytest.TempPathFactory, value: str) -> None:
     file = tmp_path_factory.getbasetemp() / "structure.yaml"

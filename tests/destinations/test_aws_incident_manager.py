@@ -106,8 +106,10 @@ def test_without_credentials_it_says_so(
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    # What arrives at the stand-in says nothing: it may be the attempt of another test, whose time ran out.
     outcome = sent(tmp_path, an_event())
-    assert (outcome.verdict, aws.requests) == ("misconfigured", [])
+    assert outcome.verdict == "misconfigured"
+    assert outcome.detail.startswith("AWS was not asked: ")
     assert "credentials" in outcome.detail
 
 

@@ -112,19 +112,17 @@ def check(alert: Alert) -> None:
     "".join((*alert.labels, *alert.labels.values())).encode()
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.text(), anything, max_size=6))
 def test_any_object_becomes_an_alert(body: Body) -> None:
     check(read(body))
 
 
-@settings(deadline=None)
 @given(object_of(KNOWN, anything))
 def test_known_names_may_hold_anything(body: Body) -> None:
     check(read(body))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(groups)
 def test_a_group_of_alerts_may_be_full_of_holes(body: Body) -> None:
     alert = read(body)
@@ -132,7 +130,6 @@ def test_a_group_of_alerts_may_be_full_of_holes(body: Body) -> None:
     check(alert)
 
 
-@settings(deadline=None)
 @given(object_of(KNOWN, anything))
 def test_the_same_body_is_always_read_the_same(body: Body) -> None:
     assert read(body) == read(dict(body))
@@ -178,13 +175,13 @@ def near_misses(draw: st.DrawFn) -> Body:
     return {**ENVELOPE, "Message": json.dumps(body)} if draw(st.integers(0, 9)) == 0 else body
 
 
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 @given(near_misses())
 def test_what_is_nearly_the_body_of_a_sender_becomes_an_alert(body: Body) -> None:
     check(read(body))
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(near_misses() | st.dictionaries(st.text(), anything, max_size=6))
 def test_any_object_is_accepted_and_has_a_title(running: Service, body: Body) -> None:
     answer = requests.post(f"{running.base}/api/incidents", json=body, timeout=15)
@@ -197,7 +194,6 @@ def test_any_object_is_accepted_and_has_a_title(running: Service, body: Body) ->
         assert running.show(incident)["payload"] is not None
 
 
-@settings(deadline=None)
 @given(near_misses())
 def test_no_secret_of_a_known_name_is_kept(body: Body) -> None:
     planted = {**body, "routing_key": "hunter2", "Token": "hunter2", "ping_url": "https://x/hunter2"}

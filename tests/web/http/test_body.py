@@ -288,13 +288,11 @@ json_values = st.recursive(
 json_objects = st.dictionaries(st.text(), json_values, max_size=5)
 
 
-@settings(deadline=None)
 @given(json_objects, st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32"]), st.booleans())
 def test_it_gives_back_every_object(thing: dict[str, Any], charset: str, ascii_only: bool) -> None:
     assert only(read(json.dumps(thing, ensure_ascii=ascii_only).encode(charset))) == thing
 
 
-@settings(deadline=None)
 @given(st.lists(json_objects, min_size=2, max_size=5), st.sampled_from(["", "\n", "\r\n", " \n\n"]))
 def test_it_reads_texts_after_one_another_like_an_array(things: list[Any], between: str) -> None:
     joined = between.join(json.dumps(thing) for thing in things)
@@ -302,7 +300,7 @@ def test_it_reads_texts_after_one_another_like_an_array(things: list[Any], betwe
     assert read(joined) == read(json.dumps(things)) == Body(things, is_array=True)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.binary(max_size=200) | st.text(alphabet='{}[]",:\\u0dD8 \n1eE.-=&%x', max_size=100).map(str.encode),
     st.sampled_from(["", "application/json", FORM, "multipart/form-data; boundary=x"]) | st.text(max_size=30),
