@@ -116,6 +116,10 @@ DIRECTLY = (
 )
 """Stored, resolved, and paged at another alert source directly meanwhile."""
 WEB_KILLED = Fault(kind="kill_web", began_at=112.5, ended_at=113.0, detail="web=0 child=0 busy=False")
+LOSS = (
+    Life(at=1.0, name="worker-1", event="started"),
+    Fault(kind="redis_emptied", began_at=108.0, ended_at=109.0, since=0.0),
+)
 OVER = webhook(action="resolved", status=200, problem="p", sent_at=105.0, answered_at=105.1)
 
 REFUSED = webhook(action="refused", status=400, incidents=())
@@ -383,6 +387,17 @@ BROKEN: list[tuple[str, str, Iterable[Any]]] = [
         "what_is_refused_pages_once",
         "two incidents",
         (REFUSED, event(110.1), REPORTED, replace(REPORTED, id="j"), event(110.1, key="j")),
+    ),
+    ("a_loss_is_paged_once", "not at all", LOSS),
+    (
+        "a_repeat_of_what_is_acknowledged_pages_nobody",
+        "while Redis only refused writes",
+        (
+            *(replace(ACKNOWLEDGED[0], problem="p"), *ACKNOWLEDGED[1:]),
+            Fault(kind="redis_refuses_writes", began_at=115.0, ended_at=140.0),
+            webhook("d", status=202, due_at=120.0, problem="p", sent_at=120.0, answered_at=122.5),
+            event(122.0, key="d"),
+        ),
     ),
     ("records_agree_with_incident_io", "still waiting", (webhook(), event(110.1), record("pending"))),
     ("records_agree_with_incident_io", "still being sent", (*PAGED[:2], record("escalating"))),
