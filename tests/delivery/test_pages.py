@@ -20,7 +20,6 @@ from app.domain.incident import Incident
 from app.domain.state import State
 from app.ingest.service import Options, ReceivedAlert, receive
 from app.store import Store
-from app.store.delivery_queue import DUE, FAILING, NEXT_CHECK, PAGERS, QUEUE, member_of
 from local.embedded import EmbeddedRedis
 from tests.fakes import INFRA, PAGER, Clock, RecordingProvider
 from tests.relay import Relay
@@ -419,31 +418,26 @@ def test_a_record_that_is_gone_is_made_anew_for_the_alert_source_that_was_to_be_
     assert {event.alert_source for event in provider.events} == {"infra"}
 
 
-def test_a_message_for_another_alert_source_leaves_nothing_behind(
-    services: Services, clock: Clock, provider: RecordingProvider, redis_url: str
+def test_an_alert_source_that_only_a_message_knows_is_paged(
+    services: Services, clock: Clock, provider: RecordingProvider
+) -> None:
+    # The record is of an old backup, or was made anew for another message.
+    due = received(services, wait_minutes=0)
+    deliver(services, due, [INFRA])
+    deliver(services, due, [PAGER])
+    incident = read(services, due)
+    assert (incident.state, list(incident.pagers)) == (State.ESCALATED, [PAGER, INFRA])
+    assert [event.alert_source for event in provider.events] == ["infra", "default"]
+    assert services.store.delivery_queue.pending() == 0
+
+
+def test_an_alert_source_that_only_a_message_knows_pages_nobody_once_it_is_acknowledged(
+    services: Services, provider: RecordingProvider
 ) -> None:
     due = received(services, wait_minutes=0)
-    # As a record leaves them that Redis lost, and that was made anew for another alert source.
-    client = redis.Redis.from_url(redis_url)
-    for key in (DUE, NEXT_CHECK, FAILING, QUEUE + INFRA):
-        client.zadd(key, {member_of(due, INFRA): 0})
-    client.sadd(PAGERS, INFRA)
-    delivery_queue = services.store.delivery_queue
-    assert [entry.incident_id for entry in delivery_queue.turns({INFRA: []}, clock.now, 500)] == [due]
+    actions.acknowledge(services, due, "Ann")
     deliver(services, due, [INFRA])
-    assert delivery_queue.turns({INFRA: []}, clock.now, 500) == []
-    assert INFRA not in delivery_queue.pagers(clock.now)
-    assert (
-        client.zcard(DUE)
-        == client.zcard(NEXT_CHECK)
-        == client.zcard(FAILING)
-        == client.zcard(QUEUE + INFRA)
-        == 0
-    )
-    # It is paged where it is to be paged.
-    incident = read(services, due)
-    assert (incident.state, list(incident.pagers)) == (State.ESCALATED, [PAGER])
-    assert [event.alert_source for event in provider.events] == ["default"]
+    assert provider.events == []
 
 
 def test_a_record_that_is_lost_while_it_is_sent_is_written_again(
