@@ -107,7 +107,7 @@ class Clock:
                 if self._is_to_correct(reading, known, now):
                     return (known.low + known.high - reading.low - reading.high) / 2 - more
                 if self._is_another_step(reading, known):
-                    # Who corrected the one before it does this, too; if nobody has by the next reading, we do.
+                    # Others may know better, and correct it, too; if none has by the next reading, we do.
                     self._doubted = reading.version
                     return None
         # An answer says no more than between which limits the time is: what was known stands between them.
@@ -122,7 +122,8 @@ class Clock:
         """Nobody did since, or who did was wrong: Redis's clock did not step, its host stood still."""
         if reading.version in (known.version, self._doubted, ""):
             return True
-        return _is_steady(reading, known) and not reading.vetoed and now - self._known_since > WITNESS
+        steady = _is_steady(reading, known)
+        return steady and not reading.vetoed and now - self._known_since > WITNESS
 
     @staticmethod
     def _is_another_step(reading: _Reading, known: _Reading) -> bool:

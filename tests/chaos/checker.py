@@ -37,6 +37,9 @@ HARMLESS = (
 CLOCK = 2.5
 # What a fault does outlasts it by a moment; a connection that is half open, until somebody uses it.
 REACH = 5.0
+# What a sender waits for an answer, and a little; so many without one are no accident.
+PATIENCE = 13.0
+ENOUGH = 5
 REACH_OF_FREEZE = 60.0
 
 
@@ -521,6 +524,24 @@ def _is_acknowledged(known: Known, excuses: Excuses, incident: str, at: float) -
         if e.action == "acknowledge"
     )
     return acknowledged and not over and not known.pages_now(incident) and not excuses.damaged(incident)
+
+
+@rule
+def a_log_that_nobody_reads_silences_nobody(known: Known) -> Iterator[Violation]:
+    """A web process whose log is not read answers all the same, unless it is stopped or ended meanwhile."""
+    faults = known.history.faults
+    for unread in (fault for fault in faults if fault.kind == "log_unread"):
+        since, until = unread.began_at + REACH, unread.ended_at - PATIENCE
+        ended = [f for f in faults if "web" in f.kind or f.kind == "secret_rotated"]
+        sent = [
+            exchange
+            for exchange in known.history.exchanges
+            if unread.detail == f"process={exchange.web}" and since <= exchange.sent_at <= until
+        ]
+        unanswered = all(exchange.status is None for exchange in sent)
+        if len(sent) >= ENOUGH and unanswered and not any(_meets(f, since, unread.ended_at) for f in ended):
+            sentence = f"{len(sent)} requests got no answer while nobody read the log."
+            yield Violation("a_log_that_nobody_reads_silences_nobody", sentence, marker=sent[0].marker)
 
 
 # -- answers, processes, records -------------------------------------------------------------------------

@@ -116,6 +116,8 @@ DIRECTLY = (
 )
 """Stored, resolved, and paged at another alert source directly meanwhile."""
 WEB_KILLED = Fault(kind="kill_web", began_at=112.5, ended_at=113.0, detail="web=0 child=0 busy=False")
+UNREAD = Fault(kind="log_unread", began_at=90.0, ended_at=120.0, detail="process=0")
+SILENT = [unanswered(marker=f"chaos-{n}", sent_at=97.0 + n, note="ReadTimeout") for n in range(10)]
 LOSS = (
     Life(at=1.0, name="worker-1", event="started"),
     Fault(kind="redis_emptied", began_at=108.0, ended_at=109.0, since=0.0),
@@ -389,6 +391,7 @@ BROKEN: list[tuple[str, str, Iterable[Any]]] = [
         (REFUSED, event(110.1), REPORTED, replace(REPORTED, id="j"), event(110.1, key="j")),
     ),
     ("a_loss_is_paged_once", "not at all", LOSS),
+    ("a_log_that_nobody_reads_silences_nobody", "no answer for ten seconds", (UNREAD, *SILENT)),
     (
         "a_repeat_of_what_is_acknowledged_pages_nobody",
         "while Redis only refused writes",

@@ -17,7 +17,9 @@ from tests.chaos.test_checker import (
     NOTIFIED,
     PAGED,
     RESOLVED,
+    SILENT,
     TWICE,
+    UNREAD,
     deed,
     event,
     history,
@@ -100,6 +102,13 @@ KEPT: dict[str, Iterable[Any]] = {
     "a link that was signed two secrets ago": (
         *(*PAGED, ROTATION, replace(ROTATION, began_at=130.0, ended_at=135.0), by_link(150.0)),
     ),
+    "a process that answers though nobody reads its log": (
+        UNREAD,
+        *SILENT,
+        webhook(sent_at=99.0, due_at=None),
+    ),
+    "no answer of a process that was killed meanwhile": (UNREAD, *SILENT, fault("kill_web", 100.0)),
+    "no answer of a process whose log is read": (replace(UNREAD, detail="process=1"), *SILENT),
     "one problem paged under its key, and directly before": (
         *(webhook(problem="p"), *PAGED[1:], fault("redis_cut", 115.0, 125.0), *AGAIN),
         replace(REFUSES, began_at=140.0, ended_at=150.0),

@@ -50,7 +50,9 @@ def _particulars(chance: random.Random, kind: str) -> tuple[float, dict[str, Any
         case "redis_clock_steps":
             return 0.0, {"by": chance.choice(STEPS)}
         case "log_unread":
-            return chance.uniform(2, 25), {"process": chance.randrange(5)}
+            return chance.choice((chance.uniform(2, 10), chance.uniform(20, 30))), {
+                "process": chance.randrange(5)
+            }
         case "record_damaged":
             return 0.0, {"how": chance.choice(list(DAMAGE)), "newest": chance.randrange(NEWEST)}
     return 0.0, {}
