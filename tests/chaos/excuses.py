@@ -119,13 +119,29 @@ class Excuses:
     # -- Redis's clock steps -----------------------------------------------------------------------------
 
     def uneven(self, at: float) -> float:
-        """Seconds by which the service's time may differ from what it was at the beginning."""
+        """Seconds by which the service's time may differ from what it was at the beginning.
+
+        Infinite for a moment, where a process began to read Redis's clock after a step that nobody could
+        correct yet, since Redis took no writes.
+        """
         steps = [f for f in self._faults if f.kind == "redis_clock_steps" and f.began_at <= at]
+        if any(self._is_news(step.began_at, at) for step in steps):
+            return float("inf")
         return sum(UNEVEN["slow" if self._is_slow(step.began_at) else "quiet"] for step in steps)
 
     def _is_slow(self, at: float) -> bool:
         slow = (fault for fault in self._faults if fault.kind in SLOW)
         return any(fault.began_at - REACH <= at <= fault.ended_at + AROUND for fault in slow)
+
+    def _is_news(self, step: float, at: float) -> bool:
+        until = step
+        for fault in sorted(self._faults, key=lambda fault: fault.began_at):
+            if "redis" in fault.kind and fault.kind != "redis_clock_steps" and fault.ended_at >= step:
+                until = max(until, fault.ended_at) if fault.began_at <= until + REACH else until
+        starts = [life.at for life in self._known.history.lives if life.event == "started"]
+        starts += [f.ended_at for f in self._faults if f.kind in ("kill_web_child", "terminate_web_child")]
+        begun = any(step - BEGUN <= start <= at for start in starts)
+        return step < until and at <= until + 2 * REACH and begun
 
     # -- the secret is rotated ---------------------------------------------------------------------------
 

@@ -47,12 +47,16 @@ class Underneath:
     # -- what Redis answers and knows --------------------------------------------------------------------
 
     def _redis_refuses_writes(self, seconds: float, refusal: str) -> About:
-        folder = self._platform.redis_folder
-        with self._redis, self._client() as client:
-            began = time.time()
-            REFUSALS[refusal].begin(client, folder)
-            self._last(seconds)
-            REFUSALS[refusal].end(client, folder)
+        folder, began = self._platform.redis_folder, time.time()
+        # One that has to wait for others is left out: after all of them Redis would hardly work at all.
+        if self._redis.acquire(blocking=False):
+            try:
+                with self._client() as client:
+                    REFUSALS[refusal].begin(client, folder)
+                    self._last(seconds)
+                    REFUSALS[refusal].end(client, folder)
+            finally:
+                self._redis.release()
         return {"began_at": began}
 
     def _redis_emptied(self, seconds: float, by: str) -> About:

@@ -165,6 +165,11 @@ KEPT: dict[str, Iterable[Any]] = {
         webhook("direct", status=202, due_at=100.0, answered_at=103.0),
         *(event(102.0, key="direct"), event(110.1, key="j"), record("escalated", "j")),
     ),
+    "paged directly at another alert source than a repeat asks for": (
+        webhook(status=202, due_at=100.0, source="source-infra", answered_at=100.5, marker="chaos-2"),
+        event(100.3, source="source-infra", marker="chaos-2"),
+        *(webhook(status=200, sent_at=101.0), record("escalated", due_at=100.0, escalated_at=100.3)),
+    ),
     "paged directly by a process that was killed": (*DIRECTLY, WEB_KILLED),
     "one problem paged directly twice": (
         *(webhook("d", status=202, due_at=100.0, problem="p", marker=f"chaos-{n}") for n in (1, 2)),

@@ -98,6 +98,20 @@ KEPT: dict[str, Iterable[Any]] = {
     "early since it stepped in a slow time": (
         *(*PAGED, STEP, fault("redis_delay", 104.0), replace(PAGED[1], at=109.2)),
     ),
+    "early for a process that was started after a step that nobody could correct": (
+        *(*PAGED, STEP, fault("redis_refuses_writes", 103.0, 107.0), replace(WITNESS, at=106.0)),
+        replace(PAGED[1], at=108.5),
+    ),
+    "a page for a loss that somebody else had stored": (
+        *(
+            EMPTIED,
+            WITNESS,
+            LOST,
+            replace(LOST, key="direct"),
+            event(110.0, "resolved", "direct", title=LOST.title),
+        ),
+        record("resolved", "direct", title=LOST.title, escalated_at=109.5),
+    ),
     "a link while the secret is rotated": (*PAGED, ROTATION, by_link(115.0)),
     "a link that was signed two secrets ago": (
         *(*PAGED, ROTATION, replace(ROTATION, began_at=130.0, ended_at=135.0), by_link(150.0)),
@@ -179,6 +193,16 @@ BROKEN: list[tuple[str, str, Iterable[Any]]] = [
     ),
     ("nothing_pages_unasked_or_early", "before the step", (webhook(), STEP, event(104.0))),
     ("nothing_pages_unasked_or_early", "a second early after a step", (webhook(), STEP, event(109.0))),
+    (
+        "nothing_pages_unasked_or_early",
+        "early after a step, though Redis took writes",
+        (webhook(), STEP, replace(WITNESS, at=106.0), event(108.5)),
+    ),
+    (
+        "nothing_pages_unasked_or_early",
+        "early after a step, though no process was started",
+        (webhook(), STEP, fault("redis_refuses_writes", 103.0, 107.0), event(108.5)),
+    ),
     ("every_answer_is_in_the_contract", "a link after one rotation", (*PAGED, ROTATION, by_link(130.0))),
     ("every_answer_is_in_the_contract", "a link without a rotation", (*PAGED, by_link(115.0))),
     (

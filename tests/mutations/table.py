@@ -1334,6 +1334,14 @@ MUTATIONS: tuple[Mutation, ...] = (
         OF_EPOCH,
     ),
     Mutation(
+        "loss_is_reported_each_second",
+        "While Redis takes no writes, each process pages for a loss again and again.",
+        "app/ops/watch.py",
+        "services.store.epoch.report or _report(services, loss)",
+        "_report(services, loss)",
+        ("tests/ops/test_watch.py",),
+    ),
+    Mutation(
         "each_process_reports",
         "Each process that notices a loss reports one of its own.",
         EPOCHS,
@@ -1447,6 +1455,14 @@ MUTATIONS: tuple[Mutation, ...] = (
         INGEST,
         "            _store_later(services, message, sent)\n",
         "            pass\n",
+        OF_RECEIVE,
+    ),
+    Mutation(
+        "second_direct_page_forgets_the_first",
+        "Of direct pages at two alert sources, the end of the first is never sent.",
+        INGEST,
+        "sent = replace(sent, pagers={**sent.pagers, **still})",
+        "pass",
         OF_RECEIVE,
     ),
     Mutation(
