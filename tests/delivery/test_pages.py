@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 import pytest
@@ -20,6 +20,7 @@ from app.domain.incident import Incident
 from app.domain.state import State
 from app.ingest.service import Options, ReceivedAlert, receive
 from app.store import Store
+from app.store.delivery_queue import DUE, FAILING, NEXT_CHECK, PAGERS, QUEUE, member_of
 from local.embedded import EmbeddedRedis
 from tests.fakes import INFRA, PAGER, Clock, RecordingProvider
 from tests.relay import Relay
@@ -431,13 +432,27 @@ def test_an_alert_source_that_only_a_message_knows_is_paged(
     assert services.store.delivery_queue.pending() == 0
 
 
-def test_an_alert_source_that_only_a_message_knows_pages_nobody_once_it_is_acknowledged(
-    services: Services, provider: RecordingProvider
+@pytest.mark.parametrize("end", [actions.resolve, actions.acknowledge])
+def test_an_alert_source_that_only_the_queue_knows_leaves_nothing_behind_once_it_is_over(
+    services: Services,
+    clock: Clock,
+    provider: RecordingProvider,
+    redis_url: str,
+    end: Callable[[Services, str, str], object],
 ) -> None:
     due = received(services, wait_minutes=0)
-    actions.acknowledge(services, due, "Ann")
+    client = redis.Redis.from_url(redis_url)
+    for key in (DUE, NEXT_CHECK, FAILING, QUEUE + INFRA):
+        client.zadd(key, {member_of(due, INFRA): 0})
+    client.sadd(PAGERS, INFRA)
+    end(services, due, "Ann")
+    delivery_queue = services.store.delivery_queue
+    assert [entry.incident_id for entry in delivery_queue.turns({INFRA: []}, clock.now, 500)] == [due]
     deliver(services, due, [INFRA])
     assert provider.events == []
+    assert delivery_queue.turns({INFRA: []}, clock.now, 500) == []
+    assert INFRA not in delivery_queue.pagers(clock.now)
+    assert delivery_queue.oldest_due() is None
 
 
 def test_a_record_that_is_lost_while_it_is_sent_is_written_again(
