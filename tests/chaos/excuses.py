@@ -96,8 +96,13 @@ class Excuses:
 
     def remade(self, incident: str) -> bool:
         """The record is not the one that its webhook made: that is lost, and a message was left."""
-        record, loss = self._known.records.get(incident), self.gone(incident)
-        return record is not None and loss is not None and record.created_at >= loss.began_at - UNEVEN["slow"]
+        record, answers = self._known.records.get(incident), self._known.answers.get(incident, ())
+        made = [a.sent_at for a in answers if a.status in (200, 201)]
+        return record is not None and any(
+            min(made) <= loss.ended_at and record.created_at >= loss.began_at - UNEVEN["slow"]
+            for loss in self.losses
+            if made
+        )
 
     # -- a record can't be read --------------------------------------------------------------------------
 

@@ -85,6 +85,10 @@ KEPT: dict[str, Iterable[Any]] = {
         *(webhook(), NOTIFIED, EMPTIED, WITNESS, LOST, event(110.1)),
         record("escalated", created_at=109.9, escalated_at=110.1),
     ),
+    "gone, made anew, and acknowledged": (
+        *(webhook(), NOTIFIED, EMPTIED, WITNESS, LOST, event(110.1), deed("acknowledge", 112)),
+        record("acknowledged", created_at=109.9, escalated_at=110.1, acknowledged_at=112.0),
+    ),
     "a record without its title is paged": (*PAGED, DAMAGED, replace(PAGED[1], marker="")),
     "a resolve event for what was acknowledged and can't be read": (
         *(*ACKNOWLEDGED[:-1], DAMAGED, deed("resolve", 120), event(120.2, "resolved")),
@@ -153,6 +157,16 @@ BROKEN: list[tuple[str, str, Iterable[Any]]] = [
         "what_was_stored_is_still_there",
         "seen after the loss",
         (webhook(), EMPTIED, WITNESS, LOST, webhook(sent_at=109.5, status=200), ANOTHER),
+    ),
+    (
+        "who_is_asked_for_is_notified",
+        "an incident that was reported after the loss",
+        (
+            EMPTIED,
+            replace(NOTIFIED, incident="j"),
+            webhook(sent_at=112.0),
+            record("pending", created_at=112.0),
+        ),
     ),
     ("what_was_stored_is_still_there", "in the backup, and gone", (*PAGED[:2], OLD, ANOTHER)),
     ("what_is_due_is_paged", "in the backup", (webhook(), OLD, WITNESS, LOST, record("pending"))),
