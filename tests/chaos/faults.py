@@ -24,7 +24,6 @@ from tests.relay import Relay
 QUEUE = ("versus:broker:versus", "versus:broker:unacked", "versus:broker:unacked_index")
 
 
-STARTS = 5
 BUSY_LATENCY = 0.3
 # Seconds until somebody is paged, when all goes well: most of the time something is due.
 ATTEMPT_WITHIN = 5.0
@@ -137,14 +136,6 @@ class Breaker(Underneath):
             self._platform.redis.kill()
             self._last(seconds)
             self._start_redis()
-
-    def _start_redis(self) -> None:
-        for _ in range(STARTS):
-            # Somebody's connection may have its port for a moment.
-            with contextlib.suppress(RuntimeError):
-                self._platform.redis.start()
-                return
-        raise RuntimeError("Redis could not be started again.")
 
     def _stop_redis(self, seconds: float) -> None:
         # Not while it is being started again.

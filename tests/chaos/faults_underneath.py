@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import signal
 import threading
@@ -16,6 +17,7 @@ from tests.chaos.platform import Kept, Platform
 from tests.store.damage import damage
 from tests.stories.refusals import REFUSALS
 
+STARTS = 5
 About = dict[str, Any]
 """What is known of a fault that was played, beyond its plan: fields of `Fault`."""
 
@@ -34,7 +36,12 @@ class Underneath:
         self._healed.wait(seconds)
 
     def _start_redis(self) -> None:
-        raise NotImplementedError
+        for _ in range(STARTS):
+            # Somebody's connection may have its port for a moment.
+            with contextlib.suppress(RuntimeError):
+                self._platform.redis.start()
+                return
+        raise RuntimeError("Redis could not be started again.")
 
     @contextmanager
     def _client(self) -> Iterator[Any]:

@@ -116,7 +116,7 @@ def _settle(platform: Platform, healed_at: float, within: float) -> tuple[Histor
 
 
 def _see_to_losses(platform: Platform) -> None:
-    """Whoever is paged for lost data acknowledges that: the service is not ready before."""
+    """Acknowledge what was paged for lost data: the service is not ready before somebody does."""
     with contextlib.suppress(requests.RequestException):
         for one in _get(platform, "", source="versus", state="escalated", limit="500")["incidents"]:
             if one["title"].startswith(LOST_DATA):
