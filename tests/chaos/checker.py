@@ -240,10 +240,16 @@ def what_was_ended_in_time_never_pages(known: Known) -> Iterator[Violation]:
 
 @rule
 def nothing_pages_unasked_or_early(known: Known) -> Iterator[Violation]:
-    """No page before it is due (by Redis's clock, which is this one), and none where on-call was off."""
+    """No page before it is due (by Redis's clock, which is this one), and none where on-call was off.
+
+    What was paged directly before it was stored was due each time that it was tried.
+    """
     excuses = Excuses(known)
     for incident in known.stored:
-        pages = [event for event in known.events.get(incident, ()) if event.kind == "firing"]
+        first = known.answers[incident][0]
+        direct_until = first.answered_at or first.sent_at if first.status == 202 else float("-inf")
+        events = known.events.get(incident, ())
+        pages = [event for event in events if event.kind == "firing" and event.at > direct_until]
         if not pages or known.pages_now(incident):
             continue
         record = known.records.get(incident)

@@ -165,6 +165,11 @@ KEPT: dict[str, Iterable[Any]] = {
         webhook("direct", status=202, due_at=100.0, answered_at=103.0),
         *(event(102.0, key="direct"), event(110.1, key="j"), record("escalated", "j")),
     ),
+    "tried to page directly before, without an answer to the sender": (
+        *(event(95.0, accepted=False, status=504), event(100.3)),
+        webhook(status=202, due_at=100.2, answered_at=100.5),
+        *(webhook(status=200, sent_at=101.0, due_at=100.2), record("escalated", due_at=100.2)),
+    ),
     "paged directly at another alert source than a repeat asks for": (
         webhook(status=202, due_at=100.0, source="source-infra", answered_at=100.5, marker="chaos-2"),
         event(100.3, source="source-infra", marker="chaos-2"),
