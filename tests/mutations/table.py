@@ -706,11 +706,19 @@ MUTATIONS: tuple[Mutation, ...] = (
         OF_PAGE,
     ),
     Mutation(
-        "message_of_a_pager_that_the_record_does_not_know",
+        "message_for_an_unknown_pager_is_dropped",
         "An alert source that was asked for before Redis lost the record is not paged.",
         PAGE,
         "    if not {ITSELF, *incident.pagers}.issuperset(pagers):",
         "    if False:",
+        OF_PAGE,
+    ),
+    Mutation(
+        "what_joins_late_stays_queued",
+        "An alert source that joins what is over is overdue for ever.",
+        PAGE,
+        "            services.store.delivery_queue.remove(pager, incident_id)\n",
+        "            pass\n",
         OF_PAGE,
     ),
     Mutation(
