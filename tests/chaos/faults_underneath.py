@@ -113,9 +113,10 @@ class Underneath:
             return {}
         with self._redis, self._client() as client:
             began = time.time()
-            if not client.exists(f"versus:incident:{newest_ids[-1]}"):
-                return {}
-            damage(client, how, newest_ids[-1])
+            # One that is gone, or was damaged before, can't be damaged in every way.
+            with contextlib.suppress(AttributeError, ValueError, redis.ResponseError):
+                if client.exists(f"versus:incident:{newest_ids[-1]}"):
+                    damage(client, how, newest_ids[-1])
         return {"began_at": began, "incident": newest_ids[-1]}
 
     # -- processes ---------------------------------------------------------------------------------------
