@@ -14,7 +14,7 @@ from app.bootstrap import Services
 from app.delivery.pages import ATTEMPT_SECONDS, LEASE, deliver
 from app.destinations.base import PagerEvent, RateLimit
 from app.destinations.http import WHOLE_SECONDS
-from app.domain.alert import Alert
+from app.domain.alert import SEVERITIES, Alert, Severity
 from app.domain.delivery import Outcome, Step
 from app.domain.incident import Incident
 from app.domain.state import State
@@ -24,6 +24,7 @@ from app.store.delivery_queue import DUE, FAILING, NEXT_CHECK, PAGERS, QUEUE, me
 from local.embedded import EmbeddedRedis
 from tests.fakes import INFRA, PAGER, Clock, RecordingProvider
 from tests.relay import Relay
+from tests.store.damage import damage
 
 TRY_AGAIN = Outcome("try_again", "500", reason="server_error")
 UNCERTAIN = Outcome("try_again", "no answer", reason="timeout", uncertain=True)
@@ -430,6 +431,19 @@ def test_an_alert_source_that_only_a_message_knows_is_paged(
     assert (incident.state, list(incident.pagers)) == (State.ESCALATED, [PAGER, INFRA])
     assert [event.alert_source for event in provider.events] == ["infra", "default"]
     assert services.store.delivery_queue.pending() == 0
+
+
+@pytest.mark.parametrize("severity", SEVERITIES)
+def test_one_that_can_not_be_read_is_paged_whatever_its_severity_was(
+    services: Services, provider: RecordingProvider, redis_url: str, severity: Severity
+) -> None:
+    alert = Alert(title="Disk full", source="generic", severity=severity)
+    [one] = receive(services, [ReceivedAlert(alert, "{}")], Options(wait_minutes=0))
+    assert one.incident is not None
+    damage(redis.Redis.from_url(redis_url), "no JSON", one.incident.id)
+    deliver(services, one.incident.id, [PAGER])
+    deliver(services, one.incident.id, [PAGER])
+    assert provider.notified() == [("firing", one.incident.id)]
 
 
 @pytest.mark.parametrize("end", [actions.resolve, actions.acknowledge])

@@ -714,6 +714,14 @@ MUTATIONS: tuple[Mutation, ...] = (
         OF_PAGE,
     ),
     Mutation(
+        "unreadable_of_low_severity_never_pages",
+        "A record that can't be read is not paged if it was less severe than what stands in for it.",
+        "app/store/lua/acquire_slot.lua",
+        "> math.floor(tonumber(place) / span) * span + now then",
+        "> class + now then",
+        OF_PAGE,
+    ),
+    Mutation(
         "what_joins_late_stays_queued",
         "An alert source that joins what is over is overdue for ever.",
         PAGE,
