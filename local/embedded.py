@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import shutil
 import signal
 import socket
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -71,16 +73,22 @@ class EmbeddedRedis:
     """A server on the loopback address that keeps its data in a directory, with an append-only file.
 
     `fsync`: `everysec` may lose the last second when the machine goes down, or when the disk was busy as the
-    server was killed; `always` loses nothing that was answered.
+    server was killed; `always` loses nothing that was answered. `environ`: variables that it gets as well.
     """
 
     def __init__(
-        self, directory: Path, port: int = 0, *, fsync: Literal["everysec", "always"] = "everysec"
+        self,
+        directory: Path,
+        port: int = 0,
+        *,
+        fsync: Literal["everysec", "always"] = "everysec",
+        environ: Mapping[str, str] | None = None,
     ) -> None:
         self.port = port or free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._directory = directory
         self._fsync = fsync
+        self._environ = environ or {}
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> EmbeddedRedis:
@@ -101,7 +109,12 @@ class EmbeddedRedis:
         with (self._directory / "server.log").open("ab") as log:
             # A group of its own: Ctrl-C in the terminal must reach it last, through `stop`.
             self.process = subprocess.Popen(
-                [server_binary(), *words], stdout=log, stderr=log, stdin=subprocess.DEVNULL, process_group=0
+                [server_binary(), *words],
+                env={**os.environ, **self._environ},
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                process_group=0,
             )
         self._wait_until_it_answers()
         return self

@@ -43,12 +43,10 @@ def deliver(
             # A message that came late, about what was over long ago.
             return
         incident = _remake(services, unit, incident_id, pagers, title)
-    known = [pager for pager in pagers if pager in incident.pagers or pager == ITSELF]
-    for pager in pagers:
-        if pager not in known:
-            services.store.delivery_queue.remove(pager, incident_id)
+    if not {ITSELF, *incident.pagers}.issuperset(pagers):
+        incident = _join(services, unit, incident_id, pagers)
     now = services.clock()
-    due = [pager for pager, step in incident.steps() if step.at <= now and (pager in known or not known)]
+    due = [pager for pager, step in incident.steps() if step.at <= now and (pager in pagers or not pagers)]
     if ITSELF in due:
         due.remove(ITSELF)
         _advance(services, incident)
@@ -217,6 +215,20 @@ def _remake(
 
     log.error("record_lost", incident=incident_id)
     return services.update(work, unit)
+
+
+def _join(services: Services, unit: UnitOfWork, incident_id: str, pagers: Sequence[Destination]) -> Incident:
+    """One that does not know of a pager was made anew, or is of an old backup: in doubt, the pager pages."""
+
+    def work(unit: UnitOfWork) -> Incident:
+        return unit.save(unit.require(incident_id).joined_by(pagers, services.clock()))
+
+    joined = services.update(work, unit)
+    for pager in pagers:
+        if joined.next_step(pager) is None:
+            # Over, or acknowledged: what the queue has of it is from before the record was lost.
+            services.store.delivery_queue.remove(pager, incident_id)
+    return joined
 
 
 def kind_of(step: Step) -> Kind:

@@ -334,6 +334,10 @@ def _stored(unit: UnitOfWork, sent: Incident, alert: Alert) -> Incident:
     if known is not None and known.resolved_at is not None and at <= known.resolved_at:
         # Another process had stored an earlier page of it, and the resolve came after both.
         return known.sent_unclaimed(sent.pagers, at)
+    if known is not None:
+        # Its alert may be open at other alert sources yet, which are sent the end of this one.
+        still = {p: has for p, has in known.pagers.items() if has.may_have_page and p not in sent.pagers}
+        sent = replace(sent, pagers={**sent.pagers, **still})
     if (end := unit.end(sent.id)) is not None and end.at >= at:
         return sent.resolved(alert.source, end.at)
     if other is not None:

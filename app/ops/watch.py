@@ -52,10 +52,12 @@ def check(services: Services) -> None:
     services.store.clock.check()
     loss = services.store.epoch.check()
     if loss is not None:
-        _report(services, loss)
+        # Once: while Redis takes no writes, each report is a page of its own, though under the same key.
+        incident_id = services.store.epoch.report or _report(services, loss)
+        services.store.epoch.reported(loss, incident_id)
 
 
-def _report(services: Services, loss: Loss) -> None:
+def _report(services: Services, loss: Loss) -> str:
     were = "incident was" if loss.pending == 1 else "incidents were"
     title = f"Redis lost data: {loss.pending} {were} pending" if loss.whole else "Redis lost its last moments"
     incident = report(
@@ -66,4 +68,4 @@ def _report(services: Services, loss: Loss) -> None:
         severity="critical" if loss.whole else "high",
         options=Options(oncall_enable=loss.whole and services.config.oncall.ready, wait_minutes=0),
     )
-    services.store.epoch.reported(loss, incident.id)
+    return incident.id

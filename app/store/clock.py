@@ -61,6 +61,8 @@ class Clock:
         self._checked = float("-inf")
         self._known: _Reading | None = None
         self._known_since = 0.0
+        self._doubted = ""
+        """The version of a correction after which time did not go on evenly."""
 
     @property
     def correction(self) -> float:
@@ -101,8 +103,13 @@ class Clock:
                 return None
             more = reading.correction - known.correction
             beyond = reading.beyond(known.low - more, known.high - more)
-            if abs(beyond) > STEP and self._is_to_correct(reading, known, now):
-                return (known.low + known.high - reading.low - reading.high) / 2 - more
+            if abs(beyond) > STEP:
+                if self._is_to_correct(reading, known, now):
+                    return (known.low + known.high - reading.low - reading.high) / 2 - more
+                if self._is_another_step(reading, known):
+                    # Others may know better, and correct it, too; if none has by the next reading, we do.
+                    self._doubted = reading.version
+                    return None
         # An answer says no more than between which limits the time is: what was known stands between them.
         least, most = reading.low + reading.correction, reading.high + reading.correction
         self._offset = min(max(self._offset, least), most)
@@ -113,16 +120,20 @@ class Clock:
 
     def _is_to_correct(self, reading: _Reading, known: _Reading, now: float) -> bool:
         """Nobody did since, or who did was wrong: Redis's clock did not step, its host stood still."""
-        if reading.version in (known.version, ""):
+        if reading.version in (known.version, self._doubted, ""):
             return True
-        steady = abs(reading.beyond(known.low, known.high)) <= STEP
+        steady = _is_steady(reading, known)
         return steady and not reading.vetoed and now - self._known_since > WITNESS
+
+    @staticmethod
+    def _is_another_step(reading: _Reading, known: _Reading) -> bool:
+        """Redis's clock stepped again after somebody had corrected a step."""
+        return not reading.vetoed and not _is_steady(reading, known)
 
     def _correct(self, reading: _Reading, step: float) -> None:
         correction = reading.correction + step
-        contradicts = (
-            "1" if self._known is not None and reading.version not in (self._known.version, "") else ""
-        )
+        agreed = ("", self._doubted, self._known.version if self._known is not None else "")
+        contradicts = "" if reading.version in agreed else "1"
         fields = ("v", secrets.token_hex(8), "correction", repr(correction), "vetoed", contradicts)
         try:
             done = self._commit(fields[1], [(CLOCK, "v", reading.version)], [("HSET", CLOCK, *fields)])
@@ -131,3 +142,7 @@ class Clock:
             return
         if done:
             log.error("redis_clock_stepped", by=round(-step, 3), correction=round(correction, 3))
+
+
+def _is_steady(reading: _Reading, known: _Reading) -> bool:
+    return abs(reading.beyond(known.low, known.high)) <= STEP

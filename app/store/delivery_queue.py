@@ -213,7 +213,7 @@ class DeliveryQueue:
         return [Destination(name) for name, score in zip(names, scores, strict=True) if score is not None]
 
     def remove(self, pager: Destination, incident_id: str) -> None:
-        """Forget a delivery that is none any more: its record was lost, and made anew without this pager."""
+        """Forget a delivery of which nothing is to be sent: its record was lost, and made anew without it."""
         member = member_of(incident_id, pager)
         self._connection.calls([("ZREM", key, member) for key in (DUE, NEXT_CHECK, FAILING, QUEUE + pager)])
 

@@ -69,6 +69,8 @@ class Epoch:
         self._known: _Known | None = None
         self.losses = 0
         """How many this process has lived through."""
+        self.report: str | None = None
+        """The ID of the incident by which this process reported the last one."""
 
     def check(self) -> Loss | None:
         """A loss that the caller is to report. Called by one thread, again and again."""
@@ -105,7 +107,7 @@ class Epoch:
             return None
         self.losses += 1
         log.error("redis_lost_data", last_moments_only=moments, pending=known.pending)
-        self._known = _Known(epoch)
+        self._known, self.report = _Known(epoch), None
         self._known.read(writes, 0)
         return Loss(epoch, not moments, known.pending, at)
 
@@ -118,11 +120,12 @@ class Epoch:
         if self._known is not None:
             self.losses += 1
             log.error("redis_lost_data", noticed_by="another process", pending=fields.get("pending"))
-        self._known = _Known(found)
+        self._known, self.report = _Known(found), None
         self._known.read(writes, pending)
 
     def reported(self, loss: Loss, incident_id: str) -> None:
         """This incident reports the loss."""
+        self.report = incident_id
         command = ("HSET", EPOCH, "incident", incident_id)
         self._commit(secrets.token_hex(8), [(EPOCH, "id", loss.epoch)], [command])
 

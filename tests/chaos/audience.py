@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import requests
-
-from tests.fakes import GATEWAY_SECRET
 
 PAGES = 30
 TIMEOUT = 12.0
@@ -18,9 +16,13 @@ TOKEN = re.compile(r'name="csrf" value="([^"]+)"')
 
 
 class Audience:
-    """So many pages, open at these web processes by one person, who logs in again whenever it is needed."""
+    """So many pages, open at these web processes by one person, who logs in again whenever it is needed.
 
-    def __init__(self, bases: Sequence[str]) -> None:
+    `secret`: of the web process with this number.
+    """
+
+    def __init__(self, bases: Sequence[str], secret: Callable[[int], str]) -> None:
+        self._secret = secret
         self._bases = bases
         self._over = threading.Event()
         self._login = threading.Lock()
@@ -63,6 +65,10 @@ class Audience:
                 # Another page did it meanwhile.
                 return
             token = TOKEN.search(session.get(f"{base}/login", timeout=TIMEOUT).text)
-            fields = {"csrf": token[1] if token else "", "name": "audience", "secret": GATEWAY_SECRET}
+            fields = {
+                "csrf": token[1] if token else "",
+                "name": "audience",
+                "secret": self._secret(self._bases.index(base)),
+            }
             session.post(f"{base}/login", fields, timeout=TIMEOUT, allow_redirects=False)
             self._cookie = "; ".join(f"{cookie.name}={cookie.value}" for cookie in session.cookies)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from tests.chaos.history import Fault, History, Record
+from tests.chaos.excuses import Excuses
+from tests.chaos.history import Event, Fault, History, Record
 from tests.chaos.known import Known, webhook_of
 
 # Times are shown in milliseconds, cut off.
@@ -30,12 +31,15 @@ STATUSES: dict[str, frozenset[int]] = {
 # incident.io said no, or was slow, or only those were harmed who don't page: no reason to page twice.
 HARMLESS = (
     *("flush_queue", "kill_web", "terminate_web", "kill_web_child", "terminate_web_child", "stop_web_child"),
-    *("incidentio_answers", "incidentio_refuse", "incidentio_delay"),
+    *("incidentio_answers", "incidentio_refuse", "incidentio_delay", "log_unread"),
 )
 # Redis's clock is known as well as its answers are quick: with a plan's latency so many seconds, at most.
 CLOCK = 2.5
 # What a fault does outlasts it by a moment; a connection that is half open, until somebody uses it.
 REACH = 5.0
+# What a sender waits for an answer, and a little; so many without one are no accident.
+PATIENCE = 13.0
+ENOUGH = 5
 REACH_OF_FREEZE = 60.0
 
 
@@ -78,12 +82,17 @@ def what_is_due_is_paged(known: Known) -> Iterator[Violation]:
     An acknowledgement or a resolution excuses only if the record agrees that there was one. One that was sent
     after the incident was due excuses too, if the page was not out yet: it is tried "until accepted,
     acknowledged, resolved". One that was done before somebody asked to page now excuses nothing.
+
+    What only a Redis knew that lost its data is excused if the page about that was taken.
     """
+    excuses = Excuses(known)
     for incident in known.stored:
-        asked = [deed for deed in known.pages_now(incident) if deed.certain]
+        asked = [d for d in known.pages_now(incident) if d.certain and not excuses.forgotten(d)]
         due_at = known.due_at(incident)
         due = bool(asked) or (due_at is not None and due_at <= known.history.ended_at)
-        if not due or not (missing := _not_paged(known, incident)):
+        if not due or not (missing := _not_paged(known, excuses, incident)):
+            continue
+        if excuses.paged_as_lost(incident):
             continue
         last_asked = max((deed.sent_at for deed in asked), default=float("-inf"))
         ended = any(e.answered_at is None or e.answered_at >= last_asked for e in known.endings(incident))
@@ -98,19 +107,20 @@ def what_is_due_is_paged(known: Known) -> Iterator[Violation]:
             )
 
 
-def _not_paged(known: Known, incident: str) -> set[str]:
+def _not_paged(known: Known, excuses: Excuses, incident: str) -> set[str]:
     """The alert sources that have not paged for it, or `any` if it is not known where it was asked for."""
-    pagers = known.pagers(incident)
-    if not pagers:
+    pagers = known.pagers(incident) - excuses.sources(incident)
+    if not pagers or excuses.source_forgotten(incident):
         return set() if known.accepted(incident, "firing") else {"any"}
     return {source for source in pagers if not known.accepted(incident, "firing", source)}
 
 
 @rule
 def what_was_stored_is_still_there(known: Known) -> Iterator[Violation]:
-    """Every incident that was answered 201 or 200 is there in the end."""
+    """Every incident that was answered 201 or 200 is there in the end, unless Redis lost its data."""
+    excuses = Excuses(known)
     for incident in known.stored:
-        if known.history.records and incident not in known.records:
+        if known.history.records and incident not in known.records and not excuses.gone(incident):
             yield Violation("what_was_stored_is_still_there", "An incident is gone.", incident=incident)
 
 
@@ -118,10 +128,13 @@ def what_was_stored_is_still_there(known: Known) -> Iterator[Violation]:
 def an_answered_deed_stands(known: Known) -> Iterator[Violation]:
     """What was answered 200 is on record: resolved for ever, acknowledged until somebody asks to page now.
 
-    Unless the same problem was paged directly afterwards: it opens what is stored under its key again.
+    Unless the same problem was paged directly afterwards: it opens what is stored under its key again; or
+    Redis lost it.
     """
+    excuses = Excuses(known)
     for incident, record in known.records.items():
-        resolved = [e for e in known.endings(incident) if e.certain and e.action in ("resolve", "resolved")]
+        endings = [e for e in known.endings(incident) if e.certain and not excuses.forgotten(e)]
+        resolved = [e for e in endings if e.action in ("resolve", "resolved")]
         since = max((e.sent_at for e in resolved), default=0.0)
         if resolved and record.state != "resolved" and not known.paged_directly(incident, since):
             yield Violation(
@@ -129,7 +142,7 @@ def an_answered_deed_stands(known: Known) -> Iterator[Violation]:
                 f"It was resolved for certain, and its state is {record.state}.",
                 incident=incident,
             )
-        acknowledged = [d for d in known.deeds.get(incident, ()) if d.certain and d.action == "acknowledge"]
+        acknowledged = [e for e in endings if e.action == "acknowledge"]
         if not acknowledged or known.pages_now(incident) or record.state in ("acknowledged", "resolved"):
             continue
         yield Violation(
@@ -160,15 +173,16 @@ def a_direct_escalation_was_taken(known: Known) -> Iterator[Violation]:
 def what_is_refused_pages_once(known: Known) -> Iterator[Violation]:
     """A webhook that can't be read, and is answered 400, is one incident, and one page when that is due.
 
-    With Redis away it is logged alone or, where that began after it was let in, paged directly.
+    With Redis away it is logged alone or, where that began after it was let in, paged directly. What Redis
+    lost is excused.
     """
-    faults = known.history.faults
+    faults, excuses = known.history.faults, Excuses(known)
     of_redis = [fault for fault in faults if "redis" in fault.kind]
     for exchange in known.history.exchanges:
         if exchange.action != "refused" or exchange.status != 400:
             continue
         until = exchange.answered_at or exchange.sent_at
-        if any(_meets(fault, exchange.sent_at, until) for fault in of_redis):
+        if any(_meets(fault, exchange.sent_at, until) for fault in of_redis) or excuses.forgotten(exchange):
             continue
         named = f"'{exchange.marker}'"
         records = [r for r in known.records.values() if named in r.title]
@@ -196,8 +210,11 @@ def what_is_refused_pages_once(known: Known) -> Iterator[Violation]:
 def what_was_ended_in_time_never_pages(known: Known) -> Iterator[Violation]:
     """Acknowledged or resolved, and told so, before it was due: no request to incident.io, ever.
 
-    Unless somebody asked to page now: that may have made it due before.
+    Unless somebody asked to page now: that may have made it due before. Nor if Redis lost that it was: in
+    doubt, it pages. One whose record can't be read and that was acknowledged counts as perhaps paged, so that
+    a resolve event may follow.
     """
+    excuses = Excuses(known)
     for incident in known.stored:
         due_at = known.due_at(incident)
         if due_at is None or known.pages_now(incident):
@@ -205,9 +222,15 @@ def what_was_ended_in_time_never_pages(known: Known) -> Iterator[Violation]:
         in_time = [
             e
             for e in known.endings(incident)
-            if e.certain and e.answered_at is not None and e.answered_at < due_at
+            if e.certain and e.answered_at is not None and e.answered_at < due_at - excuses.uneven(due_at)
+            if not excuses.forgotten(e)
         ]
-        if in_time and known.events.get(incident):
+        events = [
+            event
+            for event in known.events.get(incident, ())
+            if event.kind == "firing" or not excuses.damaged(incident)
+        ]
+        if in_time and events:
             yield Violation(
                 "what_was_ended_in_time_never_pages",
                 "It was acknowledged or resolved in time, and a request about it went to incident.io.",
@@ -217,14 +240,21 @@ def what_was_ended_in_time_never_pages(known: Known) -> Iterator[Violation]:
 
 @rule
 def nothing_pages_unasked_or_early(known: Known) -> Iterator[Violation]:
-    """No page before it is due (by Redis's clock, which is this one), and none where on-call was off."""
+    """No page before it is due (by Redis's clock, which is this one), and none where on-call was off.
+
+    What was paged directly before it was stored was due each time that it was tried.
+    """
+    excuses = Excuses(known)
     for incident in known.stored:
-        pages = [event for event in known.events.get(incident, ()) if event.kind == "firing"]
+        first = known.answers[incident][0]
+        direct_until = first.answered_at or first.sent_at if first.status == 202 else float("-inf")
+        events = known.events.get(incident, ())
+        pages = [event for event in events if event.kind == "firing" and event.at > direct_until]
         if not pages or known.pages_now(incident):
             continue
         record = known.records.get(incident)
         due_at = known.due_at(incident) or (record.due_at if record else None)
-        if due_at is None or pages[0].at < due_at - ROUNDED:
+        if due_at is None or pages[0].at < due_at - ROUNDED - excuses.uneven(pages[0].at):
             yield Violation(
                 "nothing_pages_unasked_or_early",
                 "Its page was sent before it was due." if due_at else "Nobody had asked for its page.",
@@ -235,11 +265,13 @@ def nothing_pages_unasked_or_early(known: Known) -> Iterator[Violation]:
 @rule
 def nobody_gets_less_time_than_asked_for(known: Known) -> Iterator[Violation]:
     """A new incident is due the wait that its webhook asked for after it was sent, or later."""
+    excuses = Excuses(known)
     for exchange in known.history.exchanges:
         if exchange.status != 201:
             continue
         for seen in exchange.incidents:
-            if seen.due_at is not None and seen.due_at < exchange.sent_at + exchange.wait - CLOCK:
+            earliest = exchange.sent_at + exchange.wait - CLOCK - excuses.uneven(exchange.sent_at)
+            if seen.due_at is not None and seen.due_at < earliest:
                 less = exchange.sent_at + exchange.wait - seen.due_at
                 yield Violation(
                     "nobody_gets_less_time_than_asked_for",
@@ -280,13 +312,15 @@ def who_is_asked_for_is_notified(known: Known) -> Iterator[Violation]:
     """Each change that a channel wants to hear of is in a message that knew of it, or in a summary after it.
 
     One message is up to date for all that happened before. A summary says of how many incidents it is, so no
-    more may be missing than it speaks of.
+    more may be missing than it speaks of. Which channel it was is lost with a record, or with one that can't
+    be read.
     """
     for channel, events in known.history.channels.items():
         missing = sorted(_missing(known, channel, events), reverse=True)
         summaries = [n for n in known.history.notifications if n.channel == channel and n.incident is None]
         for count, (at, incident) in enumerate(missing, start=1):
-            summarized = sum(summary.count for summary in summaries if summary.at >= at - ROUNDED)
+            late = ROUNDED + Excuses(known).uneven(at)
+            summarized = sum(summary.count for summary in summaries if summary.at >= at - late)
             if count > summarized:
                 yield Violation(
                     "who_is_asked_for_is_notified",
@@ -302,7 +336,10 @@ def _missing(known: Known, channel: str, events: tuple[str, ...]) -> Iterator[tu
     for one in known.history.notifications:
         if one.channel == channel and one.incident is not None:
             through[one.incident] = max(through[one.incident], one.through)
+    excuses = Excuses(known)
     for incident in known.stored:
+        if excuses.damaged(incident) or excuses.remade(incident):
+            continue
         if known.channel(incident) == channel:
             wanted = [at for event, at in known.changes(incident).items() if event in events]
             last = max(wanted, default=0.0)
@@ -336,17 +373,20 @@ def one_incident_is_one_alert(known: Known) -> Iterator[Violation]:
     """All events of an incident carry its ID as their key and go to the alert sources that were asked for.
 
     An event of an incident that no answer showed belongs, by the marker in its title, to a webhook without a
-    certain answer: it may be stored, or paged directly, or both, each time it was sent.
+    certain answer: it may be stored, or paged directly, or both, each time it was sent. A page for lost data
+    is of none, and one for a record that was lost may have no title but its ID.
     """
+    excuses = Excuses(known)
     uncertain = {
         e.marker for e in known.history.exchanges if e.status in (None, 202, 503) or e.action == "refused"
     }
     for key, events in known.events.items():
         accepted = [event for event in events if event.accepted]
         if key in known.answers:
-            if known.sources(key) - known.wanted_sources(key):
+            wrong = known.sources(key) - known.wanted_sources(key)
+            if wrong and not excuses.source_forgotten(key):
                 yield Violation("one_incident_is_one_alert", "It went to a wrong alert source.", incident=key)
-        elif stranger := next((e for e in accepted if webhook_of(e.marker) not in uncertain), None):
+        elif stranger := next((e for e in accepted if not _is_known(excuses, e, uncertain)), None):
             yield Violation(
                 "one_incident_is_one_alert",
                 "Incident.io took an event whose key belongs to nothing that was answered or is uncertain.",
@@ -355,13 +395,24 @@ def one_incident_is_one_alert(known: Known) -> Iterator[Violation]:
             )
 
 
+def _is_known(excuses: Excuses, event: Event, markers: set[str]) -> bool:
+    lost = bool(excuses.losses) and event.title == f"Incident {event.key}"
+    return webhook_of(event.marker) in markers or lost or excuses.is_of_loss(event)
+
+
 @rule
 def direct_pages_of_one_problem_share_a_key(known: Known) -> Iterator[Violation]:
-    """With Redis away, the same problem again, or the same body again, is the same alert at incident.io."""
+    """With Redis away, the same problem again, or the same body again, is the same alert at incident.io.
+
+    Where Redis can be read, its incident's key is carried.
+    """
+    excuses, stored = Excuses(known), set(known.stored)
     keys: dict[str, tuple[str, ...]] = {}
     for exchange in known.history.exchanges:
         if exchange.status == 202:
             paged = tuple(seen.id for seen in exchange.incidents)
+            if excuses.may_be_read(exchange) and stored.issuperset(paged):
+                continue
             if keys.setdefault(exchange.problem or exchange.marker, paged) != paged:
                 yield Violation(
                     "direct_pages_of_one_problem_share_a_key",
@@ -380,8 +431,10 @@ def the_resolve_event_follows_the_page(known: Known) -> Iterator[Violation]:
     the moment between its last look at the clock and its call of the system, slept through its lease, and
     sent when it woke up. It says so on the timeline (`delivered_late`), and another resolve event follows.
     What was paged directly has the key of its problem: it is resolved if another incident has it by the time
-    that it can be stored, and paged again when the problem comes back.
+    that it can be stored, and paged again when the problem comes back. Of an old backup nobody knows what was
+    resolved since. An acknowledged incident whose record can't be read counts as perhaps paged.
     """
+    excuses = Excuses(known)
     for key, source in sorted({(event.key, event.source) for event in known.history.events}):
         events = [event for event in known.events[key] if event.source == source]
         cleared = next((event for event in events if event.accepted and event.kind == "resolved"), None)
@@ -395,10 +448,11 @@ def the_resolve_event_follows_the_page(known: Known) -> Iterator[Violation]:
         directly = known.paged_directly(key)
         if key in known.answers and not asked and not directly:
             yield Violation("the_resolve_event_follows_the_page", "Nobody had resolved it.", incident=key)
-        if not tried and record is not None and record.attempts == 0:
+        if not tried and record is not None and record.attempts == 0 and not excuses.damaged(key):
             yield Violation("the_resolve_event_follows_the_page", "No page was ever tried.", incident=key)
         late = [e for e in events if e.accepted and e.kind == "firing" and e.at > cleared.at]
-        if late and not directly and not (record and "delivered_late" in (record.timeline or ())):
+        slept = record and "delivered_late" in (record.timeline or ())
+        if late and not directly and not slept and not excuses.page_forgotten(cleared):
             yield Violation(
                 "the_resolve_event_follows_the_page", "Its page came after its resolve event.", incident=key
             )
@@ -409,9 +463,14 @@ def what_is_over_is_over_at_incident_io(known: Known) -> Iterator[Violation]:
     """An incident that is resolved, and whose page was taken, is resolved at incident.io in the end.
 
     What was paged directly is in the memory of one process until Redis takes it: killing that forgets it.
+    So is what a Redis knew that lost its data, and where, if only a damaged record said so.
     """
+    excuses = Excuses(known)
     for incident, record in known.records.items():
         last = [known.accepted(incident, source=source)[-1] for source in known.sources(incident)]
+        last = [event for event in last if not excuses.page_forgotten(event)]
+        if excuses.source_forgotten(incident) and any(event.kind == "resolved" for event in last):
+            continue
         left = [event for event in last if event.kind != "resolved" and not known.forgotten(event)]
         if record.state == "resolved" and left:
             yield Violation(
@@ -422,16 +481,92 @@ def what_is_over_is_over_at_incident_io(known: Known) -> Iterator[Violation]:
             )
 
 
+# -- what stands underneath ------------------------------------------------------------------------------
+
+
+@rule
+def a_loss_is_paged_once(known: Known) -> Iterator[Violation]:
+    """Redis lost more than its last moments, and a worker lived through it: people are paged for it, once."""
+    excuses = Excuses(known)
+    for loss in excuses.losses:
+        if excuses.must_page(loss) and not excuses.pages_of(loss):
+            sentence = f"Redis lost its data ({loss.kind}), and nobody was paged for that."
+            yield Violation("a_loss_is_paged_once", sentence, curable=True)
+    # While Redis takes no writes it is paged directly, and may be stored by another process: that one stays.
+    resolved = {record.id for record in known.records.values() if record.state == "resolved"}
+    events = (event for events in known.events.values() for event in events)
+    keys = {event.key for event in events if excuses.is_of_loss(event)} - resolved
+    if len(keys) > len(excuses.losses):
+        yield Violation("a_loss_is_paged_once", f"{len(excuses.losses)} losses are {len(keys)} incidents.")
+
+
+@rule
+def a_repeat_of_what_is_acknowledged_pages_nobody(known: Known) -> Iterator[Violation]:
+    """Where Redis refuses writes and can be read, it is known what was acknowledged: that is not paged."""
+    excuses = Excuses(known)
+    incidents: dict[str, set[str]] = defaultdict(set)
+    for incident, answers in known.answers.items():
+        for answer in answers:
+            if answer.problem is not None:
+                incidents[answer.problem].add(incident)
+    for exchange in known.history.exchanges:
+        if exchange.status != 202 or exchange.problem is None or not excuses.only_refuses(exchange):
+            continue
+        known_before = incidents[exchange.problem] & set(known.stored)
+        incident = next(iter(known_before), "")
+        if len(known_before) == 1 and _is_acknowledged(known, excuses, incident, exchange.sent_at):
+            yield Violation(
+                "a_repeat_of_what_is_acknowledged_pages_nobody",
+                "Its problem was acknowledged, and a repeat paged.",
+                incident=incident,
+                marker=exchange.marker,
+            )
+
+
+def _is_acknowledged(known: Known, excuses: Excuses, incident: str, at: float) -> bool:
+    """It is for certain, and nobody may have ended or reopened it."""
+    endings = known.endings(incident)
+    over = any(e.action in ("resolve", "resolved") for e in endings)
+    acknowledged = any(
+        e.certain and (e.answered_at or at) < at and not excuses.forgotten(e)
+        for e in endings
+        if e.action == "acknowledge"
+    )
+    return acknowledged and not over and not known.pages_now(incident) and not excuses.damaged(incident)
+
+
+@rule
+def a_log_that_nobody_reads_silences_nobody(known: Known) -> Iterator[Violation]:
+    """A web process whose log is not read answers all the same, unless it is stopped or ended meanwhile."""
+    faults = known.history.faults
+    for unread in (fault for fault in faults if fault.kind == "log_unread"):
+        since, until = unread.began_at + REACH, unread.ended_at - PATIENCE
+        ended = [f for f in faults if "web" in f.kind or f.kind == "secret_rotated"]
+        sent = [
+            exchange
+            for exchange in known.history.exchanges
+            if unread.detail == f"process={exchange.web}" and since <= exchange.sent_at <= until
+        ]
+        unanswered = all(exchange.status is None for exchange in sent)
+        if len(sent) >= ENOUGH and unanswered and not any(_meets(f, since, unread.ended_at) for f in ended):
+            sentence = f"{len(sent)} requests got no answer while nobody read the log."
+            yield Violation("a_log_that_nobody_reads_silences_nobody", sentence, marker=sent[0].marker)
+
+
 # -- answers, processes, records -------------------------------------------------------------------------
 
 
 @rule
 def every_answer_is_in_the_contract(known: Known) -> Iterator[Violation]:
-    """No 500, nothing that the contract does not know, and every 503 says when to try again."""
+    """No 500, nothing that the contract does not know, and every 503 says when to try again.
+
+    An incident that Redis lost is a 404, and a link may be a 401 while the secret is rotated.
+    """
+    excuses = Excuses(known)
     for exchange in known.history.exchanges:
         if exchange.status is None:
             continue
-        wrong = exchange.status not in STATUSES[exchange.action]
+        wrong = exchange.status not in STATUSES[exchange.action] | set(excuses.statuses(exchange))
         if wrong or (exchange.status == 503 and not exchange.retry_after):
             what = f"answered {exchange.status}" if wrong else "answered 503 without Retry-After"
             yield Violation(
@@ -480,7 +615,9 @@ def records_agree_with_incident_io(known: Known) -> Iterator[Violation]:
     """Nothing that was due is still waiting, nothing has failed, and what is on record as paged was taken.
 
     What was taken may be acknowledged or resolved without being on record as paged: when no answer came.
+    Of an old backup nobody knows what was paged since.
     """
+    excuses = Excuses(known)
     for incident, record in known.records.items():
         due = record.due_at is not None and record.due_at <= known.history.ended_at
         if record.state == "escalating" or (record.state == "pending" and due):
@@ -490,7 +627,7 @@ def records_agree_with_incident_io(known: Known) -> Iterator[Violation]:
         taken = known.accepted(incident, "firing")
         if (record.escalated_at is not None or record.state == "escalated") and not taken:
             yield _disagreement(record, "Its record says that it was paged, and incident.io knows nothing.")
-        if taken and record.state == "open":
+        if record.state == "open" and not all(map(excuses.page_forgotten, taken)):
             yield _disagreement(record, "It was paged, and its record says that nobody asked for it.")
 
 

@@ -7,14 +7,16 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import psutil
 import redis
 
 from local.simulator import Simulator
+from tests.chaos.faults_underneath import About, Underneath
 from tests.chaos.history import Fault
-from tests.chaos.plan import PlannedFault
+from tests.chaos.planned import PlannedFault
 from tests.chaos.platform import Kept, Platform
 from tests.relay import Relay
 
@@ -22,20 +24,17 @@ from tests.relay import Relay
 QUEUE = ("versus:broker:versus", "versus:broker:unacked", "versus:broker:unacked_index")
 
 
-STARTS = 5
 BUSY_LATENCY = 0.3
 # Seconds until somebody is paged, when all goes well: most of the time something is due.
 ATTEMPT_WITHIN = 5.0
 
 
-class Breaker:
+class Breaker(Underneath):
     """Plays the faults of a plan against a platform; several at once, if the plan says so."""
 
     def __init__(self, platform: Platform) -> None:
-        self._platform = platform
-        self._healed = threading.Event()
+        super().__init__(platform)
         self._threads: list[threading.Thread] = []
-        self._redis = threading.Lock()
 
     def begin(self, fault: PlannedFault) -> None:
         """Break something; returns at once."""
@@ -54,14 +53,10 @@ class Breaker:
 
     def _play(self, fault: PlannedFault) -> None:
         began = time.time()
-        getattr(self, f"_{fault.kind}")(fault.seconds, **fault.parameters)
+        about: About = getattr(self, f"_{fault.kind}")(fault.seconds, **fault.parameters) or {}
         detail = " ".join(f"{name}={value}" for name, value in fault.parameters.items())
-        self._platform.history.faults.append(
-            Fault(kind=fault.kind, began_at=began, ended_at=time.time(), detail=detail)
-        )
-
-    def _last(self, seconds: float) -> None:
-        self._healed.wait(seconds)
+        played = Fault(kind=fault.kind, began_at=began, ended_at=time.time(), detail=detail)
+        self._platform.history.faults.append(replace(played, **about))
 
     # -- processes ---------------------------------------------------------------------------------------
 
@@ -141,14 +136,6 @@ class Breaker:
             self._platform.redis.kill()
             self._last(seconds)
             self._start_redis()
-
-    def _start_redis(self) -> None:
-        for _ in range(STARTS):
-            # Somebody's connection may have its port for a moment.
-            with contextlib.suppress(RuntimeError):
-                self._platform.redis.start()
-                return
-        raise RuntimeError("Redis could not be started again.")
 
     def _stop_redis(self, seconds: float) -> None:
         # Not while it is being started again.

@@ -70,6 +70,7 @@ class Event:
     status: int
     """Of the answer, even of one that never came."""
     marker: str
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +96,10 @@ class Fault:
     began_at: float
     ended_at: float
     detail: str = ""
+    since: float | None = None
+    """What Redis took between then and the end of the fault may be lost; None: it lost nothing."""
+    incident: str | None = None
+    """Whose record was damaged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

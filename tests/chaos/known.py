@@ -71,6 +71,8 @@ class Known:
             if any(seen.id == incident and seen.due_at is not None for seen in answer.incidents)
         ]
         first = {answer.source for answer in asked if answer.status == 201}
+        # Or it was paged directly before it was stored.
+        first = first or {answer.source for answer in asked if answer.status == 202}
         # One that nobody asked to page for before is paged where it was asked for first.
         also = {answer.source for answer in asked if answer.status == 200 and (answer.adds or not first)}
         return first | also if first or len(also) == 1 else set()

@@ -19,7 +19,6 @@ import requests
 from tests.chaos.history import Exchange, Seen
 from tests.chaos.plan import PlannedDeed, PlannedWebhook
 from tests.chaos.platform import CHANNELS, FLOOD, Platform
-from tests.fakes import GATEWAY_SECRET
 
 SENDERS = 64
 TIMEOUT = 12.0
@@ -133,7 +132,7 @@ class Load:
             url = f"{base}{link.path}?{link.query}"
         else:
             url = f"{base}/api/incidents/{incident['id']}/{PATHS[deed.deed]}"
-            headers["X-Gateway-Secret"] = GATEWAY_SECRET
+            headers["X-Gateway-Secret"] = self._platform.webs[deed.web].secret
         sent_at = time.time()
         answer, note = self._post(url, headers=headers)
         shown = _incidents(answer)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import random
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
+from tests.chaos.planned import PlannedFault
+from tests.chaos.underneath import underneath
 from tests.ingest.webhooks.samples import SAMPLES
 
 WEBS = 2
@@ -71,16 +73,6 @@ ANSWERS: tuple[dict[str, Any], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class PlannedFault:
-    """A fault that begins `at` seconds after the start and lasts `seconds`; for a kill, until the restart."""
-
-    at: float
-    kind: str
-    seconds: float
-    parameters: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class PlannedDeed:
     """What a person does: `offset` seconds after the webhook's answer, or from when the incident is due."""
 
@@ -133,12 +125,17 @@ def plan(seed: int, seconds: float) -> Plan:
         seconds=seconds,
         max_per_minute=chance.choice((0, 0, 600)),
         children=chance.choice((1, 2)),
-        faults=tuple(_faults(chance, seconds)),
+        faults=tuple(sorted(_all_faults(chance, seconds, seed), key=lambda fault: fault.at)),
         webhooks=(*_Senders(chance, seconds).webhooks(), *_refused(random.Random(seed), seconds)),
     )
 
 
 # -- faults ----------------------------------------------------------------------------------------------
+
+
+def _all_faults(chance: random.Random, seconds: float, seed: int) -> Iterator[PlannedFault]:
+    yield from _faults(chance, seconds)
+    yield from underneath(random.Random(seed), QUIET, seconds)
 
 
 def _faults(chance: random.Random, seconds: float) -> Iterator[PlannedFault]:

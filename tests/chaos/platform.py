@@ -21,10 +21,12 @@ from local.embedded import EmbeddedRedis, free_port
 from local.processes import Process, release
 from local.simulator import Simulator
 from tests.chaos.history import History, Life, Notification
+from tests.chaos.log_pipe import LogPipe
 from tests.chaos.plan import WEBS, WORKERS
 from tests.destinations.standin import Answer, Got, StandIn
 from tests.fakes import API_KEY, GATEWAY_SECRET
 from tests.relay import Relay
+from tests.stepping import SteppingClock, can_step
 
 READY_WITHIN = 90.0
 GRACE = 30.0
@@ -54,12 +56,24 @@ class Kept:
     """A process of the Procfile that is started again whenever it has ended."""
 
     def __init__(
-        self, name: str, number: int, environ: Mapping[str, str], log: Path, lives: list[Life]
+        self,
+        name: str,
+        number: int,
+        environ: Mapping[str, str],
+        log: Path,
+        lives: list[Life],
+        configure: Callable[[Path], str],
     ) -> None:
+        """`configure` writes the configuration as it is to be now, and returns the secret in it."""
         self.name = f"{name}-{number + 1}"
         self.log = log
+        self.pipe = LogPipe(log)
+        self.secret = ""
+        """The gateway secret that it was started with."""
+        self._configure = configure
         self._kind = name
-        self._environ = environ
+        self._config = log.with_suffix(".yaml")
+        self._environ = {**environ, "VERSUS_CONFIG": str(self._config)}
         self._lives = lives
         self._lock = threading.RLock()
         self._doomed = False
@@ -68,7 +82,9 @@ class Kept:
         self._process = self._start()
 
     def _start(self) -> Process:
-        with self.log.open("ab") as output:
+        # A file of its own: one that is restarted must not change what the others read.
+        self.secret = self._configure(self._config)
+        with self.pipe.open() as output:
             process = Process(self._kind, self._environ, output)
         self._tell("started", f"pid {process.pid}")
         return process
@@ -148,7 +164,10 @@ class Platform:
             raise
 
     def _build(self, folder: Path, children: int, max_per_minute: int) -> None:
-        self.redis = EmbeddedRedis(folder / "redis", fsync="always").start()
+        self.redis_folder = folder / "redis"
+        self.clock = SteppingClock(folder)
+        environ = self.clock.environ if can_step() else {}
+        self.redis = EmbeddedRedis(self.redis_folder, fsync="always", environ=environ).start()
         self._parts.callback(self.redis.kill)
         keys = {API_KEY: {"source-default", "source-infra"}}
         self.simulator = self._parts.enter_context(Simulator(keys))
@@ -159,11 +178,13 @@ class Platform:
         self.channels = self._parts.enter_context(StandIn(self._notified).serving())
         self.history.channels = {f"c{n}": WANTED[n % len(WANTED)] for n in range(CHANNELS)}
         self.bases = [f"http://127.0.0.1:{free_port()}" for _ in range(WEBS)]
-        path = folder / "config.yaml"
-        path.write_text(yaml.safe_dump(self._config(max_per_minute)))
-        environ = {"PATH": os.environ["PATH"], "VERSUS_CONFIG": str(path), "WEB_CONCURRENCY": str(children)}
+        self._secrets = [GATEWAY_SECRET]
+        """The newest last."""
+        self._max_per_minute = max_per_minute
+        environ = {"PATH": os.environ["PATH"], "WEB_CONCURRENCY": str(children)}
         self.logs = folder
-        if code := release(environ):
+        self._configure(folder / "config.yaml")
+        if code := release({**environ, "VERSUS_CONFIG": str(folder / "config.yaml")}):
             raise NotStarted(f"the Procfile's release ended with {code}")
         self.webs = [
             self._keep("web", n, {**environ, "PORT": base.rsplit(":", 1)[1]})
@@ -174,9 +195,22 @@ class Platform:
         self._parts.callback(self._over.set)
 
     def _keep(self, name: str, number: int, environ: Mapping[str, str]) -> Kept:
-        kept = Kept(name, number, environ, self.logs / f"{name}-{number + 1}.log", self.history.lives)
+        log = self.logs / f"{name}-{number + 1}.log"
+        kept = Kept(name, number, environ, log, self.history.lives, self._configure)
         self._parts.callback(kept.kill)
         return kept
+
+    def rotate(self) -> str:
+        """A new gateway secret for every process that is started from now on, and the one before it."""
+        self._secrets.append(f"rotated-secret-{len(self._secrets)}-7c21")
+        return self._secrets[-1]
+
+    def _configure(self, path: Path) -> str:
+        secrets = list(self._secrets)
+        config = self._config(self._max_per_minute) | {"gateway_secret": secrets[-1]}
+        previous = {"gateway_secret_previous": secrets[-2]} if len(secrets) > 1 else {}
+        path.write_text(yaml.safe_dump(config | previous))
+        return secrets[-1]
 
     def _config(self, max_per_minute: int) -> dict[str, Any]:
         incident_io = {
@@ -189,7 +223,6 @@ class Platform:
         }
         return {
             "public_host": self.bases[0],
-            "gateway_secret": GATEWAY_SECRET,
             "oncall": {
                 "enable": True,
                 "wait_minutes": 3,

@@ -118,6 +118,12 @@ DIRECTLY = (
 WEB_KILLED = Fault(kind="kill_web", began_at=112.5, ended_at=113.0, detail="web=0 child=0 busy=False")
 WEB_ENDED = replace(WEB_KILLED, kind="terminate_web")
 BUSY = "web=0 child=0 busy=True"
+UNREAD = Fault(kind="log_unread", began_at=90.0, ended_at=120.0, detail="process=0")
+SILENT = [unanswered(marker=f"chaos-{n}", sent_at=97.0 + n, note="ReadTimeout") for n in range(10)]
+LOSS = (
+    Life(at=1.0, name="worker-1", event="started"),
+    Fault(kind="redis_emptied", began_at=108.0, ended_at=109.0, since=0.0),
+)
 OVER = webhook(action="resolved", status=200, problem="p", sent_at=105.0, answered_at=105.1)
 
 REFUSED = webhook(action="refused", status=400, incidents=())
@@ -160,6 +166,16 @@ KEPT: dict[str, Iterable[Any]] = {
     "stored, and paged directly too": (
         webhook("direct", status=202, due_at=100.0, answered_at=103.0),
         *(event(102.0, key="direct"), event(110.1, key="j"), record("escalated", "j")),
+    ),
+    "tried to page directly before, without an answer to the sender": (
+        *(event(95.0, accepted=False, status=504), event(100.3)),
+        webhook(status=202, due_at=100.2, answered_at=100.5),
+        *(webhook(status=200, sent_at=101.0, due_at=100.2), record("escalated", due_at=100.2)),
+    ),
+    "paged directly at another alert source than a repeat asks for": (
+        webhook(status=202, due_at=100.0, source="source-infra", answered_at=100.5, marker="chaos-2"),
+        event(100.3, source="source-infra", marker="chaos-2"),
+        *(webhook(status=200, sent_at=101.0), record("escalated", due_at=100.0, escalated_at=100.3)),
     ),
     "paged directly by a process that was killed": (*DIRECTLY, WEB_KILLED),
     "paged directly by a process that could not store it before its end": (*DIRECTLY, WEB_ENDED, CUT),
@@ -387,6 +403,18 @@ BROKEN: list[tuple[str, str, Iterable[Any]]] = [
         "what_is_refused_pages_once",
         "two incidents",
         (REFUSED, event(110.1), REPORTED, replace(REPORTED, id="j"), event(110.1, key="j")),
+    ),
+    ("a_loss_is_paged_once", "not at all", LOSS),
+    ("a_log_that_nobody_reads_silences_nobody", "no answer for ten seconds", (UNREAD, *SILENT)),
+    (
+        "a_repeat_of_what_is_acknowledged_pages_nobody",
+        "while Redis only refused writes",
+        (
+            *(replace(ACKNOWLEDGED[0], problem="p"), *ACKNOWLEDGED[1:]),
+            Fault(kind="redis_refuses_writes", began_at=115.0, ended_at=140.0),
+            webhook("d", status=202, due_at=120.0, problem="p", sent_at=120.0, answered_at=122.5),
+            event(122.0, key="d"),
+        ),
     ),
     ("records_agree_with_incident_io", "still waiting", (webhook(), event(110.1), record("pending"))),
     ("records_agree_with_incident_io", "still being sent", (*PAGED[:2], record("escalating"))),

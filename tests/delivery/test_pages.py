@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 import pytest
@@ -14,7 +14,7 @@ from app.bootstrap import Services
 from app.delivery.pages import ATTEMPT_SECONDS, LEASE, deliver
 from app.destinations.base import PagerEvent, RateLimit
 from app.destinations.http import WHOLE_SECONDS
-from app.domain.alert import Alert
+from app.domain.alert import SEVERITIES, Alert, Severity
 from app.domain.delivery import Outcome, Step
 from app.domain.incident import Incident
 from app.domain.state import State
@@ -24,6 +24,7 @@ from app.store.delivery_queue import DUE, FAILING, NEXT_CHECK, PAGERS, QUEUE, me
 from local.embedded import EmbeddedRedis
 from tests.fakes import INFRA, PAGER, Clock, RecordingProvider
 from tests.relay import Relay
+from tests.store.damage import damage
 
 TRY_AGAIN = Outcome("try_again", "500", reason="server_error")
 UNCERTAIN = Outcome("try_again", "no answer", reason="timeout", uncertain=True)
@@ -419,31 +420,53 @@ def test_a_record_that_is_gone_is_made_anew_for_the_alert_source_that_was_to_be_
     assert {event.alert_source for event in provider.events} == {"infra"}
 
 
-def test_a_message_for_another_alert_source_leaves_nothing_behind(
-    services: Services, clock: Clock, provider: RecordingProvider, redis_url: str
+def test_an_alert_source_that_only_a_message_knows_is_paged(
+    services: Services, clock: Clock, provider: RecordingProvider
+) -> None:
+    # The record is of an old backup, or was made anew for another message.
+    due = received(services, wait_minutes=0)
+    deliver(services, due, [INFRA])
+    deliver(services, due, [PAGER])
+    incident = read(services, due)
+    assert (incident.state, list(incident.pagers)) == (State.ESCALATED, [PAGER, INFRA])
+    assert [event.alert_source for event in provider.events] == ["infra", "default"]
+    assert services.store.delivery_queue.pending() == 0
+
+
+@pytest.mark.parametrize("severity", SEVERITIES)
+def test_one_that_can_not_be_read_is_paged_whatever_its_severity_was(
+    services: Services, provider: RecordingProvider, redis_url: str, severity: Severity
+) -> None:
+    alert = Alert(title="Disk full", source="generic", severity=severity)
+    [one] = receive(services, [ReceivedAlert(alert, "{}")], Options(wait_minutes=0))
+    assert one.incident is not None
+    damage(redis.Redis.from_url(redis_url), "no JSON", one.incident.id)
+    deliver(services, one.incident.id, [PAGER])
+    deliver(services, one.incident.id, [PAGER])
+    assert provider.notified() == [("firing", one.incident.id)]
+
+
+@pytest.mark.parametrize("end", [actions.resolve, actions.acknowledge])
+def test_an_alert_source_that_only_the_queue_knows_leaves_nothing_behind_once_it_is_over(
+    services: Services,
+    clock: Clock,
+    provider: RecordingProvider,
+    redis_url: str,
+    end: Callable[[Services, str, str], object],
 ) -> None:
     due = received(services, wait_minutes=0)
-    # As a record leaves them that Redis lost, and that was made anew for another alert source.
     client = redis.Redis.from_url(redis_url)
     for key in (DUE, NEXT_CHECK, FAILING, QUEUE + INFRA):
         client.zadd(key, {member_of(due, INFRA): 0})
     client.sadd(PAGERS, INFRA)
+    end(services, due, "Ann")
     delivery_queue = services.store.delivery_queue
     assert [entry.incident_id for entry in delivery_queue.turns({INFRA: []}, clock.now, 500)] == [due]
     deliver(services, due, [INFRA])
+    assert provider.events == []
     assert delivery_queue.turns({INFRA: []}, clock.now, 500) == []
     assert INFRA not in delivery_queue.pagers(clock.now)
-    assert (
-        client.zcard(DUE)
-        == client.zcard(NEXT_CHECK)
-        == client.zcard(FAILING)
-        == client.zcard(QUEUE + INFRA)
-        == 0
-    )
-    # It is paged where it is to be paged.
-    incident = read(services, due)
-    assert (incident.state, list(incident.pagers)) == (State.ESCALATED, [PAGER])
-    assert [event.alert_source for event in provider.events] == ["default"]
+    assert delivery_queue.oldest_due() is None
 
 
 def test_a_record_that_is_lost_while_it_is_sent_is_written_again(

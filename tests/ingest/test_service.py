@@ -27,7 +27,7 @@ from app.store.backlog import Backlog, Write
 from app.task_queue import MOST_AT_ONCE
 from config import UnknownAlertSource, load_config
 from local.embedded import EmbeddedRedis
-from tests.fakes import INFRA, Clock, RecordingProvider
+from tests.fakes import INFRA, PAGER, Clock, RecordingProvider
 from tests.refusing import refusing_writes
 from tests.relay import Relay
 from tests.stories.stack import wait_until
@@ -418,6 +418,49 @@ def test_what_was_reported_again_before_a_direct_page_was_stored_stays_an_incide
     clock.wind(seconds=1)
     pages.deliver(quick, direct.id)
     assert provider.notified()[-1] == ("resolved", direct.id)
+
+
+def ended(provider: RecordingProvider) -> set[str]:
+    """The alert sources that were told the end."""
+    return {event.alert_source for event in provider.events if event.kind == "resolved"}
+
+
+def test_direct_pages_at_two_alert_sources_are_resolved_at_both_when_another_incident_has_the_problem(
+    quick: Services, provider: RecordingProvider, clock: Clock, redis_url: str
+) -> None:
+    held = Held()
+    process = dataclasses.replace(quick, backlog=held)
+    with refusing_writes(redis_url):
+        direct = one(process, message("k")).incident
+        clock.wind(seconds=1)
+        one(process, message("k"), Options(alert_source="infra"))
+    assert direct is not None
+    one(quick, message("k"))
+    for write in held.writes:
+        write()
+    clock.wind(seconds=1)
+    for pager in (PAGER, INFRA):
+        pages.deliver(quick, direct.id, [pager])
+    assert ended(provider) == {"default", "infra"}
+
+
+def test_a_direct_page_at_another_alert_source_leaves_the_end_of_the_one_before_to_be_sent(
+    quick: Services, provider: RecordingProvider, clock: Clock, redis_url: str
+) -> None:
+    with refusing_writes(redis_url):
+        direct = one(quick, message("k")).incident
+    assert direct is not None
+    quick.backlog.write()
+    clock.wind(seconds=1)
+    one(quick, message("k", Effect.RESOLVED))
+    clock.wind(seconds=1)
+    with refusing_writes(redis_url):
+        one(quick, message("k"), Options(alert_source="infra"))
+    quick.backlog.write()
+    one(quick, message("k", Effect.RESOLVED))
+    for pager in (PAGER, INFRA):
+        pages.deliver(quick, direct.id, [pager])
+    assert ended(provider) == {"default", "infra"}
 
 
 def test_a_direct_page_of_a_problem_that_was_resolved_since_is_its_incident_again(

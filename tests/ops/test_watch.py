@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import time
+
+import pytest
 import redis
 
 from app.actions import acknowledge
@@ -10,8 +14,9 @@ from app.delivery.pages import deliver
 from app.domain.incident import Incident
 from app.ops.health import readiness
 from app.ops.watch import check
-from app.store import Search
+from app.store import Search, Store, StoreUnavailable
 from tests.fakes import RecordingProvider
+from tests.refusing import refusing_writes
 
 
 def incidents(services: Services) -> list[Incident]:
@@ -34,6 +39,29 @@ def test_a_loss_is_one_incident_that_pages_at_once(
     assert (lost.title, lost.source) == ("Redis lost data: 0 incidents were pending", "versus")
     assert lost.due_at == services.clock()
     deliver(services, lost.id)
+    assert provider.notified() == [("firing", lost.id)]
+
+
+def test_while_redis_takes_no_writes_a_process_pages_for_a_loss_once(
+    services: Services, provider: RecordingProvider, redis_url: str
+) -> None:
+    quick = dataclasses.replace(services, store=Store(redis_url, retry_seconds=0.1))
+    check(quick)
+    check(quick)
+    client = redis.Redis.from_url(redis_url)
+    client.flushall()
+    assert quick.store.epoch.check() is not None
+    # Who noticed it has had its time to report it.
+    client.hset("versus:epoch", "at", time.time() - 10)
+    with refusing_writes(redis_url):
+        for _ in range(3):
+            with pytest.raises(StoreUnavailable):
+                check(quick)
+    assert len(provider.notified()) == 1
+    quick.backlog.write()
+    check(quick)
+    [lost] = incidents(services)
+    assert quick.store.epoch.check() is None
     assert provider.notified() == [("firing", lost.id)]
 
 

@@ -134,6 +134,21 @@ def test_each_step_is_corrected_once(scene: Scene, log: io.StringIO) -> None:
     assert log.getvalue().count("redis_clock_stepped") == 3
 
 
+@pytest.mark.parametrize("again", [10.0, -HOUR])
+def test_a_second_step_before_all_have_seen_the_first_moves_nobody(
+    scene: Scene, again: float, log: io.StringIO
+) -> None:
+    one, two = scene.process(), scene.process()
+    scene.ahead = -HOUR
+    one.check()
+    scene.ahead += again
+    for process in (two, one, two, one, two, one):
+        process.check()
+        assert near(process)
+    assert near(scene.process())
+    assert log.getvalue().count("redis_clock_stepped") == 2
+
+
 def test_who_started_after_the_step_takes_the_correction_of_others(scene: Scene) -> None:
     one = scene.process()
     scene.ahead = HOUR

@@ -8,15 +8,14 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import pytest
 import requests
 
 from local.embedded import EmbeddedRedis
+from tests.stepping import SteppingClock, can_step
 from tests.stories.stack import Stack, wait_until
 
-LIBRARY = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
 HOUR = 3600
 SAID_WITHIN = 5.0
 
@@ -25,18 +24,8 @@ class Scene(Stack):
     """A service with three workers, whose Redis's clock can be set."""
 
     def __init__(self, folder: Path) -> None:
-        self._ahead = folder / "ahead"
-        self.step_to(0)
-        environ = {
-            "LD_PRELOAD": str(LIBRARY),
-            "FAKETIME_TIMESTAMP_FILE": str(self._ahead),
-            "FAKETIME_NO_CACHE": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            "DONT_FAKE_MONOTONIC": "1",
-        }
-        self.stepping = EmbeddedRedis(folder / "stepping")
-        with mock.patch.dict(os.environ, environ):
-            self.stepping.start()
+        self.clock = SteppingClock(folder)
+        self.stepping = EmbeddedRedis(folder / "stepping", environ=self.clock.environ).start()
         super().__init__(
             folder,
             workers=3,
@@ -45,12 +34,6 @@ class Scene(Stack):
         )
         self._parts.callback(self.stepping.kill)
 
-    def step_to(self, seconds: int) -> None:
-        """Redis's clock is ahead of the host's by so much from now on."""
-        new = self._ahead.with_suffix(".new")
-        new.write_text(f"{seconds:+d}")
-        new.replace(self._ahead)
-
     def readiness(self) -> dict[str, Any]:
         said: dict[str, Any] = requests.get(f"{self.base}/readyz", timeout=15).json()
         return said
@@ -58,7 +41,7 @@ class Scene(Stack):
 
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Scene]:
-    if LIBRARY is None and not os.environ.get("VERSUS_REQUIRE_ALL_TESTS"):
+    if not can_step() and not os.environ.get("VERSUS_REQUIRE_ALL_TESTS"):
         pytest.skip("there is no libfaketime")
     scene = Scene(tmp_path)
     try:
@@ -84,7 +67,7 @@ def paged_after(scene: Scene, wait: float) -> Callable[[], float]:
 def test_every_wait_lasts_as_long_as_it_was_asked_for(scene: Scene, ahead: int) -> None:
     soon, later = paged_after(scene, 6), paged_after(scene, 12)
     far = scene.report(1800)
-    scene.step_to(ahead)
+    scene.clock.step_to(ahead)
     wait_until(lambda: f"{-ahead:+d} s" in scene.readiness().get("clock", ""), "/readyz says so", SAID_WITHIN)
     assert "redis_clock_stepped" in scene.log.read_text()
     meanwhile = paged_after(scene, 2)

@@ -10,8 +10,9 @@ local place = redis.call('ZSCORE', queue, member)
 if not place then
   redis.call('ZADD', queue, rank, member)
   redis.call('SADD', pagers, pager)
-elseif tonumber(place) > class + now then
-  -- Another worker was given it less than two seconds ago.
+elseif tonumber(place) > math.floor(tonumber(place) / span) * span + now then
+  -- Another worker was given it less than two seconds ago. It may be of another class than what stands in for
+  -- a record that can't be read.
   return 0
 end
 if redis.call('ZCARD', queue) > capacity then
