@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Hashable
+from concurrent.futures import ThreadPoolExecutor
 
 from app.store import StoreUnavailable
 from app.telemetry import log
@@ -14,8 +15,10 @@ MOST_BYTES = 16 * 2**20
 """Of what the writes hold. Beyond either, the oldest is forgotten, and the log says so."""
 PAUSE = 0.5
 """Seconds between two tries."""
-FINISH_SECONDS = 10.0
+FINISH_SECONDS = 15.0
 """That the end of a process waits for the last writes. Platforms leave it 30 s, requests included."""
+WRITERS = 3
+"""At a time, no more than a web process has connections: a slow Redis must not make the end too late."""
 
 Write = Callable[[], object]
 
@@ -34,6 +37,7 @@ class Backlog:
         self._changing = threading.Lock()
         self._writing = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._finished = False
 
     def __len__(self) -> int:
         return len(self._writes)
@@ -58,23 +62,41 @@ class Backlog:
     def write(self) -> None:
         """Make every write. Raises `StoreUnavailable`: then the rest is tried again later."""
         with self._writing:
-            for key, (write, _) in list(self._writes.items()):
+            writes, failed = list(self._writes.items()), threading.Event()
+            if not writes:
+                return
+
+            def one(key: Hashable, write: Write) -> None:
+                if failed.is_set():
+                    return
                 try:
-                    write()
+                    self._write(key, write)
                 except StoreUnavailable:
+                    failed.set()
                     raise
-                except Exception:
-                    # One that can't be made must not hold up the others.
-                    log.exception("unstored_given_up", of=str(key))
-                with self._changing:
-                    if self._writes.get(key, (None,))[0] is write:
-                        self._remove(key)
+
+            with ThreadPoolExecutor(WRITERS) as writers:
+                for made in [writers.submit(one, key, write) for key, (write, _) in writes]:
+                    made.result()
+
+    def _write(self, key: Hashable, write: Write) -> None:
+        try:
+            write()
+        except StoreUnavailable:
+            raise
+        except Exception:
+            # One that can't be made must not hold up the others.
+            log.exception("unstored_given_up", of=str(key))
+        with self._changing:
+            if self._writes.get(key, (None,))[0] is write:
+                self._remove(key)
 
     def finish(self) -> None:
         """At the end of the process: return once all is written, or after `FINISH_SECONDS`."""
         thread = self._thread
         if thread is not None:
             thread.join(FINISH_SECONDS)
+        self._finished = True
         if self._writes:
             log.error("unstored_forgotten", count=len(self._writes))
 
@@ -82,7 +104,7 @@ class Backlog:
         self._bytes -= self._writes.pop(key, (None, 0))[1]
 
     def _try_on(self) -> None:
-        while True:
+        while not self._finished:
             try:
                 self.write()
             except StoreUnavailable:

@@ -8,6 +8,9 @@ from functools import cached_property
 
 from tests.chaos.history import Event, Exchange, Fault, History, Record
 
+TO_END = 30.0
+"""Seconds that a web process has to end in."""
+
 
 class Known:
     """A history from the side of its incidents."""
@@ -109,14 +112,31 @@ class Known:
         return any(answer.answered_at is None or answer.answered_at >= since for answer in answers)
 
     def forgotten(self, page: Event) -> bool:
-        """It was sent directly by a web process that was killed afterwards, and may not have stored it."""
-        kills = [f for f in self.history.faults if f.kind in ("kill_web", "kill_web_child")]
+        """It was sent directly by a web process that then ended without being able to store it.
+
+        Because it was killed, or because Redis was slow or away while it was told to end.
+        """
         return any(
             exchange.marker == page.marker
             and exchange.status in (202, None)
-            and any(f"web={exchange.web} " in f.detail and f.ended_at >= page.at for f in kills)
+            and any(f"web={exchange.web} " in f.detail and f.ended_at >= page.at for f in self._sudden_ends)
             for exchange in self.answers.get(page.key, ())
         )
+
+    @cached_property
+    def _sudden_ends(self) -> list[Fault]:
+        faults = self.history.faults
+        of_redis = [fault for fault in faults if fault.kind.startswith("redis_")]
+
+        def sudden(end: Fault) -> bool:
+            if end.kind in ("kill_web", "kill_web_child"):
+                return True
+            return end.kind in ("terminate_web", "terminate_web_child") and (
+                "busy=True" in end.detail
+                or any(f.began_at <= end.ended_at and f.ended_at >= end.began_at - TO_END for f in of_redis)
+            )
+
+        return [fault for fault in faults if sudden(fault)]
 
     def endings(self, incident: str) -> list[Exchange]:
         """Requests that ended the wait, or may have; a webhook may end any incident of its problem."""

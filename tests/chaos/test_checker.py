@@ -122,6 +122,8 @@ LOSS = (
     Life(at=1.0, name="worker-1", event="started"),
     Fault(kind="redis_emptied", began_at=108.0, ended_at=109.0, since=0.0),
 )
+WEB_ENDED = replace(WEB_KILLED, kind="terminate_web")
+BUSY = "web=0 child=0 busy=True"
 OVER = webhook(action="resolved", status=200, problem="p", sent_at=105.0, answered_at=105.1)
 
 REFUSED = webhook(action="refused", status=400, incidents=())
@@ -166,6 +168,8 @@ KEPT: dict[str, Iterable[Any]] = {
         *(event(102.0, key="direct"), event(110.1, key="j"), record("escalated", "j")),
     ),
     "paged directly by a process that was killed": (*DIRECTLY, WEB_KILLED),
+    "paged directly by a process that could not store it before its end": (*DIRECTLY, WEB_ENDED, CUT),
+    "paged directly by a process that ended slowly": (*DIRECTLY, replace(WEB_ENDED, detail=BUSY)),
     "one problem paged directly twice": (
         *(webhook("d", status=202, due_at=100.0, problem="p", marker=f"chaos-{n}") for n in (1, 2)),
         event(100.05, key="d"),
@@ -362,7 +366,7 @@ BROKEN: list[tuple[str, str, Iterable[Any]]] = [
     (
         "what_is_over_is_over_at_incident_io",
         "paged directly by a process that was told to end",
-        (*DIRECTLY, replace(WEB_KILLED, kind="terminate_web")),
+        (*DIRECTLY, WEB_ENDED),
     ),
     ("every_answer_is_in_the_contract", "500", (unanswered(status=500, answered_at=101.0),)),
     ("every_answer_is_in_the_contract", "503 alone", (unanswered(status=503, answered_at=101.0),)),

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Hashable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 import redis
@@ -18,6 +19,7 @@ from app.delivery import pages
 from app.delivery.pages import ATTEMPT_SECONDS
 from app.domain.alert import Alert, Effect, Severity
 from app.domain.delivery import Outcome
+from app.domain.record import Reopening
 from app.domain.state import State
 from app.ingest.service import OnCallNotConfigured, Options, Received, ReceivedAlert, receive
 from app.store import Search, Store, StoreUnavailable
@@ -25,7 +27,7 @@ from app.store.backlog import Backlog, Write
 from app.task_queue import MOST_AT_ONCE
 from config import UnknownAlertSource, load_config
 from local.embedded import EmbeddedRedis
-from tests.fakes import INFRA, Clock, RecordingProvider, environment
+from tests.fakes import INFRA, Clock, RecordingProvider
 from tests.refusing import refusing_writes
 from tests.relay import Relay
 from tests.stories.stack import wait_until
@@ -43,6 +45,12 @@ def message(
 def one(services: Services, what: ReceivedAlert, options: Options = DEFAULT) -> Received:
     [received] = receive(services, [what], options)
     return received
+
+
+def with_oncall(services: Services, **changed: Any) -> Services:
+    """The same with other settings of `oncall`."""
+    oncall = services.config.oncall.model_copy(update=changed)
+    return dataclasses.replace(services, config=services.config.model_copy(update={"oncall": oncall}))
 
 
 def test_a_new_problem_waits_and_a_message_is_published(
@@ -211,10 +219,8 @@ def test_each_element_of_an_array_has_its_own_effect_in_order(services: Services
     assert services.store.incidents.require(ids[0]).state is State.RESOLVED
 
 
-def test_oncall_that_is_ready_but_off_pages_only_when_asked(redis_url: str, services: Services) -> None:
-    config = load_config(environ=environment(redis_url))
-    oncall = config.oncall.model_copy(update={"initialized_only": True})
-    ready = dataclasses.replace(services, config=config.model_copy(update={"oncall": oncall}))
+def test_oncall_that_is_ready_but_off_pages_only_when_asked(services: Services) -> None:
+    ready = with_oncall(services, initialized_only=True)
     quiet = one(ready, message()).incident
     asked = one(ready, message(), Options(oncall_enable=True)).incident
     assert quiet is not None
@@ -318,8 +324,7 @@ def test_an_array_with_redis_away_is_paged_whole_or_must_be_sent_again(
 
 
 def test_redis_away_can_be_configured_to_reject(away: Services, provider: RecordingProvider) -> None:
-    oncall = away.config.oncall.model_copy(update={"when_redis_is_down": "reject"})
-    rejecting = dataclasses.replace(away, config=away.config.model_copy(update={"oncall": oncall}))
+    rejecting = with_oncall(away, when_redis_is_down="reject")
     with pytest.raises(StoreUnavailable):
         one(rejecting, message("k"))
     assert provider.events == []
@@ -475,11 +480,21 @@ def test_a_direct_page_after_a_resolve_that_found_nothing_is_an_incident(
     assert quick.store.incidents.require(direct.id).state is State.ESCALATED
 
 
+def test_a_direct_page_is_stored_with_what_the_configuration_says_of_reopening(
+    quick: Services, redis_url: str
+) -> None:
+    never = with_oncall(quick, reopen_on=(), reopen_after_minutes=0)
+    with refusing_writes(redis_url):
+        direct = one(never, message("k")).incident
+    assert direct is not None
+    never.backlog.write()
+    assert quick.store.incidents.require(direct.id).reopening == Reopening((), None)
+
+
 def test_a_direct_page_that_fails_goes_to_the_fallback_within_the_same_deadline(
     away: Services, provider: RecordingProvider
 ) -> None:
-    oncall = away.config.oncall.model_copy(update={"fallback": (INFRA,)})
-    with_fallback = dataclasses.replace(away, config=away.config.model_copy(update={"oncall": oncall}))
+    with_fallback = with_oncall(away, fallback=(INFRA,))
     provider.outcomes = [Outcome("try_again", "500", "server_error")]
     incident = one(with_fallback, message("k")).incident
     assert incident is not None

@@ -66,7 +66,7 @@ def test_a_worker_that_hangs_leaves_a_page_overdue(own: Callable[..., Stack]) ->
     assert wrong(stack)["overdue"].startswith("an incident is overdue by 3")
     stack.workers[0].signal(signal.SIGCONT)
     wait_until(lambda: wrong(stack) == {}, "well again once the worker goes on")
-    assert stack.show(incident)["state"] == "escalated"
+    stack.wait_for_state(incident, "escalated")
 
 
 def test_a_page_that_incident_io_refuses_again_and_again_is_overdue(own: Callable[..., Stack]) -> None:
