@@ -141,10 +141,9 @@ def _ended_for_certain(known: Known, line: list[str]) -> float | None:
     if acknowledged is None or acknowledged.answered_at is None:
         return None
     since = acknowledged.answered_at
-    others = chain.from_iterable(known.endings(one) for one in line)
-    if any(
-        o.answered_at is None or o.answered_at >= acknowledged.sent_at for o in others if o != acknowledged
-    ):
+    endings = chain.from_iterable(known.endings(one) for one in line)
+    others = [ending for ending in endings if ending != acknowledged]
+    if any(one.answered_at is None or one.answered_at >= acknowledged.sent_at for one in others):
         return None
     moments = [since + 60 * acknowledged.minutes] if acknowledged.minutes else []
     for one in known.reopenings(line[0]):
