@@ -69,7 +69,7 @@ def what_is_due_is_paged(known: Known) -> Iterator[Violation]:
         due = bool(asked) or (due_at is not None and due_at <= known.history.ended_at)
         if not due or not (missing := _not_paged(known, excuses, incident)):
             continue
-        if excuses.paged_as_lost(incident):
+        if excuses.paged_as_lost(incident) or _waits_anew(known, incident):
             continue
         last_asked = max((deed.sent_at for deed in asked), default=float("-inf"))
         ended = any(e.answered_at is None or e.answered_at >= last_asked for e in known.endings(incident))
@@ -82,6 +82,14 @@ def what_is_due_is_paged(known: Known) -> Iterator[Violation]:
                 incident=incident,
                 curable=True,
             )
+
+
+def _waits_anew(known: Known, incident: str) -> bool:
+    """Its acknowledgement may have ended, and its new wait has not."""
+    record = known.records.get(incident)
+    if record is None or record.state != "pending" or not known.reopenings(incident):
+        return False
+    return record.due_at is not None and record.due_at > known.history.ended_at
 
 
 def _not_paged(known: Known, excuses: Excuses, incident: str) -> set[str]:
