@@ -47,6 +47,8 @@ class Simulator:
         self.per_second = per_second
         self.retry_after = retry_after
         self.requests: list[Request] = []
+        self.out: set[str] = set()
+        """Alert source config IDs that answer 503, whatever else is forced, as in an outage."""
         self.alerts: dict[tuple[str, str], Literal["firing", "resolved"]] = {}
         """State by alert source config ID and deduplication key."""
         self._on_event = on_event
@@ -115,7 +117,9 @@ class Simulator:
             source = request.path.rpartition("/")[2] if "/alert_events/" in request.path else None
             if true.status == 202 and source and key:
                 true = self._limited(source, key) or true
-            forced = self._next.popleft() if self._next else self._always
+            out = true.status == 202 and source in self.out
+            true = Reply(503) if out else true
+            forced = None if out else self._next.popleft() if self._next else self._always
             reply = forced or true
             accepted = true.status == 202 and (forced is None or forced.taken or forced.status == 202)
             request = replace(

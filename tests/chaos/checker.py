@@ -7,56 +7,33 @@ have been done, and may be done later) makes both outcomes right; what was answe
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
+from tests.chaos.chain_rules import OF_CHAINS
 from tests.chaos.excuses import Excuses
-from tests.chaos.history import Event, Fault, History, Record
+from tests.chaos.history import Event, History, Record
 from tests.chaos.known import Known, webhook_of
-
-# Times are shown in milliseconds, cut off.
-ROUNDED = 0.0011
+from tests.chaos.outages import SPARE
+from tests.chaos.reopening_rules import OF_REOPENING
+from tests.chaos.rules import CLOCK, HARMLESS, REACH, ROUNDED, Rule, Violation, meets
 
 STATUSES: dict[str, frozenset[int]] = {
     "firing": frozenset({200, 201, 202, 503}),
     "resolved": frozenset({200, 503}),
     "refused": frozenset({400, 503}),
     "acknowledge": frozenset({200, 409, 503}),
+    "unacknowledge": frozenset({200, 409, 503}),
     "resolve": frozenset({200, 503}),
     "escalate_now": frozenset({200, 409, 503}),
 }
 
-# incident.io said no, or was slow, or only those were harmed who don't page: no reason to page twice.
-HARMLESS = (
-    *("flush_queue", "kill_web", "terminate_web", "kill_web_child", "terminate_web_child", "stop_web_child"),
-    *("incidentio_answers", "incidentio_refuse", "incidentio_delay", "log_unread"),
-)
-# Redis's clock is known as well as its answers are quick: with a plan's latency so many seconds, at most.
-CLOCK = 2.5
-# What a fault does outlasts it by a moment; a connection that is half open, until somebody uses it.
-REACH = 5.0
 # What a sender waits for an answer, and a little; so many without one are no accident.
 PATIENCE = 13.0
 ENOUGH = 5
-REACH_OF_FREEZE = 60.0
 
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """A rule that was broken, in one sentence, and the incident or the webhook that it is about."""
-
-    rule: str
-    sentence: str
-    incident: str | None = None
-    marker: str | None = None
-    curable: bool = False
-    """Time may still cure it."""
-
-
-Rule = Callable[[Known], Iterator[Violation]]
-RULES: list[Rule] = []
+RULES: list[Rule] = [*OF_CHAINS, *OF_REOPENING]
 
 
 def rule(judge: Rule) -> Rule:
@@ -92,7 +69,7 @@ def what_is_due_is_paged(known: Known) -> Iterator[Violation]:
         due = bool(asked) or (due_at is not None and due_at <= known.history.ended_at)
         if not due or not (missing := _not_paged(known, excuses, incident)):
             continue
-        if excuses.paged_as_lost(incident):
+        if excuses.paged_as_lost(incident) or _waits_anew(known, incident):
             continue
         last_asked = max((deed.sent_at for deed in asked), default=float("-inf"))
         ended = any(e.answered_at is None or e.answered_at >= last_asked for e in known.endings(incident))
@@ -107,11 +84,21 @@ def what_is_due_is_paged(known: Known) -> Iterator[Violation]:
             )
 
 
+def _waits_anew(known: Known, incident: str) -> bool:
+    """Its acknowledgement may have ended, and its new wait has not."""
+    record = known.records.get(incident)
+    if record is None or record.state != "pending" or not known.reopenings(incident):
+        return False
+    return record.due_at is not None and record.due_at > known.history.ended_at
+
+
 def _not_paged(known: Known, excuses: Excuses, incident: str) -> set[str]:
     """The alert sources that have not paged for it, or `any` if it is not known where it was asked for."""
     pagers = known.pagers(incident) - excuses.sources(incident)
     if not pagers or excuses.source_forgotten(incident):
         return set() if known.accepted(incident, "firing") else {"any"}
+    if known.accepted(incident, "firing", SPARE):
+        return set()
     return {source for source in pagers if not known.accepted(incident, "firing", source)}
 
 
@@ -142,7 +129,7 @@ def an_answered_deed_stands(known: Known) -> Iterator[Violation]:
                 f"It was resolved for certain, and its state is {record.state}.",
                 incident=incident,
             )
-        acknowledged = [e for e in endings if e.action == "acknowledge"]
+        acknowledged = [e for e in endings if e.action == "acknowledge" and not known.reopenings(incident)]
         if not acknowledged or known.pages_now(incident) or record.state in ("acknowledged", "resolved"):
             continue
         yield Violation(
@@ -182,7 +169,7 @@ def what_is_refused_pages_once(known: Known) -> Iterator[Violation]:
         if exchange.action != "refused" or exchange.status != 400:
             continue
         until = exchange.answered_at or exchange.sent_at
-        if any(_meets(fault, exchange.sent_at, until) for fault in of_redis) or excuses.forgotten(exchange):
+        if any(meets(fault, exchange.sent_at, until) for fault in of_redis) or excuses.forgotten(exchange):
             continue
         named = f"'{exchange.marker}'"
         records = [r for r in known.records.values() if named in r.title]
@@ -199,7 +186,7 @@ def what_is_refused_pages_once(known: Known) -> Iterator[Violation]:
                 "what_is_refused_pages_once", "Nobody was paged for it.", incident=due[0].id, curable=True
             )
         for one, again in pairwise(pages):
-            if not any(_meets(f, one.at, again.at) for f in faults if f.kind not in HARMLESS):
+            if not any(meets(f, one.at, again.at) for f in faults if f.kind not in HARMLESS):
                 yield Violation("what_is_refused_pages_once", "It was paged twice.", incident=records[0].id)
 
 
@@ -210,7 +197,8 @@ def what_is_refused_pages_once(known: Known) -> Iterator[Violation]:
 def what_was_ended_in_time_never_pages(known: Known) -> Iterator[Violation]:
     """Acknowledged or resolved, and told so, before it was due: no request to incident.io, ever.
 
-    Unless somebody asked to page now: that may have made it due before. Nor if Redis lost that it was: in
+    Unless somebody asked to page now: that may have made it due before; or an acknowledgement may have been
+    ended, of which `reopening_rules` are. Nor if Redis lost that it was: in
     doubt, it pages. One whose record can't be read and that was acknowledged counts as perhaps paged, so that
     a resolve event may follow.
     """
@@ -224,6 +212,7 @@ def what_was_ended_in_time_never_pages(known: Known) -> Iterator[Violation]:
             for e in known.endings(incident)
             if e.certain and e.answered_at is not None and e.answered_at < due_at - excuses.uneven(due_at)
             if not excuses.forgotten(e)
+            if e.action != "acknowledge" or not known.reopenings(incident)
         ]
         events = [
             event
@@ -286,7 +275,7 @@ def a_page_is_repeated_only_after_a_fault(known: Known) -> Iterator[Violation]:
     faults = [fault for fault in known.history.faults if fault.kind not in HARMLESS]
     for key, source in _alerts(known):
         for one, again in pairwise(known.accepted(key, "firing", source)):
-            if one.status == 202 and not any(_meets(fault, one.at, again.at) for fault in faults):
+            if one.status == 202 and not any(meets(fault, one.at, again.at) for fault in faults):
                 yield Violation(
                     "a_page_is_repeated_only_after_a_fault",
                     "It was paged twice, though nothing was broken at the time.",
@@ -297,11 +286,6 @@ def a_page_is_repeated_only_after_a_fault(known: Known) -> Iterator[Violation]:
 def _alerts(known: Known) -> Iterator[tuple[str, str]]:
     """Each incident with each alert source that incident.io has heard from about it."""
     return ((key, source) for key in known.stored for source in sorted(known.sources(key)))
-
-
-def _meets(fault: Fault, since: float, until: float) -> bool:
-    reach = REACH_OF_FREEZE if fault.kind.endswith("_freeze") else REACH
-    return fault.began_at <= until and fault.ended_at >= since - reach
 
 
 # -- everybody is notified ---------------------------------------------------------------------------------
@@ -356,7 +340,7 @@ def nobody_is_notified_twice_without_a_fault(known: Known) -> Iterator[Violation
         if one.incident is not None:
             same[one.incident, one.channel, one.event, one.through].append(one.at)
     for (incident, channel, event, _), times in same.items():
-        meeting = [fault for fault in faults if _meets(fault, min(times), max(times))]
+        meeting = [fault for fault in faults if meets(fault, min(times), max(times))]
         if len(times) > 1 + len(meeting):
             yield Violation(
                 "nobody_is_notified_twice_without_a_fault",
@@ -382,7 +366,7 @@ def one_incident_is_one_alert(known: Known) -> Iterator[Violation]:
     }
     for key, events in known.events.items():
         accepted = [event for event in events if event.accepted]
-        if key in known.answers:
+        if known.answers_of_line(key):
             wrong = known.sources(key) - known.wanted_sources(key)
             if wrong and not excuses.source_forgotten(key):
                 yield Violation("one_incident_is_one_alert", "It went to a wrong alert source.", incident=key)
@@ -442,7 +426,9 @@ def the_resolve_event_follows_the_page(known: Known) -> Iterator[Violation]:
             continue
         record = known.records.get(key)
         asked = [
-            e for e in known.endings(key) if e.action in ("resolve", "resolved") and e.sent_at <= cleared.at
+            e
+            for e in known.endings_of_line(key)
+            if e.action in ("resolve", "resolved") and e.sent_at <= cleared.at
         ]
         tried = any(event.kind == "firing" and event.at <= cleared.at for event in events)
         directly = known.paged_directly(key)
@@ -532,7 +518,8 @@ def _is_acknowledged(known: Known, excuses: Excuses, incident: str, at: float) -
         for e in endings
         if e.action == "acknowledge"
     )
-    return acknowledged and not over and not known.pages_now(incident) and not excuses.damaged(incident)
+    perhaps = known.pages_now(incident) or known.reopenings(incident) or excuses.damaged(incident)
+    return acknowledged and not over and not perhaps
 
 
 @rule
@@ -548,7 +535,7 @@ def a_log_that_nobody_reads_silences_nobody(known: Known) -> Iterator[Violation]
             if unread.detail == f"process={exchange.web}" and since <= exchange.sent_at <= until
         ]
         unanswered = all(exchange.status is None for exchange in sent)
-        if len(sent) >= ENOUGH and unanswered and not any(_meets(f, since, unread.ended_at) for f in ended):
+        if len(sent) >= ENOUGH and unanswered and not any(meets(f, since, unread.ended_at) for f in ended):
             sentence = f"{len(sent)} requests got no answer while nobody read the log."
             yield Violation("a_log_that_nobody_reads_silences_nobody", sentence, marker=sent[0].marker)
 
@@ -584,7 +571,8 @@ def an_answer_shows_what_was_done(known: Known) -> Iterator[Violation]:
         if not exchange.certain:
             continue
         ids = {seen.id for seen in exchange.incidents}
-        if (exchange.action == "firing" and not ids) or (exchange.incident and ids != {exchange.incident}):
+        meant = set(known.lines.of(exchange.incident)) if exchange.incident else ids
+        if (exchange.action == "firing" and not ids) or not ids <= meant or (exchange.incident and not ids):
             yield Violation(
                 "an_answer_shows_what_was_done",
                 f"The answer to {exchange.action} shows {sorted(ids) or 'no incident'}.",

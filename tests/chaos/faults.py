@@ -6,7 +6,7 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -185,6 +185,12 @@ class Breaker(Underneath):
         simulator.answer_with(**reply)
         self._last(seconds)
         return simulator.clear()
+
+    def _incidentio_outage(self, seconds: float, sources: Sequence[str]) -> None:
+        out = self._platform.simulator.out
+        out.update(sources)
+        self._last(seconds)
+        out.clear()
 
     def _slow(self, relay: Relay, seconds: float, latency: float) -> None:
         relay.latency = latency

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-Action = Literal["firing", "resolved", "refused", "acknowledge", "resolve", "escalate_now"]
+Action = Literal["firing", "resolved", "refused", "acknowledge", "unacknowledge", "resolve", "escalate_now"]
 """What a request asks for: three are webhooks, the last of which can't be read, the others a person's."""
 
 
@@ -43,8 +43,12 @@ class Exchange:
     """The channel that a new incident is notified to."""
     wait: float = 0.0
     """Seconds that the webhook asks to wait for an acknowledgement."""
+    grows: bool = False
+    """The webhook says that an alert has joined, more severe than all before."""
     incident: str | None = None
     """What a person acts on."""
+    minutes: float | None = None
+    """For so long a person acknowledges; None: until it is resolved."""
     status: int | None = None
     retry_after: bool = False
     incidents: tuple[Seen, ...] = ()
@@ -128,6 +132,10 @@ class Record:
     created_at: float = 0.0
     timeline: tuple[str, ...] | None = None
     """The events on its timeline; None when it was not looked up."""
+    late: tuple[float, ...] = ()
+    """When its timeline says that its page did not get out."""
+    previous_id: str | None = None
+    """The incident that it continues."""
 
 
 @dataclass(slots=True)
@@ -142,6 +150,8 @@ class History:
     notifications: list[Notification] = field(default_factory=list)
     channels: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """The events that each channel wants to hear of."""
+    last_resorts: list[Notification] = field(default_factory=list)
+    """What came to the channel that is tried when no pager takes a page."""
     not_ready: str | None = None
     """What `/readyz` complained of at the end."""
     ended_at: float = float("inf")
@@ -149,7 +159,7 @@ class History:
     def lines(self) -> Iterator[dict[str, Any]]:
         """Everything, in the order in which it began."""
         everything: list[tuple[float, dict[str, Any]]] = []
-        for kind in ("exchanges", "events", "faults", "lives", "notifications"):
+        for kind in ("exchanges", "events", "faults", "lives", "notifications", "last_resorts"):
             for one in getattr(self, kind):
                 row = asdict(one)
                 everything.append((moment_of(one), {"what": kind[:-1], **row}))

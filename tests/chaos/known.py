@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from functools import cached_property
 
 from tests.chaos.history import Event, Exchange, Fault, History, Record
+from tests.chaos.lines import Lines
+from tests.chaos.outages import SPARE
 
 TO_END = 30.0
 """Seconds that a web process has to end in."""
@@ -26,9 +28,10 @@ class Known:
         self.resolves: dict[str, list[Exchange]] = defaultdict(list)
         """Webhooks that say that a problem is over, by problem."""
         self.records: dict[str, Record] = {record.id: record for record in history.records}
+        self.lines = Lines(history)
         for exchange in history.exchanges:
             if exchange.incident is not None:
-                self.deeds[exchange.incident].append(exchange)
+                self.deeds[_done_to(exchange)].append(exchange)
                 continue
             for seen in exchange.incidents:
                 self.answers[seen.id].append(exchange)
@@ -79,10 +82,10 @@ class Known:
 
     def wanted_sources(self, incident: str) -> set[str]:
         """The alert sources that may page for it: also those of webhooks whose effect is not known."""
-        answers = self.answers.get(incident, ())
+        answers = self.answers_of_line(incident)
         problems = {answer.problem for answer in answers} - {None}
         uncertain = [e for e in self.history.exchanges if e.problem in problems and not e.certain]
-        return {exchange.source for exchange in (*answers, *uncertain)}
+        return {SPARE, *(exchange.source for exchange in (*answers, *uncertain))}
 
     def changes(self, incident: str) -> dict[str, float]:
         """When what channels are notified of happened last, by event."""
@@ -99,11 +102,11 @@ class Known:
 
     def channel(self, incident: str) -> str:
         """The channel that it is notified to: all webhooks of one problem ask for the same."""
-        return next((answer.channel for answer in self.answers.get(incident, ())), "")
+        return next((answer.channel for answer in self.answers_of_line(incident)), "")
 
     def pages_now(self, incident: str) -> list[Exchange]:
         """Requests to page without waiting, whatever became of them."""
-        return [deed for deed in self.deeds.get(incident, ()) if deed.action == "escalate_now"]
+        return [deed for deed in self._deeds_of(incident) if deed.action == "escalate_now"]
 
     def paged_directly(self, incident: str, since: float = float("-inf")) -> bool:
         """It was paged without being stored: its key is the problem's, so the next time has the same.
@@ -142,8 +145,8 @@ class Known:
 
     def endings(self, incident: str) -> list[Exchange]:
         """Requests that ended the wait, or may have; a webhook may end any incident of its problem."""
-        deeds = [d for d in self.deeds.get(incident, ()) if d.action in ("acknowledge", "resolve")]
-        problems = {answer.problem for answer in self.answers.get(incident, ())} - {None}
+        deeds = [d for d in self._deeds_of(incident) if d.action in ("acknowledge", "resolve")]
+        problems = {answer.problem for answer in self.answers_of_line(incident)} - {None}
         over = [
             exchange
             for problem in problems
@@ -152,6 +155,41 @@ class Known:
             if not exchange.certain or any(seen.id == incident for seen in exchange.incidents)
         ]
         return [*deeds, *over]
+
+    # -- incidents that continue others --------------------------------------------------------------------
+
+    def answers_of_line(self, incident: str) -> list[Exchange]:
+        """Webhooks whose answer showed it, one that it continues, or one that continues it."""
+        return [answer for one in self.lines.of(incident) for answer in self.answers.get(one, ())]
+
+    def endings_of_line(self, incident: str) -> list[Exchange]:
+        """What ended it, or an incident that continues it: its alert is resolved with that one's."""
+        return [ending for one in self.lines.of(incident) for ending in self.endings(one)]
+
+    def reopenings(self, incident: str) -> list[Exchange]:
+        """Requests that may end an acknowledgement of its problem."""
+        problems = {answer.problem for answer in self.answers_of_line(incident)} - {None}
+        return [one for problem in problems for one in self._reopenings.get(problem or "", ())]
+
+    @cached_property
+    def _reopenings(self) -> dict[str, list[Exchange]]:
+        found: dict[str, list[Exchange]] = defaultdict(list)
+        for one in self.history.exchanges:
+            if one.problem and (one.grows or one.minutes or one.action == "unacknowledge"):
+                found[one.problem].append(one)
+        return found
+
+    def _deeds_of(self, incident: str) -> list[Exchange]:
+        """Without an answer, what was done to an incident may have been done to one that continues it."""
+        earlier = self.lines.before(incident)
+        perhaps = [deed for one in earlier for deed in self.deeds.get(one, ()) if not deed.certain]
+        return [*self.deeds.get(incident, ()), *perhaps]
+
+
+def _done_to(deed: Exchange) -> str:
+    """The incident that a person acted on: the one that was meant, or one that continues it."""
+    shown = next((seen.id for seen in deed.incidents), None) if deed.certain else None
+    return shown or deed.incident or ""
 
 
 def webhook_of(marker: str) -> str:
@@ -168,7 +206,7 @@ def lateness(history: History, calm: float | None = None) -> list[float]:
     late = []
     for incident in known.stored:
         due_at, pages = known.due_at(incident), known.accepted(incident, "firing")
-        if due_at is None or not pages or known.pages_now(incident):
+        if due_at is None or not pages or known.pages_now(incident) or known.reopenings(incident):
             continue
         if calm is not None and _near(history.faults, due_at, calm):
             continue

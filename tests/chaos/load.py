@@ -17,14 +17,14 @@ from urllib.parse import urlsplit
 import requests
 
 from tests.chaos.history import Exchange, Seen
-from tests.chaos.plan import PlannedDeed, PlannedWebhook
+from tests.chaos.planned import PlannedDeed, PlannedWebhook
 from tests.chaos.platform import CHANNELS, FLOOD, Platform
 
 SENDERS = 64
 TIMEOUT = 12.0
 # What a sender waits before it repeats.
 PAUSE = 1.5
-PATHS = {"acknowledge": "ack", "resolve": "resolve", "escalate_now": "escalate"}
+PATHS = {"acknowledge": "ack", "unacknowledge": "unack", "resolve": "resolve", "escalate_now": "escalate"}
 MARKER = re.compile(r"chaos-\d+(-\d+)?")
 
 
@@ -101,6 +101,7 @@ class Load:
             adds=webhook.adds,
             channel=_channel(webhook),
             wait=webhook.wait,
+            grows=webhook.grows,
             status=None if answer is None else answer.status_code,
             retry_after=answer is not None and "Retry-After" in answer.headers,
             incidents=tuple(_seen(one) for one in shown),
@@ -133,8 +134,10 @@ class Load:
         else:
             url = f"{base}/api/incidents/{incident['id']}/{PATHS[deed.deed]}"
             headers["X-Gateway-Secret"] = self._platform.webs[deed.web].secret
+        # The page behind the link has a form, the API takes JSON.
+        said = {} if deed.minutes is None else {"minutes": deed.minutes}
         sent_at = time.time()
-        answer, note = self._post(url, headers=headers)
+        answer, note = self._post(url, headers=headers, **{"data" if deed.by_link else "json": said})
         shown = _incidents(answer)
         self._platform.history.exchanges.append(
             Exchange(
@@ -146,6 +149,7 @@ class Load:
                 problem=exchange.problem,
                 source=exchange.source,
                 incident=incident["id"],
+                minutes=deed.minutes,
                 status=None if answer is None else answer.status_code,
                 retry_after=answer is not None and "Retry-After" in answer.headers,
                 incidents=tuple(_seen(one) for one in shown),

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tests.chaos.planned import PlannedFault
+from tests.chaos.outages import outages
+from tests.chaos.planned import PlannedDeed, PlannedFault, PlannedWebhook
+from tests.chaos.troubles import troubles
 from tests.chaos.underneath import underneath
 from tests.ingest.webhooks.samples import SAMPLES
 
@@ -73,38 +75,6 @@ ANSWERS: tuple[dict[str, Any], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class PlannedDeed:
-    """What a person does: `offset` seconds after the webhook's answer, or from when the incident is due."""
-
-    deed: Literal["acknowledge", "resolve", "escalate_now"]
-    after: Literal["answer", "due"]
-    offset: float
-    element: int
-    """Which incident of the answer."""
-    by_link: bool
-    web: int
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedWebhook:
-    """A webhook that is sent `at` seconds after the start, again and again while it gets no answer."""
-
-    at: float
-    marker: str
-    body: Any
-    parameters: dict[str, str]
-    problem: str | None
-    source: str
-    adds: bool
-    """It names an alert source other than the problem's: a known incident gets a second pager."""
-    wait: float
-    effect: Literal["firing", "resolved", "refused"]
-    web: int
-    tries: int
-    deeds: tuple[PlannedDeed, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
     """All that a run will do."""
 
@@ -126,7 +96,11 @@ def plan(seed: int, seconds: float) -> Plan:
         max_per_minute=chance.choice((0, 0, 600)),
         children=chance.choice((1, 2)),
         faults=tuple(sorted(_all_faults(chance, seconds, seed), key=lambda fault: fault.at)),
-        webhooks=(*_Senders(chance, seconds).webhooks(), *_refused(random.Random(seed), seconds)),
+        webhooks=(
+            *_Senders(chance, seconds).webhooks(),
+            *_refused(random.Random(seed), seconds),
+            *troubles(random.Random(seed), seconds, WEBS),
+        ),
     )
 
 
@@ -136,6 +110,7 @@ def plan(seed: int, seconds: float) -> Plan:
 def _all_faults(chance: random.Random, seconds: float, seed: int) -> Iterator[PlannedFault]:
     yield from _faults(chance, seconds)
     yield from underneath(random.Random(seed), QUIET, seconds)
+    yield from outages(random.Random(seed), QUIET, seconds)
 
 
 def _faults(chance: random.Random, seconds: float) -> Iterator[PlannedFault]:
@@ -258,7 +233,7 @@ class _Senders:
     def _generic(self, marker: str, problem: str | None, effect: str) -> dict[str, Any]:
         severity = self._chance.choice(SEVERITIES)
         if problem is not None:
-            # One that becomes worse is reopened, of which the checker knows nothing.
+            # One that becomes worse is reopened: what does is planned as such (`troubles`).
             severity = SEVERITIES[zlib.crc32(problem.encode()) % len(SEVERITIES)]
         body = {
             "title": f"{marker} disk full",

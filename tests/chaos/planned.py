@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,3 +14,39 @@ class PlannedFault:
     kind: str
     seconds: float
     parameters: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedDeed:
+    """What a person does: `offset` seconds after the webhook's answer, or from when the incident is due."""
+
+    deed: Literal["acknowledge", "unacknowledge", "resolve", "escalate_now"]
+    after: Literal["answer", "due"]
+    offset: float
+    element: int
+    """Which incident of the answer."""
+    by_link: bool
+    web: int
+    minutes: float | None = None
+    """For so long it is acknowledged."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedWebhook:
+    """A webhook that is sent `at` seconds after the start, again and again while it gets no answer."""
+
+    at: float
+    marker: str
+    body: Any
+    parameters: dict[str, str]
+    problem: str | None
+    source: str
+    adds: bool
+    """It names an alert source other than the problem's: a known incident gets a second pager."""
+    wait: float
+    effect: Literal["firing", "resolved", "refused"]
+    web: int
+    tries: int
+    deeds: tuple[PlannedDeed, ...] = ()
+    grows: bool = False
+    """An alert has joined its group that is more severe than all that was there before."""

@@ -22,6 +22,7 @@ from local.processes import Process, release
 from local.simulator import Simulator
 from tests.chaos.history import History, Life, Notification
 from tests.chaos.log_pipe import LogPipe
+from tests.chaos.outages import LATE_AFTER, SPARE
 from tests.chaos.plan import WEBS, WORKERS
 from tests.destinations.standin import Answer, Got, StandIn
 from tests.fakes import API_KEY, GATEWAY_SECRET
@@ -38,6 +39,8 @@ CHANNELS = 40
 """Each problem is for one of them: of so many, few ever hear of more than twenty within a minute."""
 FLOOD = 20
 """The first of them has as many as so many of the others together, so that it gets summaries."""
+LAST = "last"
+"""The channel that is tried after the spare alert source, when it has no page either."""
 WANTED = (
     ("created", "acknowledged", "escalated", "failed", "resolved"),
     ("created", "resolved"),
@@ -169,7 +172,7 @@ class Platform:
         environ = self.clock.environ if can_step() else {}
         self.redis = EmbeddedRedis(self.redis_folder, fsync="always", environ=environ).start()
         self._parts.callback(self.redis.kill)
-        keys = {API_KEY: {"source-default", "source-infra"}}
+        keys = {API_KEY: {"source-default", "source-infra", SPARE}}
         self.simulator = self._parts.enter_context(Simulator(keys))
         self.to_redis = Relay(self.redis.port)
         self.to_incidentio = Relay(int(self.simulator.base_url.rsplit(":", 1)[1]))
@@ -216,7 +219,7 @@ class Platform:
         incident_io = {
             "api_key": API_KEY,
             "alert_source_config_id": "source-default",
-            "other_alert_source_config_ids": {"infra": "source-infra"},
+            "other_alert_source_config_ids": {"infra": "source-infra", "spare": SPARE},
             "base_url": f"http://127.0.0.1:{self.to_incidentio.port}",
             "max_per_minute": max_per_minute,
             "max_per_minute_per_key": 2 * max_per_minute,
@@ -227,9 +230,11 @@ class Platform:
                 "enable": True,
                 "wait_minutes": 3,
                 "provider": "incident_io",
+                "late_after_minutes": LATE_AFTER / 60,
+                "fallback": ["incident_io/spare", f"channel/{LAST}"],
                 "incident_io": incident_io,
             },
-            "alert": {"channels": [self._channel(n) for n in range(CHANNELS)]},
+            "alert": {"channels": [*map(self._channel, range(CHANNELS)), self._last_resort()]},
             "redis": {"host": "127.0.0.1", "port": self.to_redis.port},
         }
 
@@ -242,9 +247,13 @@ class Platform:
             "default": False,
         }
 
+    def _last_resort(self) -> dict[str, Any]:
+        return self._channel(CHANNELS) | {"name": LAST, "events": []}
+
     def _notified(self, got: Got) -> Answer:
         """A channel takes a message."""
-        channel, words = f"c{got.path.strip('/')}", got.json["message"].split(" ")
+        number = int(got.path.strip("/"))
+        channel, words = f"c{number}" if number < CHANNELS else LAST, got.json["message"].split(" ")
         if counts := got.json["title"].partition("Many incidents at once")[2]:
             count = sum(map(int, NUMBER.findall(counts)))
             notification = Notification(at=time.time(), channel=channel, count=count)
@@ -253,7 +262,8 @@ class Platform:
             notification = Notification(
                 at=time.time(), channel=channel, incident=incident, event=event, through=float(through)
             )
-        self.history.notifications.append(notification)
+        messages = self.history.last_resorts if channel == LAST else self.history.notifications
+        messages.append(notification)
         return Answer()
 
     def _look(self) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from tests.chaos.checker import Violation
 from tests.chaos.history import Event, Exchange, Fault, History, Life, Notification, Seen, moment_of
 from tests.chaos.known import Known, lateness, webhook_of
+from tests.chaos.rules import Violation
 from tests.chaos.run import Result
 
 CALM = 10.0

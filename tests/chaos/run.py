@@ -15,7 +15,7 @@ from typing import Any
 import requests
 
 from tests.chaos.audience import Audience
-from tests.chaos.checker import Violation, check
+from tests.chaos.checker import check
 from tests.chaos.excuses import LOST_DATA
 from tests.chaos.faults import Breaker
 from tests.chaos.history import Event, History, Record
@@ -23,6 +23,7 @@ from tests.chaos.known import Known
 from tests.chaos.load import MARKER, Load, moment
 from tests.chaos.plan import LONGEST_WAIT, Plan
 from tests.chaos.platform import NotStarted, Platform
+from tests.chaos.rules import Violation
 
 SETTLED_WITHIN = 180.0
 # After the last incident was due, before anything is judged: what must not come would have come by then.
@@ -150,12 +151,11 @@ def _snapshot(platform: Platform) -> History:
     history.events = list(_events(platform))
     history.lives = list(platform.history.lives)
     history.notifications = list(platform.history.notifications)
-    twice = {
-        key for key, events in Known(history).events.items() if len({event.kind for event in events}) > 1
-    }
+    history.last_resorts = list(platform.history.last_resorts)
+    wanted = {key for key, events in Known(history).events.items() if _is_worth_a_look(events)}
+    wanted |= {one.incident or "" for one in history.notifications if one.event == "late"}
     history.records = [
-        replace(record, timeline=_timeline(platform, record.id)) if record.id in twice else record
-        for record in history.records
+        _with_timeline(platform, record) if record.id in wanted else record for record in history.records
     ]
     return history
 
@@ -191,17 +191,25 @@ def _records(platform: Platform) -> Iterator[Record]:
                 resolved_at=moment(one["resolved_at"]),
                 attempts=one["attempts"],
                 created_at=moment(one["created_at"]) or 0.0,
+                previous_id=one["previous_id"],
             )
         cursor = page["cursor"]
         if cursor is None:
             return
 
 
-def _timeline(platform: Platform, incident: str) -> tuple[str, ...] | None:
+def _is_worth_a_look(events: list[Event]) -> bool:
+    """There was more than one page, and that was taken."""
+    return len({event.kind for event in events}) > 1 or not all(event.accepted for event in events)
+
+
+def _with_timeline(platform: Platform, record: Record) -> Record:
     try:
-        return tuple(entry["event"] for entry in _get(platform, f"/{incident}")["timeline"])
+        timeline = _get(platform, f"/{record.id}")["timeline"]
     except requests.RequestException:
-        return None
+        return record
+    late = tuple(moment(entry["at"]) or 0.0 for entry in timeline if entry["event"] == "late")
+    return replace(record, timeline=tuple(entry["event"] for entry in timeline), late=late)
 
 
 def _get(platform: Platform, path: str, **parameters: str) -> dict[str, Any]:

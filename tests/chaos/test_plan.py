@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.chaos.faults import Breaker
+from tests.chaos.outages import OUTAGE
 from tests.chaos.plan import FAULTS, QUIET, plan
 from tests.chaos.underneath import UNDERNEATH
 
@@ -14,19 +15,22 @@ def test_one_seed_is_one_plan() -> None:
 
 def test_a_long_plan_has_every_fault_and_every_kind_of_webhook() -> None:
     long = plan(1, 1800)
-    assert {fault.kind for fault in long.faults} == {*FAULTS, *UNDERNEATH}
+    assert {fault.kind for fault in long.faults} == {*FAULTS, *UNDERNEATH, OUTAGE}
     assert all(QUIET <= fault.at < 1800 for fault in long.faults)
     assert {webhook.effect for webhook in long.webhooks} == {"firing", "resolved", "refused"}
     assert {deed.deed for w in long.webhooks for deed in w.deeds} == {
         "acknowledge",
+        "unacknowledge",
         "resolve",
         "escalate_now",
     }
     assert {type(webhook.body) for webhook in long.webhooks} == {dict, list}
+    assert any(webhook.grows for webhook in long.webhooks)
+    assert any(deed.minutes for webhook in long.webhooks for deed in webhook.deeds)
 
 
 def test_every_fault_can_be_done() -> None:
-    assert [kind for kind in (*FAULTS, *UNDERNEATH) if not hasattr(Breaker, f"_{kind}")] == []
+    assert [kind for kind in (*FAULTS, *UNDERNEATH, OUTAGE) if not hasattr(Breaker, f"_{kind}")] == []
 
 
 def test_no_two_webhooks_have_the_same_marker() -> None:
