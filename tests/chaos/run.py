@@ -117,7 +117,7 @@ def _settle(platform: Platform, healed_at: float, within: float) -> tuple[Histor
 
 
 def _see_to_losses(platform: Platform) -> None:
-    """Whoever is paged for lost data acknowledges that: the service is not ready before."""
+    """Anyone who is paged for lost data acknowledges that: the service is not ready before."""
     with contextlib.suppress(requests.RequestException):
         for one in _get(platform, "", source="versus", state="escalated", limit="500")["incidents"]:
             if one["title"].startswith(LOST_DATA):
