@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.chaos.history import Event, Exchange, Fault, History, Life, Notification, Seen, moment_of
 from tests.chaos.known import Known, lateness, webhook_of
+from tests.chaos.outages import SPARE
 from tests.chaos.rules import Violation
 from tests.chaos.run import Result
 
@@ -39,6 +40,9 @@ def summary(result: Result) -> dict[str, Any]:
         "paged_directly": sum(exchange.status == 202 for exchange in history.exchanges),
         "pages_repeated": sum(max(0, len(one) - len({event.source for event in one})) for one in pages),
         "paged_at_two_sources": sum(len({event.source for event in one}) > 1 for one in pages),
+        "reported_late": sum(bool(record.late) for record in history.records),
+        "paged_by_the_fallback": sum(SPARE in {event.source for event in one} for one in pages),
+        "continued": sum(record.previous_id is not None for record in history.records),
         "attempts": len(history.events),
         "messages": sum(one.incident is not None for one in history.notifications),
         "summaries": sum(one.incident is None for one in history.notifications),
@@ -63,7 +67,8 @@ def described(numbers: dict[str, Any]) -> str:
     """The numbers of a run on a few lines."""
     faults = ", ".join(f"{count} {kind}" for kind, count in numbers["faults"].items())
     counts = ["webhooks", "requests", "unanswered", "refused", "incidents", "acknowledged", "resolved"]
-    pages = ["paged", "paged_directly", "paged_at_two_sources", "pages_repeated", "attempts"]
+    pages = ["paged", "paged_directly", "paged_at_two_sources", "pages_repeated", "reported_late"]
+    pages += ["paged_by_the_fallback", "continued", "attempts"]
     pages += ["messages", "summaries"]
     late = "; ".join(
         f"{title} " + ", ".join(f"{name} {value}" for name, value in numbers[which].items())

@@ -91,7 +91,7 @@ def test_an_acknowledgement_that_is_taken_back_pages(stack: Stack) -> None:
     is_paged(stack, incident)
 
 
-def test_a_problem_without_an_all_clear_is_not_acknowledged_for_ever(own: Callable[..., Stack]) -> None:
+def test_a_problem_that_nobody_resolves_is_not_acknowledged_for_ever(own: Callable[..., Stack]) -> None:
     stack = own(oncall={"reopen_after_minutes": MOMENT})
     problem = {"message": "Disk full", "alias": "swallowed", "priority": "P1", "entity": "db"}
     incident = report(stack, problem)
