@@ -9,9 +9,9 @@ from difflib import get_close_matches
 from fnmatch import translate
 from functools import lru_cache
 
-from config.channels import SEVERITIES
-from config.values import InvalidValue
+from config.values import SEVERITIES, InvalidValue
 
+RIGHT = "a mapping such as {service: checkout, severity: [low, info]}"
 LABEL = "label."
 FIELDS = ("source", "service", "severity", "title", "namespace")
 _ALL_FIELDS = f"{', '.join(FIELDS)} and {LABEL}<name>"
@@ -36,7 +36,7 @@ class Match:
         Raises `InvalidValue`, whose text goes on with a sentence that begins with what holds the mapping.
         """
         if not isinstance(value, Mapping):
-            raise InvalidValue("must be a mapping such as {service: checkout, severity: [low, info]}")
+            raise InvalidValue(f"must be {RIGHT}")
         read = Match(tuple(_condition(field, given) for field, given in value.items()))
         fields = [field for field, _ in read.conditions]
         if twice := next((field for field in fields if fields.count(field) > 1), None):

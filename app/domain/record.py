@@ -77,6 +77,10 @@ class Record:
     """After its due time, people are notified that a page does not get out."""
     wait: timedelta | None = None
     """The time to acknowledge, also when it is reopened; None: nobody asked for on-call."""
+    held_until: datetime | None = None
+    """A rule lets no wait begin before; `due_at` is after it."""
+    rule: str | None = None
+    """The name of the rule that decided, when it was opened or when a repeat last changed what follows."""
     reopening: Reopening = Reopening()
     subscriptions: tuple[Subscription, ...] = ()
     """The channels that are notified, as configured and asked for when the incident was opened."""

@@ -6,6 +6,9 @@ from tests.mutations.mutation import Chaos, Mutation
 
 INCIDENT = "app/domain/incident.py"
 RECORD = "app/domain/record.py"
+REPORT = "app/domain/report.py"
+ROUTING = "app/domain/routing.py"
+HOURS = "config/hours.py"
 ACKNOWLEDGEMENT = "app/domain/acknowledgement.py"
 MEMBERS = "app/domain/members.py"
 ACTIONS = "app/actions.py"
@@ -324,15 +327,15 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "repeat_moves_the_due_time",
         "A sender that repeats its alert postpones the page for ever.",
-        INCIDENT,
-        " if gave_up and self.phase is Phase.PENDING else wanted",
-        " if self.phase is Phase.PENDING else wanted",
+        REPORT,
+        "self.phase is Phase.PENDING and (gave_up or sooner)",
+        "self.phase is Phase.PENDING",
         OF_INCIDENT,
     ),
     Mutation(
         "repeat_undoes_an_acknowledgement",
         "A repeated alert pages although somebody has acknowledged.",
-        INCIDENT,
+        REPORT,
         "        if self.phase is Phase.OPEN:",
         "        if self.phase in (Phase.OPEN, Phase.ACKNOWLEDGED):",
         OF_INCIDENT,
@@ -1037,7 +1040,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "repaired_resolves",
         "A body that was repaired by guessing ends a problem.",
-        "app/web/api/incidents.py",
+        "app/web/api/webhook.py",
         "alert, effect=Effect.FIRING, labels=",
         "alert, labels=",
         ("tests/web/http/test_repair.py",),

@@ -13,7 +13,11 @@ from app.domain.incident import Incident
 from app.sanitize import one_line
 from app.store import KEPT
 from app.web.api.incidents import Intake
+from app.web.api.route import routed
+from app.web.api.webhook import Sent
 from app.web.http.auth import check_admin
+from app.web.http.body import MAX_BODY
+from app.web.http.concurrency import alone
 from app.web.http.parameters import limit_of, minutes_of, search_of, single
 
 LONGEST_LIST = 500
@@ -68,6 +72,12 @@ def blueprint(services: Services, intake: Intake, secret: SecretStr) -> Blueprin
     @admin.post("/api/rejected/<entry_id>/replay")
     def replay(entry_id: str) -> tuple[JsonObject, int]:
         return intake.replay(entry_id, _by())
+
+    @admin.post("/api/route")
+    def route() -> JsonObject:
+        sent = Sent(request.stream.read(MAX_BODY + 1), request.headers, request.args)
+        with alone(sent.size):
+            return routed(services, sent, services.clock())
 
     return admin
 
