@@ -63,7 +63,11 @@ class Rule(Block):
 
     def takes_all_of(self, later: Rule) -> bool:
         """Whether the later one can never decide, since this one always does before."""
-        return self.hours in (None, later.hours) and self.match.covers(later.match)
+        return (
+            bool(self.match.conditions)
+            and self.hours in (None, later.hours)
+            and self.match.covers(later.match)
+        )
 
 
 @dataclass(frozen=True, slots=True)
