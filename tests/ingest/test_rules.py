@@ -123,7 +123,7 @@ def test_an_acknowledgement_that_ends_within_the_hours_does_not_page_in_them(
     assert (reopened.state, reopened.due_at) == (State.PENDING, held.due_at)
 
 
-def test_page_now_ends_a_hold(services: Services, clock: Clock) -> None:
+def test_a_person_who_asks_for_the_page_ends_a_hold(services: Services, clock: Clock) -> None:
     held = taken(with_rules(services, [NIGHT]), an_alert(severity="low"))
     paged = actions.escalate_now(services, held.id, "Ada")
     assert (paged.due_at, paged.held_until) == (clock.now, None)

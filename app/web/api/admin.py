@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, g, request
@@ -73,13 +74,14 @@ def blueprint(services: Services, intake: Intake, secret: SecretStr) -> Blueprin
     def replay(entry_id: str) -> tuple[JsonObject, int]:
         return intake.replay(entry_id, _by())
 
-    @admin.post("/api/route")
-    def route() -> JsonObject:
-        sent = Sent(request.stream.read(MAX_BODY + 1), request.headers, request.args)
-        with alone(sent.size):
-            return routed(services, sent, services.clock())
-
+    admin.add_url_rule("/api/route", "route", view_func=partial(_routed, services), methods=["POST"])
     return admin
+
+
+def _routed(services: Services) -> JsonObject:
+    sent = Sent(request.stream.read(MAX_BODY + 1), request.headers, request.args)
+    with alone(sent.size):
+        return routed(services, sent, services.clock())
 
 
 def _done(services: Services, status: str, incident: Incident) -> JsonObject:
