@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from pydantic import AliasPath, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from app.bootstrap import Services
 from app.delivery.summaries import in_summaries
-from app.domain.alert import Severity
+from app.domain.alert import Alert, Effect, Severity
 from app.domain.delivery import Delivery, Destination
 from app.domain.incident import Incident
+from app.domain.routing import Decision
 from app.domain.state import State
 from app.domain.subscription import notified_entries
 from app.domain.timeline import Entry, rfc3339
@@ -62,6 +63,8 @@ class IncidentBrief(Out):
     labels: dict[str, str]
     created_at: Time
     due_at: Time | None = Field(description="When it pages or paged; null when nothing is scheduled.")
+    held_until: Time | None = Field(description="A rule lets the wait begin then, and not before.")
+    rule: str | None = Field(description="The name of the rule that decided.")
     acknowledged_at: Time | None
     acknowledged_by: str | None
     acknowledged_until: Time | None = Field(description="Null: until it is resolved or reopened.")
@@ -109,6 +112,45 @@ def whole(services: Services, one: Incident) -> dict[str, Any]:
     shown.deliveries = [_delivery(one, *pair) for pair in (*one.pagers.items(), *channels.items())]
     shown.payload = services.store.incidents.payload(one.id)
     return shown.model_dump()
+
+
+class DecisionOut(Out):
+    """What would follow from an alert if it came in at the time that was asked about."""
+
+    title: str
+    source: str
+    severity: Severity | None
+    service: str | None
+    effect: Effect = Field(description="Only what is `firing` opens an incident, and has a decision.")
+    rule: str | None = Field(description="The name of the rule that decides.")
+    pages: bool = Field(description="Whether somebody is paged, unless somebody acknowledges.")
+    wait_minutes: float | None
+    held_until: Time | None = Field(description="The wait begins then.")
+    due_at: Time | None
+    destination: str | None = Field(description="Who pages, such as `incident_io/default`.")
+    channels: list[str] = Field(description="Who is notified.")
+    in_words: str
+
+
+def decision(services: Services, alert: Alert, decided: Decision | None, now: datetime) -> dict[str, Any]:
+    """The decision about an alert as JSON; None for one that opens nothing."""
+    wait = decided.wait if decided else None
+    channels = services.channels.default if decided is None or decided.channels is None else decided.channels
+    return DecisionOut(
+        title=alert.heading,
+        source=alert.source,
+        severity=alert.severity,
+        service=alert.service,
+        effect=alert.effect,
+        rule=decided.rule if decided else None,
+        pages=wait is not None,
+        wait_minutes=wait / timedelta(minutes=1) if wait is not None else None,
+        held_until=decided.held_until if decided else None,
+        due_at=decided.due_at(now) if decided else None,
+        destination=decided.pager if decided and wait is not None else None,
+        channels=list(channels) if decided else [],
+        in_words=str(decided) if decided else f"opens no incident: it is {alert.effect}",
+    ).model_dump()
 
 
 def with_notifications(services: Services, one: Incident) -> Incident:

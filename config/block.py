@@ -8,6 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
+from config.hours import Hours
+from config.match import Match
+
 
 class Block(BaseModel):
     """A mapping of the configuration file. Its values can't be changed."""
@@ -37,6 +40,8 @@ def _described(value: object) -> object:
         return "<secret>"
     if isinstance(value, Block):
         return value.describe()
+    if isinstance(value, (Match, Hours)):
+        return value.written()
     if isinstance(value, Mapping):
         return {name: _described(inner) for name, inner in value.items()}
     if isinstance(value, tuple):

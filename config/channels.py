@@ -14,9 +14,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StringCo
 
 from config.block import Block
 from config.go_channels import Email, GoBlock, Lark, MsTeams, Slack, Telegram, Viber, as_apprise_knows_it
-from config.values import SEPARATED, InvalidValue, Setting, matching
+from config.values import SEPARATED, SEVERITIES, InvalidValue, Setting, Severity, matching
 
-Severity = Literal["critical", "high", "medium", "low", "info"]
 Event = Literal["created", "acknowledged", "escalated", "failed", "resolved"]
 EVENTS: tuple[Event, ...] = get_args(Event)
 SERVICES = {"slack": "slack", "tgram": "telegram", "mailto": "email", "mailtos": "email"}
@@ -122,7 +121,7 @@ class Listed(Block):
     template: Annotated[Template | None, Setting("a Jinja template")] = None
     min_severity: Annotated[
         Annotated[Severity, BeforeValidator(str.lower)] | None,
-        Setting(f"one of {', '.join(get_args(Severity))}"),
+        Setting(f"one of {', '.join(SEVERITIES)}"),
     ] = None
     default: Annotated[bool, Setting(_SWITCH)] = True
 
@@ -133,7 +132,9 @@ class Listed(Block):
 class Alert(Block):
     """Who is notified, and where."""
 
-    channels: Annotated[Mapping[str, Listed], Setting("a list of channels")] = Field(default={})
+    channels: Annotated[Mapping[str, Listed], Setting("a list of channels, each with a name and a url")] = (
+        Field(default={})
+    )
     """By their place in the list."""
     slack: Slack = Slack()
     telegram: Telegram = Telegram()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
+from dotenv import load_dotenv
 
 from config.values import InvalidValue
 
@@ -53,6 +55,17 @@ TextLoader.yaml_constructors = {
     for tag, constructor in yaml.SafeLoader.yaml_constructors.items()
     if tag is None or tag.rpartition(":")[2] in ("map", "seq", "str", "null")
 }
+
+
+def environment(file: Path = Path(".env")) -> Mapping[str, str]:
+    """The process's own, after `.env` of the working directory was added to it. Raises `ConfigError`."""
+    try:
+        load_dotenv(file, override=False)
+    except UnicodeDecodeError:
+        raise ConfigError(f"{file} is not UTF-8: save the file as UTF-8.") from None
+    except OSError as error:
+        raise ConfigError(f"{file} can't be read ({error.strerror}): make it readable.") from None
+    return os.environ
 
 
 def read_document(file: Path) -> dict[Any, Any]:

@@ -9,8 +9,8 @@ from typing import Any
 
 from config.document import read_document, variables
 from config.go_edition import Advice, Key, go_variables, gone
-from config.loader import OWN_VARIABLES
 from config.schema import ALTERNATES, SETTINGS, TEXTS, rule_path
+from config.warnings import OWN_VARIABLES
 
 # Go expands these too.
 WITHOUT_BRACES = re.compile(r"(?<!\$)\$[A-Za-z_]\w*", re.ASCII)

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dotenv import load_dotenv
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from config.block import Block
-from config.channels import NAME, Listed
-from config.document import ConfigError, expand, read_document, variables
-from config.go_edition import go_variables, gone
+from config.channels import NAME
+from config.document import ConfigError, environment, expand, read_document, variables
+from config.go_edition import gone
 from config.nearest import nearest
 from config.providers import DEFAULT
+from config.rules import LONGEST_NAME
 from config.schema import (
     ALTERNATES,
     CHANNELS,
+    LISTED,
     LISTS,
     NAMED,
+    READ,
+    RULES,
     SETTINGS,
     TEXTS,
     Config,
@@ -31,15 +33,10 @@ from config.schema import (
     rule_path,
 )
 from config.values import InvalidValue
+from config.warnings import Key, Noted
 
 DEFAULT_FILE = Path("config/config.yaml")
 SHIPPED_FILE = Path(__file__).with_name("config.yaml")
-SHORTEST_SECRET = 16
-"""Characters of a gateway secret, below which there is a warning: it signs links, which strangers may try."""
-
-OWN_VARIABLES = frozenset(setting.variable for setting in SETTINGS.values() if setting.variable)
-
-Key = tuple[str, ...]
 
 
 def load_config(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Config:
@@ -62,38 +59,12 @@ def load_config(path: Path | None = None, environ: Mapping[str, str] | None = No
     return _Loading(DEFAULT_FILE, environ).config()
 
 
-def environment(file: Path = Path(".env")) -> Mapping[str, str]:
-    """The process's own, after `.env` of the working directory was added to it. Raises `ConfigError`."""
-    try:
-        load_dotenv(file, override=False)
-    except UnicodeDecodeError:
-        raise ConfigError(f"{file} is not UTF-8: save the file as UTF-8.") from None
-    except OSError as error:
-        raise ConfigError(f"{file} can't be read ({error.strerror}): make it readable.") from None
-    return os.environ
-
-
 @dataclass
-class _Loading:
-    """One load of a file: what was found wrong, and what is worth a warning, is noted on the way."""
+class _Loading(Noted):
+    """One load of a file."""
 
-    file: Path
-    environ: Mapping[str, str]
-    name: str = ""
-    """What the file is called in sentences."""
     problems: dict[Key, str] = field(default_factory=dict)
     """The first sentence for each key."""
-    variables: dict[Key, list[str]] = field(default_factory=dict)
-    """The environment variables that may have set a key."""
-    ignored: list[str] = field(default_factory=list)
-    literal_keys: list[Key] = field(default_factory=list)
-    empty_alternates: list[Key] = field(default_factory=list)
-    channels: list[str] = field(default_factory=list)
-    """What each channel of the list is called in sentences."""
-    empty_channels: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.name = self.name or str(self.file)
 
     def config(self) -> Config:
         values = self._block(Config, read_document(self.file), ())
@@ -104,7 +75,7 @@ class _Loading:
             self._problem(tuple(key.split(".")), text)
         if self.problems:
             raise ConfigError(*self.problems.values())
-        return config.model_copy(update={"warnings": tuple(self._warnings(config))})
+        return config.model_copy(update={"warnings": tuple(self.warnings(config))})
 
     # -- the file -------------------------------------------------------------------------------------
 
@@ -123,8 +94,10 @@ class _Loading:
             elif key in ALTERNATES:
                 if self._is_mapping(key, value):
                     values[name] = self._alternates(key, value)
-            elif key == CHANNELS:
-                values[name] = self._channels(value)
+            elif key in LISTED:
+                values[name] = self._listed(key, value)
+            elif rule_path(key) in READ:
+                self._read(key, value, values)
             elif key in TEXTS:
                 if self._is_mapping(key, value):
                     values[name] = {
@@ -134,26 +107,45 @@ class _Loading:
                 values[name] = text
         return values
 
-    def _channels(self, value: object) -> dict[str, Any]:
+    def _listed(self, path: Key, value: object) -> dict[str, Any]:
+        """The blocks of a list, by their place."""
         if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
-            self._problem(CHANNELS, _must_be(CHANNELS) + ", each with a name and a url")
+            self._problem(path, _must_be(path))
             return {}
-        self.channels = self._called(value)
-        channels = {
-            str(place): self._block(Listed, one, (*CHANNELS, str(place))) for place, one in enumerate(value)
+        self.called[path] = called = _called(value, any_name=path == RULES)
+        blocks = {
+            str(place): self._block(LISTED[path], one, (*path, str(place))) for place, one in enumerate(value)
         }
-        self.empty_channels = [
-            self.channels[int(place)] for place, one in channels.items() if "url" not in one
-        ]
-        return channels
+        if path == CHANNELS:
+            self.empty_channels = [called[int(n)] for n, one in blocks.items() if "url" not in one]
+        return blocks
 
-    def _called(self, channels: list[dict[Any, Any]]) -> list[str]:
-        """Their names, and the place in the list for those that have none of their own."""
-        names = [str(one.get("name", "")) for one in channels]
-        return [
-            name if NAME.fullmatch(name) and names.count(name) == 1 else f"#{place}"
-            for place, name in enumerate(names, 1)
-        ]
+    def _read(self, key: Key, value: object, values: dict[str, Any]) -> None:
+        """A mapping that is one value, such as what a rule matches."""
+        try:
+            values[key[-1]] = READ[rule_path(key)](self._expanded(key, value))
+        except InvalidValue as wrong:
+            self._problem(key, str(wrong))
+
+    def _expanded(self, key: Key, value: object) -> object:
+        """With the texts of a mapping, and of the lists in it, expanded; what is no text stays as it is."""
+        if isinstance(value, dict):
+            return {name: self._patterns(key, inner) for name, inner in value.items()}
+        return value
+
+    def _patterns(self, key: Key, value: object) -> object:
+        if isinstance(value, list):
+            return [self._pattern(key, one) for one in value]
+        return self._pattern(key, value)
+
+    def _pattern(self, key: Key, value: object) -> object:
+        if not isinstance(value, str) or not variables(value):
+            return value
+        # An empty pattern has a meaning of its own.
+        text = self._text(key, value)
+        if not text:
+            raise InvalidValue(f"refers to {' and '.join(variables(value))}, which is not set")
+        return text
 
     def _is_mapping(self, key: Key, value: object) -> bool:
         if isinstance(value, dict):
@@ -185,7 +177,7 @@ class _Loading:
             return
         likely = nearest(key)
         if likely:
-            self._problem(key, f"is not a setting: did you mean {'.'.join(self._shown(likely))}?")
+            self._problem(key, f"is not a setting: did you mean {'.'.join(self.shown(likely))}?")
         elif len(key) == 1:
             self.ignored.append(key[0])
         else:
@@ -272,64 +264,28 @@ class _Loading:
     def _problem(self, key: Key, text: str) -> None:
         setting = SETTINGS.get(rule_path(key))
         own = [setting.variable] if setting and setting.variable else []
-        shown = self._shown(key)
+        shown = self.shown(key)
         keys = (key, shown, (*shown, "id"))
         variables = dict.fromkeys([*own, *(name for one in keys for name in self.variables.get(one, []))])
         where = f"{self.name} (or {', '.join(variables)})" if variables else self.name
         end = "" if text.endswith("?") else "."
         self.problems.setdefault(shown, f"{'.'.join(shown)} in {where} {text}{end}")
 
-    def _shown(self, key: Key) -> Key:
-        """The key as people look for it in the file."""
-        if key[: len(CHANNELS)] == CHANNELS and len(key) > len(CHANNELS):
-            place, *rest = key[len(CHANNELS) :]
-            return (*CHANNELS, self.channels[int(place)], *rest)
-        # An alternate is mostly written `name: id`, so its ID goes by its name.
-        return key[:-1] if key[:-2] in ALTERNATES and key[-1] == "id" else key
 
-    def _warnings(self, config: Config) -> Iterator[str]:
-        oncall = config.oncall
-        if self.ignored:
-            names = ", ".join(self.ignored)
-            yield f"{self.name} has settings that this edition does not have; they are ignored: {names}."
-        known = frozenset(name for names in self.variables.values() for name in names) | OWN_VARIABLES
-        if go_only := [name for name, _ in go_variables(self.environ, known)]:
-            yield (
-                "The environment has variables that the Go edition alone reads; they are ignored: "
-                f"{', '.join(go_only)}. What to do instead: versus check-config --from-go {self.file}"
-            )
-        if unused := config.redis.unused:
-            yield (
-                f"redis.{' and redis.'.join(unused)}: without effect, as the address of Redis asks for no "
-                "TLS: write rediss:// in it, or set redis.tls (REDIS_TLS) to true."
-            )
-        if (oncall.wanted or config.channels) and config.public_host is None:
-            what = "on-call is on: links in pages" if oncall.wanted else "channels are on: links in messages"
-            yield (
-                f"public_host is missing in {self.name} (or PUBLIC_HOST) while {what} lead to "
-                f"{config.public_base}, so set it to the address that people reach this service at."
-            )
-        secret = config.gateway_secret
-        if secret is not None and len(secret.get_secret_value()) < SHORTEST_SECRET:
-            yield (
-                f"gateway_secret has fewer than {SHORTEST_SECRET} characters, so it can be guessed, also "
-                "from what it signs, such as links: make a random one, with openssl rand -hex 32."
-            )
-        if self.empty_channels:
-            yield (
-                f"alert.channels in {self.name} has channels without a url, which are treated as not "
-                f"configured: {', '.join(self.empty_channels)}."
-            )
-        empty = [key for key in self.empty_alternates if key[1] == oncall.provider]
-        if empty and (oncall.wanted or oncall.ready):
-            keys = ", ".join(map(".".join, empty))
-            yield f"{self.name} has names without a value, which are treated as not configured: {keys}."
-        if self.literal_keys:
-            keys = ", ".join(".".join(self._shown(key)) for key in self.literal_keys)
-            yield (
-                f"{self.name} holds a secret itself in {keys}: "
-                "put it into an environment variable and write ${VARIABLE} here."
-            )
+def _called(entries: list[dict[Any, Any]], *, any_name: bool) -> list[str]:
+    """Their names, and the place in the list for those that have none of their own.
+
+    `any_name`: a name may be any text, which then stands in quotes.
+    """
+    names = [str(one.get("name", "")) for one in entries]
+    return [
+        f"#{place}"
+        if names.count(name) > 1 or not (NAME.fullmatch(name) or (any_name and name.isprintable() and name))
+        else name
+        if NAME.fullmatch(name)
+        else repr(name[:LONGEST_NAME])
+        for place, name in enumerate(names, 1)
+    ]
 
 
 def _joined(key: Key, value: object) -> object:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Iterator
-from typing import Annotated, Literal, get_args
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from config.block import Block
 from config.channels import Alert, ChannelSettings, Listed
+from config.hours import Hours
 from config.intake import PHRASE, Intake, IntakeSignatures, Queue
+from config.match import Match
 from config.providers import (
     DEFAULT,
     Alternate,
@@ -29,6 +31,7 @@ from config.providers import (
     Webhook,
 )
 from config.redis_settings import Redis
+from config.rules import Known, Rule, wrong_with
 from config.values import (
     REOPEN_ON,
     Host,
@@ -81,6 +84,10 @@ class OnCall(Block):
     ] = 1440.0
     """A report so long after the acknowledgement, or after the page, opens it again."""
     fallback: Annotated[Words, Setting("a list such as incident_io/infra, channel/sms")] = ()
+    rules: Annotated[Mapping[str, Rule], Setting("a list of rules, each with a name and a match")] = Field(
+        default={}
+    )
+    """By their place in the list; the first that matches decides."""
     when_redis_is_down: Annotated[Literal["escalate", "reject"], Setting("escalate or reject")] = "escalate"
     incident_io: IncidentIo = IncidentIo()
     pagerduty: PagerDuty = PagerDuty()
@@ -230,10 +237,17 @@ class Config(Block):
                 names = ", ".join(known) or "none, as neither a provider nor a channel is configured"
                 yield "oncall.fallback", f"has {entry[:100]!r}, which is not there: the names are {names}"
 
+    def _unmet_by_rules(self) -> Iterator[tuple[str, str]]:
+        channels = tuple(channel.name for channel in self.channels)
+        known = Known(self.oncall.provider, self.oncall.pagers, channels, self.oncall.ready)
+        for place, key, text in wrong_with(self.oncall.rules, known):
+            yield f"oncall.rules.{place}.{key}", text
+
     def unmet(self) -> Iterator[tuple[str, str]]:
         """What settings ask of each other and is not so: a dotted key, and the rest of the sentence."""
         yield from self.alert.unmet()
         yield from self._unmet_by_fallback()
+        yield from self._unmet_by_rules()
         if self.queue.sns.enable and self.intake_signatures.sns_topics is None:
             yield (
                 "queue.sns.topic_arn",
@@ -280,6 +294,14 @@ ALTERNATES: dict[tuple[str, ...], tuple[str, str]] = {
 """Mappings of names to what a request may ask for instead of the configured one, which is called `default`:
 the beginning of the variables that add one, and the key of the configured one."""
 CHANNELS = ("alert", "channels")
+RULES = ("oncall", "rules")
+LISTED: dict[tuple[str, ...], type[Block]] = {CHANNELS: Listed, RULES: Rule}
+"""Lists whose entries are blocks."""
+READ: dict[tuple[str, ...], Callable[[object], Any]] = {
+    (*RULES, "<name>", "match"): Match.read,
+    (*RULES, "<name>", "hours"): Hours.read,
+}
+"""Mappings that are one value; reading one raises `InvalidValue`."""
 TEXTS = {
     ("alert", "msteams", "other_power_urls"),
     ("alert", "lark", "other_webhook_urls"),
@@ -288,6 +310,7 @@ TEXTS = {
 """Mappings of names to texts."""
 LISTS = {
     (*CHANNELS, "<name>", "events"),
+    (*RULES, "<name>", "channels"),
     ("oncall", "fallback"),
     ("oncall", "reopen_on"),
     ("intake", "secret_headers"),
@@ -295,7 +318,7 @@ LISTS = {
 """Lists of texts."""
 NAMED: dict[tuple[str, ...], type[Block]] = {
     **dict(zip(ALTERNATES, (Alternate, RoutingKey, OtherInstance, ResponsePlan, OtherUrl), strict=True)),
-    CHANNELS: Listed,
+    **LISTED,
 }
 """Mappings and lists whose entries are blocks."""
 SETTINGS: dict[tuple[str, ...], Setting] = dict(_settings(Config))

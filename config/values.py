@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar, get_args
 from urllib.parse import urlsplit
 
 from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, UndefinedError
@@ -21,6 +21,9 @@ from jinja2.sandbox import SandboxedEnvironment
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StringConstraints
 
 from config.redis_address import TLS_FILES, NotAnAddress, redis_address
+
+Severity = Literal["critical", "high", "medium", "low", "info"]
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
 Text = TypeVar("Text", str, SecretStr)
 
@@ -218,6 +221,8 @@ SAMPLE_INCIDENT = SimpleNamespace(
     previous_id=None,
     next_id=None,
     due_at=_NOON,
+    held_until=_NOON,
+    rule="not at night",
     acknowledged_at=_NOON,
     acknowledged_by="somebody",
     acknowledged_until=None,

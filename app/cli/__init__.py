@@ -12,7 +12,7 @@ from app.cli import processes
 from app.cli.configuration import check_config, from_go
 from app.cli.incidents import AmbiguousId
 from app.cli.parser import parser
-from app.cli.trial import BadInput
+from app.cli.trial import BadInput, route
 from app.destinations.channels import UnknownChannel
 from app.domain.delivery import InvalidTransition
 from app.ops.diagnostics import NONE_CONFIGURED
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    unconfigured = not config.redis.configured and arguments.command is not check_config
+    unconfigured = not config.redis.configured and arguments.command not in (check_config, route)
     if unconfigured:
         sys.stderr.write(f"No Redis is configured, so this asks {config.redis.url.get_secret_value()}.\n")
     telemetry.configure(config.secrets())

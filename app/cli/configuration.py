@@ -11,8 +11,8 @@ from app.bootstrap import Services
 from app.cli.output import printer, write_json
 from app.ops import diagnostics
 from app.sanitize import one_line
+from config.document import environment
 from config.go_review import review
-from config.loader import environment
 
 
 def check_config(services: Services, arguments: argparse.Namespace) -> int:

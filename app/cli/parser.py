@@ -58,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
     _about_the_service(commands)
     _about_incidents(commands)
     _about_trials(commands)
+    _about_rules(commands)
     return whole
 
 
@@ -204,11 +205,37 @@ def _about_trials(commands: _Commands) -> None:
     look.add_argument("--send", action="store_true", help="send them to the channel as well")
 
 
+def _about_rules(commands: _Commands) -> None:
+    asked = commands.add(
+        "route",
+        trial.route,
+        "say which rule decides about a webhook, and what follows; nothing is sent or stored",
+        "body.json --at 2026-03-04T23:00:00+01:00 --param oncall_wait_minutes=5",
+    )
+    asked.add_argument("file", type=Path, help="the body of a webhook; - for standard input")
+    asked.add_argument("--at", metavar="TIME", help="as if it came in then, RFC 3339 (default: now)")
+    asked.add_argument(
+        "--param",
+        action="append",
+        type=_parameter,
+        default=[],
+        metavar="NAME=VALUE",
+        help="a query parameter of the webhook; may be repeated",
+    )
+
+
 def _login() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):
         return "versus"
+
+
+def _parameter(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise argparse.ArgumentTypeError(f"{text} is no NAME=VALUE")
+    return name, value
 
 
 def _number(kind: Callable[[str], Number], least: Number, most: Number) -> Callable[[str], Number]:

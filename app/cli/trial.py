@@ -1,4 +1,4 @@
-"""`versus drill`, `send-test`, `replay` and `preview`: try the way of a page, of a webhook, of a message."""
+"""`versus drill`, `send-test`, `replay`, `route`, `preview`: try a page, a webhook, a rule, a message."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import argparse
 import json
 import signal
 import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from app.destinations.base import Message, Summary
 from app.ingest import webhooks
 from app.ops import preview as previews
 from app.ops.drill import Drill, DrillFailed, WebAnswer, replay, send_test
+from app.sanitize import one_line
 from app.store import SUMMARY, StoreUnavailable
 
 INDENT = "    "
@@ -80,6 +83,37 @@ def _report(services: Services, arguments: argparse.Namespace, answered: WebAnsw
     return 0 if status < 300 else 1
 
 
+def route(services: Services, arguments: argparse.Namespace) -> int:
+    """What would follow from a webhook, and by which rule."""
+    # Not at the top: other commands must not wait for the web framework.
+    from app.web.api import route as webhooks_route
+
+    parameters = [*arguments.param, *([("at", arguments.at)] if arguments.at else [])]
+    raw = sys.stdin.buffer.read() if str(arguments.file) == "-" else _bytes(arguments.file)
+    try:
+        found = webhooks_route.routed_body(services, raw, parameters, datetime.now(UTC))
+    except webhooks_route.REFUSALS as error:
+        raise BadInput(str(error)) from None
+    if arguments.json:
+        write_json(found["decisions"])
+        return 0
+    for one in found["decisions"]:
+        first, *rest = (one_line(line, 1_000) for line in _in_words(one))
+        sys.stdout.write("".join(f"{line}\n" for line in (first, *(INDENT + line for line in rest))))
+    return 0
+
+
+def _in_words(decision: dict[str, Any]) -> Iterator[str]:
+    about = ", ".join(str(decision[name]) for name in ("source", "service", "severity") if decision[name])
+    yield f"{decision['title']} ({about})"
+    if decision["effect"] == "firing":
+        rule = f"the rule {decision['rule']!r}" if decision["rule"] else "no rule"
+        yield f"decided by: {rule}"
+        yield f"notifies: {', '.join(decision['channels']) or 'nobody'}"
+    due = f", due at {decision['due_at']}" if decision["due_at"] else ""
+    yield f"it {decision['in_words']}{due}"
+
+
 def preview(services: Services, arguments: argparse.Namespace) -> int:
     """What the messages of a channel look like; with --send they are sent."""
     [target] = services.channels.asked([arguments.channel])
@@ -111,11 +145,16 @@ def _write(name: str, shown: dict[str, Any], *, as_json: bool) -> None:
         sys.stdout.write(f"== {name}\n{json.dumps(shown, indent=2, ensure_ascii=False)}\n\n")
 
 
-def _payload(path: Path) -> dict[str, Any]:
+def _bytes(path: Path) -> bytes:
     try:
-        payload = json.loads(path.read_bytes())
+        return path.read_bytes()
     except OSError as error:
         raise BadInput(f"{path} can't be read ({error.strerror}).") from None
+
+
+def _payload(path: Path) -> dict[str, Any]:
+    try:
+        payload = json.loads(_bytes(path))
     except ValueError:
         raise BadInput(f"{path} is not JSON: it must hold the body of a webhook.") from None
     if not isinstance(payload, dict):

@@ -111,8 +111,11 @@ class Acknowledgement(Record):
                 changes=(),
                 timeline=(),
             )
-        due_at = None if self.wait is None else now + self.wait
-        return reopened.noted(now, "reopened", why)._awaiting(now, due_at)._changed("reopened", now)
+        # Acknowledged or not: what a rule holds does not page before.
+        held_until = self.held_until if self._is_held(now) else None
+        due_at = None if self.wait is None else (held_until or now) + self.wait
+        waits = reopened.noted(now, "reopened", why)._awaiting(now, due_at, held_until)
+        return waits._changed("reopened", now)
 
     def continued(self, successor: Record) -> Self:
         """Its successor stands for the problem from now on."""
@@ -130,17 +133,25 @@ class Acknowledgement(Record):
             return self
         return replace(self, changes=changes_continued(self.changes, event, now))
 
-    def _awaiting(self, now: datetime, due_at: datetime | None) -> Self:
+    def _is_held(self, now: datetime) -> bool:
+        return self.held_until is not None and now < self.held_until
+
+    def _awaiting(self, now: datetime, due_at: datetime | None, held_until: datetime | None = None) -> Self:
         if due_at is None:
             return self
         return replace(
             self,
             phase=Phase.PENDING,
             due_at=due_at,
-            wait=due_at - now if self.wait is None else self.wait,
+            held_until=held_until,
+            wait=due_at - (held_until or now) if self.wait is None else self.wait,
             pagers=self._restarted(forget_failure=True),
             timeline=continued(self.timeline, waiting(now, due_at)),
         )
+
+    def _with(self, pager: Destination, delivery: Delivery, now: datetime, event: str, detail: str) -> Self:
+        timeline = continued(self.timeline, Entry(now, event, detail))
+        return replace(self, pagers={**self.pagers, pager: delivery}, timeline=timeline)
 
     def _restarted(self, *, forget_failure: bool = False) -> dict[Destination, Delivery]:
         fresh = {pager: delivery.restarted() for pager, delivery in self.pagers.items()}

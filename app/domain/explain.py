@@ -14,6 +14,7 @@ EVENTS = {
     "received": "The alert came in",
     "repeated": "The alert came again",
     "repaired": "Its body was repaired",
+    "rule": "A rule decided",
     "waiting": "The wait began",
     "note": "The sender added",
     "link_opened": "The acknowledgement link was opened, which acknowledges nothing",
@@ -90,7 +91,8 @@ def verdict(incident: Incident, now: datetime) -> str:
         through = " and ".join(repr(name or "default") for name in paged)
         return f"It paged through alert source {through} at {when}, because {why}."
     if incident.due_at is None:
-        return "It pages nobody: on-call was not asked for when it came in."
+        rule = f", by the rule {incident.rule!r}" if incident.rule else ""
+        return f"It pages nobody: on-call was not asked for when it came in{rule}."
     if incident.state is State.ACKNOWLEDGED:
         by = incident.acknowledged_by or "somebody"
         until = f" until {clock(incident.acknowledged_until)}" if incident.acknowledged_until else ""
@@ -99,6 +101,9 @@ def verdict(incident: Incident, now: datetime) -> str:
         return "It paged nobody, because it was resolved first."
     if incident.state is State.FAILED:
         return f"NOBODY WAS PAGED: {incident.last_error or 'no reason is known'}"
+    if incident.held_until is not None and incident.held_until > now:
+        held = f"The rule {incident.rule!r} holds it until {clock(incident.held_until)}"
+        return f"{held}: then it waits, and pages at {clock(incident.due_at)} unless somebody acknowledges."
     if incident.due_at > now:
         return f"It pages at {clock(incident.due_at)} unless somebody acknowledges."
     return f"It is due since {clock(incident.due_at)}, and its page has not been accepted yet."

@@ -9,26 +9,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from app.domain.acknowledgement import NOT_ACKNOWLEDGED, Acknowledgement, waiting
-from app.domain.alert import Alert, most_severe, rank, with_labels
+from app.domain.acknowledgement import NOT_ACKNOWLEDGED
+from app.domain.alert import Alert, with_labels
 from app.domain.chains import CHANNEL
 from app.domain.delivery import Delivery, Destination, EventKind, InvalidTransition, Outcome
 from app.domain.members import Members
 from app.domain.record import ITSELF, Reopening
+from app.domain.report import MARKS_LIMIT, Report, beginning
 from app.domain.state import Phase, State
 from app.domain.subscription import Subscription
 from app.domain.subscription import continued as changes_continued
-from app.domain.timeline import Entry, continued, rfc3339
+from app.domain.timeline import rfc3339
 
 LINK_NOTED = timedelta(minutes=1)
 
-MARKS_LIMIT = 2_000
-"""Alerts that a group is recognised by, however many it has had."""
 UNREADABLE = "The record of this incident can't be read. The sender's newest body may say what it was about."
 
 
 @dataclass(frozen=True, slots=True)
-class Incident(Acknowledgement):
+class Incident(Report):
     """Everything known of one incident. Times are UTC; the sender's body is stored beside it."""
 
     # -- what a webhook does -------------------------------------------------------------------------
@@ -46,11 +45,13 @@ class Incident(Acknowledgement):
         fallback: tuple[Destination, ...] = (),
         late_after: timedelta | None = None,
         reopening: Reopening = Reopening(),  # noqa: B008 (it can't be changed)
+        held_until: datetime | None = None,
+        rule: str | None = None,
     ) -> Incident:
-        """A new problem; it pages at `due_at` unless somebody acknowledges, or never when that is None."""
-        timeline = [Entry(now, "received", f"from {alert.source}")]
-        if due_at is not None:
-            timeline.append(waiting(now, due_at))
+        """A new problem; it pages at `due_at` unless somebody acknowledges, or never when that is None.
+
+        `rule`: the one that decided; `held_until`: it lets the wait begin then.
+        """
         return Incident(
             id=incident_id,
             title=alert.heading,
@@ -65,8 +66,11 @@ class Incident(Acknowledgement):
             labels=with_labels({}, alert.labels),
             identity=alert.identity,
             marks=alert.marks[:MARKS_LIMIT],
+            namespace=alert.namespace,
             due_at=due_at,
-            wait=None if due_at is None else due_at - now,
+            wait=None if due_at is None else due_at - (held_until or now),
+            held_until=held_until,
+            rule=rule,
             pagers={pager: Delivery()},
             fallback=fallback,
             late_after=late_after,
@@ -75,7 +79,7 @@ class Incident(Acknowledgement):
             subscriptions=subscriptions,
             mail_subject=mail_subject,
             changes=changes_continued((), "created", now) if subscriptions else (),
-            timeline=tuple(timeline),
+            timeline=tuple(beginning(alert, now, rule, due_at, held_until)),
         )
 
     @staticmethod
@@ -131,53 +135,6 @@ class Incident(Acknowledgement):
             pagers=dict.fromkeys(due or (pager,), has),
         ).noted(created_at, "record_unreadable", "what its indexes say of it is all that is known")
 
-    def repeated(
-        self, alert: Alert, now: datetime, *, due_at: datetime | None, pager: Destination, asked: bool
-    ) -> Incident:
-        """The same problem again: newer texts, never a lower severity, never another due time.
-
-        One that nobody asked to escalate until now, or whose page was given up, starts its wait if this asks.
-        `asked`: the request names `pager`, which is then paged as well. What the acknowledgement does not
-        cover reopens the incident.
-        """
-        if self.phase is Phase.RESOLVED:
-            raise InvalidTransition("The incident is resolved; the alert is a new incident.")
-        repeated = self._with_facts_of(alert).noted(now, "repeated", f"occurrence {self.occurrences + 1}")
-        if rank(repeated.severity) < rank(self.severity):
-            repeated = repeated._changed("severity_raised", now)
-        if due_at is not None:
-            repeated = repeated._asked_to_page(now, due_at, pager, asked=asked)
-        why = repeated._why_reopened(self, now)
-        return repeated._reopened(why, now) if why else repeated
-
-    def _with_facts_of(self, alert: Alert) -> Incident:
-        acknowledged = self.phase is Phase.ACKNOWLEDGED
-        return replace(
-            self,
-            title=alert.title or self.title,
-            description=alert.description or self.description,
-            severity=most_severe(self.severity, alert.severity),
-            service=alert.service or self.service,
-            source_url=alert.source_url or self.source_url,
-            started_at=self.started_at or alert.started_at,
-            labels=with_labels(self.labels, alert.labels),
-            marks=tuple(dict.fromkeys((*alert.marks, *self.marks)))[:MARKS_LIMIT],
-            occurrences=self.occurrences + 1,
-            members=self.members.reported(alert, self.severity, acknowledged=acknowledged),
-        )
-
-    def _asked_to_page(self, now: datetime, due_at: datetime, pager: Destination, *, asked: bool) -> Incident:
-        if self.phase is Phase.OPEN:
-            fresh = replace(self, pagers={pager: Delivery()})
-            return fresh._awaiting(now, due_at)._changed("created", now)
-        wanted = self if self.wait is not None else replace(self, wait=due_at - now)
-        if asked and pager not in self.pagers:
-            wanted = wanted._with(pager, Delivery(added_at=now), now, "pager_added", pager)
-        # One that is still to be paged must not be put off.
-        paging = [one for one in self.pagers.values() if one.accepted is None]
-        gave_up = bool(paging) and all(one.given_up == "firing" for one in paging)
-        return wanted._awaiting(now, due_at) if gave_up and self.phase is Phase.PENDING else wanted
-
     def joined_by(self, pagers: Sequence[Destination], now: datetime) -> Incident:
         """It is due at these pagers, too, though the record that said so was lost; in doubt, they page."""
         joined = self
@@ -220,6 +177,7 @@ class Incident(Acknowledgement):
             phase=Phase.PENDING,
             due_at=now,
             wait=self.wait or timedelta(0),
+            held_until=None,
             pagers=self._restarted(forget_failure=True),
             **NOT_ACKNOWLEDGED,
         ).noted(now, "escalate_now", f"by {by}")
@@ -329,12 +287,6 @@ class Incident(Acknowledgement):
             return self
         detail = f"{link}, because {pager} did not accept the page"
         return self._with(link, Delivery(added_at=now, fallback=True), now, "fallback", detail)
-
-    def _with(
-        self, pager: Destination, delivery: Delivery, now: datetime, event: str, detail: str
-    ) -> Incident:
-        timeline = continued(self.timeline, Entry(now, event, detail))
-        return replace(self, pagers={**self.pagers, pager: delivery}, timeline=timeline)
 
 
 _SENDING = {"acknowledged": "to send the acknowledgement", "resolved": "to send the resolve event"}

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -15,15 +15,15 @@ from app.bootstrap import Services
 from app.delivery.pages import ATTEMPT_SECONDS
 from app.delivery.unclaimed import page_unstored
 from app.domain.alert import Alert, Effect, End
-from app.domain.delivery import Destination
 from app.domain.incident import Incident
-from app.domain.record import Reopening
+from app.domain.routing import OnCallNotConfigured, Options
 from app.domain.state import Phase
-from app.domain.subscription import Subscription
 from app.domain.timeline import rfc3339
+from app.ingest.plan import Plan, Planner
 from app.store import StoreRefusesWrites, StoreUnavailable, UnitOfWork
 from app.telemetry import log
-from config import OnCall
+
+__all__ = ["OnCallNotConfigured", "Options", "Received", "ReceivedAlert", "receive"]
 
 # How long a request waits for Redis before it pages directly, seconds in all.
 STORE_SECONDS = 2.0
@@ -35,26 +35,6 @@ DIRECT = uuid.UUID("5f1c2d0e-8a57-5b0c-9d3e-6c1b7a4f2e90")
 """Namespace of the deduplication keys of alerts that are paged without being stored."""
 
 Became = Literal["created", "updated", "resolved", "acknowledged", "recorded", "escalated_directly"]
-
-
-class OnCallNotConfigured(Exception):
-    """On-call was asked for, and the configuration has no credentials for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What one request asks for; None leaves it to the configuration."""
-
-    oncall_enable: bool | None = None
-    wait_minutes: float | None = None
-    alert_source: str | None = None
-    """Its name, or that of what another provider has instead."""
-    provider: str | None = None
-    """Whose it is; None: the configured one's."""
-    channels: tuple[Destination, ...] | None = None
-    mail_subject: str | None = None
-    namespace: str | None = None
-    """Keeps apart identities that are the same in several installations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,25 +55,6 @@ class Received:
     incident: Incident | None
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """When the incidents of one request page, through which alert source, and who is notified."""
-
-    wait: timedelta | None
-    """None: never."""
-    pager: Destination
-    asked: bool
-    """The request names the pager."""
-    subscriptions: tuple[Subscription, ...] = ()
-    mail_subject: str | None = None
-    fallback: tuple[Destination, ...] = ()
-    late_after: timedelta | None = None
-    reopening: Reopening = field(default_factory=Reopening)
-
-    def due_at(self, now: datetime) -> datetime | None:
-        return None if self.wait is None else now + self.wait
-
-
 def receive(
     services: Services, messages: Sequence[ReceivedAlert], options: Options, sender: str | None = None
 ) -> list[Received]:
@@ -104,15 +65,15 @@ def receive(
     With Redis away, alerts that would have been escalated go to the provider at once, if that is configured.
     Raises `UnknownAlertSource`, `OnCallNotConfigured`, and `StoreUnavailable` when nothing could be done.
     """
-    plan = _plan(services, options)
+    planner = Planner(services, options)
     messages = [replace(one, alert=one.alert.within(options.namespace)) for one in messages]
     try:
         with services.store.deadline(STORE_SECONDS):
-            received = _store(services, messages, plan, sender)
+            received = _store(services, messages, planner, sender)
     except StoreUnavailable as error:
         if services.config.oncall.when_redis_is_down == "reject":
             raise
-        received = _escalate_directly(services, messages, plan, error)
+        received = _escalate_directly(services, messages, planner, error)
     for one, message in zip(received, messages, strict=True):
         log.info(
             one.became,
@@ -123,38 +84,8 @@ def receive(
     return received
 
 
-def _plan(services: Services, options: Options) -> Plan:
-    oncall = services.config.oncall
-    # Even when nobody will be paged: a wrong name is found now, not at 3 a.m.
-    name = options.alert_source
-    asked = None if name is None else oncall.pager(options.provider or oncall.provider, name)
-    return Plan(
-        _wait(oncall, options),
-        services.pager() if asked is None else Destination(asked),
-        asked=asked is not None,
-        subscriptions=services.channels.subscriptions(options.channels),
-        mail_subject=options.mail_subject,
-        fallback=tuple(Destination(one) for one in oncall.fallback),
-        late_after=timedelta(minutes=oncall.late_after_minutes),
-        reopening=Reopening(oncall.reopen_on, timedelta(minutes=oncall.reopen_after_minutes) or None),
-    )
-
-
-def _wait(oncall: OnCall, options: Options) -> timedelta | None:
-    wanted = oncall.by_default if options.oncall_enable is None else options.oncall_enable
-    if not wanted:
-        return None
-    if not oncall.ready:
-        raise OnCallNotConfigured(
-            "oncall_enable=true was asked for, but on-call is not configured: "
-            f"set oncall.enable and oncall.{oncall.provider} in the configuration file."
-        )
-    minutes = oncall.wait_minutes if options.wait_minutes is None else options.wait_minutes
-    return timedelta(minutes=minutes)
-
-
 def _store(
-    services: Services, messages: Sequence[ReceivedAlert], plan: Plan, sender: str | None
+    services: Services, messages: Sequence[ReceivedAlert], planner: Planner, sender: str | None
 ) -> list[Received]:
     now = services.clock()
     # Made here, not in `work`: that may run more than once.
@@ -165,7 +96,7 @@ def _store(
             unit.read_webhook_of(sender)
         # A microsecond apart, so that lists show the incidents of one request in its order.
         return [
-            _apply(unit, message, fresh[n], now + timedelta(microseconds=n), plan)
+            _apply(unit, message, fresh[n], now + timedelta(microseconds=n), planner)
             for n, message in enumerate(messages)
         ]
 
@@ -185,28 +116,19 @@ def _store(
     return received
 
 
-def _apply(unit: UnitOfWork, message: ReceivedAlert, fresh_id: str, now: datetime, plan: Plan) -> Received:
+def _apply(
+    unit: UnitOfWork, message: ReceivedAlert, fresh_id: str, now: datetime, planner: Planner
+) -> Received:
     alert = message.alert
     incident = unit.find(alert.identity, alert.marks)
     if alert.effect is Effect.FIRING:
-        due_at = plan.due_at(now)
+        plan = planner.plan(alert, now, incident)
         if incident is None and (over := _late(unit, message, fresh_id, now, plan)):
             return Received("resolved", over)
         if incident is None:
-            opened = Incident.opened(
-                fresh_id,
-                alert,
-                now,
-                due_at=due_at,
-                pager=plan.pager,
-                subscriptions=plan.subscriptions,
-                mail_subject=plan.mail_subject,
-                fallback=plan.fallback,
-                late_after=plan.late_after,
-                reopening=plan.reopening,
-            )
+            opened = plan.opened(fresh_id, alert, now)
             return Received("created", unit.save(_noted(opened, message, now), message.payload))
-        incident = incident.repeated(alert, now, due_at=due_at, pager=plan.pager, asked=plan.asked)
+        incident = plan.repeated(incident, alert, now)
         return Received("updated", unit.save(_noted(incident, message, now), message.payload))
     if alert.effect is Effect.RESOLVED and alert.identity is not None:
         if alert.can_be_late:
@@ -232,7 +154,7 @@ def _late(
     end = unit.end(message.alert.identity)
     if end is None or not message.alert.was_over(end, now):
         return None
-    opened = Incident.opened(fresh_id, message.alert, now, due_at=None, pager=plan.pager)
+    opened = Incident.opened(fresh_id, message.alert, now, due_at=None, pager=plan.decision.pager)
     opened = opened.noted(now, "note", f"the sender said at {rfc3339(end.at)} that it is over")
     return unit.save(opened.resolved(message.alert.source, now), message.payload)
 
@@ -242,14 +164,14 @@ def _noted(incident: Incident, message: ReceivedAlert, now: datetime) -> Inciden
 
 
 def _escalate_directly(
-    services: Services, messages: Sequence[ReceivedAlert], plan: Plan, why: StoreUnavailable
+    services: Services, messages: Sequence[ReceivedAlert], planner: Planner, why: StoreUnavailable
 ) -> list[Received]:
-    firing = [m for m in messages if m.alert.effect is Effect.FIRING] if plan.wait is not None else []
+    firing = [message for message in messages if message.alert.effect is Effect.FIRING]
     deadline = time.monotonic() + ATTEMPT_SECONDS
     known, now = _readable(services, firing, why)
 
     def send(message: ReceivedAlert) -> Incident | None:
-        incident = _to_page(known, message, now, plan)
+        incident = _to_page(known, message, now, planner)
         sent = incident and page_unstored(services, incident, now, deadline)
         if sent is not None:
             _store_later(services, message, sent)
@@ -282,32 +204,28 @@ def _key(message: ReceivedAlert) -> str:
     return str(uuid.uuid5(DIRECT, identity + installation if identity else message.payload))
 
 
-def _to_page(known: UnitOfWork, message: ReceivedAlert, now: datetime, plan: Plan) -> Incident | None:
-    """The incident to page for at once; None where somebody has acknowledged it, or may until it is due."""
+def _to_page(known: UnitOfWork, message: ReceivedAlert, now: datetime, planner: Planner) -> Incident | None:
+    """The incident to page for at once, also what a rule would hold, as nothing can be made to wait.
+
+    None where nobody is to be paged, or somebody has acknowledged it, or may until it is due.
+    """
     alert, key = message.alert, _key(message)
     incident = known.find(alert.identity, alert.marks) or known.get(key)
+    plan = planner.plan(alert, now, incident)
+    if plan.decision.wait is None:
+        return None
     if incident is not None and incident.phase is Phase.ACKNOWLEDGED:
-        # What the acknowledgement does not cover pages at once, as nothing can be made to wait.
-        reopened = incident.repeated(alert, now, due_at=now, pager=plan.pager, asked=plan.asked)
+        # What the acknowledgement does not cover pages.
+        reopened = plan.repeated(incident, alert, now, at_once=True)
         if reopened.phase is Phase.ACKNOWLEDGED:
             return None
         key = reopened.id
     elif incident is not None and incident.phase is not Phase.RESOLVED:
-        if incident.due_at is not None and incident.due_at > now:
+        due_at = plan.repeated(incident, alert, now).due_at
+        if incident.due_at is not None and incident.due_at > now and incident.due_at == due_at:
             return None
         key = incident.id
-    return Incident.opened(
-        key,
-        alert,
-        now,
-        due_at=now,
-        pager=plan.pager,
-        subscriptions=plan.subscriptions,
-        mail_subject=plan.mail_subject,
-        fallback=plan.fallback,
-        late_after=plan.late_after,
-        reopening=plan.reopening,
-    )
+    return plan.opened(key, alert, now, at_once=True)
 
 
 def _store_later(services: Services, message: ReceivedAlert, sent: Incident) -> None:

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -247,3 +248,36 @@ def test_bash_takes_the_completion() -> None:
         check=True,
     )
     assert completed.stdout.split() == ["explain"]
+
+
+def test_route_says_which_rule_decides_and_needs_no_redis(tmp_path: Path) -> None:
+    rules = {"name": "db team", "match": {"service": "db"}, "alert_source": "infra", "wait_minutes": 1}
+    file = tmp_path / "config.yaml"
+    provider = {
+        "api_key": "${KEY}",
+        "alert_source_config_id": "a",
+        "other_alert_source_config_ids": {"infra": "b"},
+    }
+    file.write_text(json.dumps({"oncall": {"enable": True, "incident_io": provider, "rules": [rules]}}))
+    body = tmp_path / "body.json"
+    body.write_text('[{"title": "Down", "service": "db"}, {"title": "Up", "status": "resolved"}]')
+    versus = [Path(sys.executable).parent / "versus", "route", body, "--config", file]
+    more = ["--at", "2026-03-04T03:00:00Z", "--param", "oncall_wait_minutes=5"]
+    environ = {"KEY": "planted-key-1234", "PATH": os.environ["PATH"]}
+
+    def run(*options: str) -> subprocess.CompletedProcess[str]:
+        done = [*map(str, versus), *options]
+        return subprocess.run(done, capture_output=True, text=True, cwd=tmp_path, env=environ, check=False)
+
+    words = run(*more)
+    assert words.stdout.splitlines() == [
+        "Down (generic, db)",
+        "    decided by: the rule 'db team'",
+        "    notifies: nobody",
+        "    it pages through infra after 5 minutes unless acknowledged, due at 2026-03-04T03:05:00.000Z",
+        "Up (generic)",
+        "    it opens no incident: it is resolved",
+    ]
+    assert json.loads(run(*more, "--json").stdout.splitlines()[0])["rule"] == "db team"
+    wrong = run("--param", "oncall_wait=5")
+    assert (wrong.returncode, "the nearest one is oncall_wait_minutes" in wrong.stderr) == (1, True)

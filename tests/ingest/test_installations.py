@@ -10,7 +10,7 @@ import pytest
 
 from app.bootstrap import Services
 from app.domain.alert import Alert, Effect
-from app.domain.incident import MARKS_LIMIT
+from app.domain.report import MARKS_LIMIT
 from app.domain.state import State
 from app.ingest.service import Options, Received, ReceivedAlert, receive
 

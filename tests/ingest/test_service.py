@@ -30,6 +30,7 @@ from local.embedded import EmbeddedRedis
 from tests.fakes import INFRA, PAGER, Clock, RecordingProvider
 from tests.refusing import refusing_writes
 from tests.relay import Relay
+from tests.rules import with_rules
 from tests.stories.stack import wait_until
 
 QUEUE = "versus:broker:versus"
@@ -312,6 +313,31 @@ def test_with_redis_away_what_can_not_be_paged_must_be_sent_again(
     provider.outcomes = [outcome] if outcome else []
     with pytest.raises(StoreUnavailable):
         one(away, what, options)
+
+
+def test_with_redis_away_rules_say_who_is_paged_and_nothing_is_held(
+    away: Services, provider: RecordingProvider
+) -> None:
+    always = {"days": ["mon", "tue", "wed", "thu", "fri", "sat"], "time_zone": "UTC"}
+    sunday = {"days": ["sun"], "time_zone": "UTC"}
+    ruled = with_rules(
+        away,
+        [
+            {"name": "never", "match": {"title": "never"}, "enable": False},
+            {"name": "infra", "match": {"title": "infra"}, "alert_source": "infra"},
+            {"name": "week", "match": {"title": "held"}, "hours": always, "enable": False},
+            {"name": "sunday", "match": {"title": "held"}, "hours": sunday, "enable": False},
+        ],
+    )
+    for title in ("held", "infra"):
+        received = one(ruled, message(title, title=title))
+        assert received.became == "escalated_directly"
+        assert received.incident is not None
+        assert list(received.incident.pagers) == [INFRA if title == "infra" else PAGER]
+    assert len(provider.notified()) == 2
+    with pytest.raises(StoreUnavailable):
+        one(ruled, message("never", title="never"))
+    assert len(provider.notified()) == 2
 
 
 def test_an_array_with_redis_away_is_paged_whole_or_must_be_sent_again(

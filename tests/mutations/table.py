@@ -6,6 +6,9 @@ from tests.mutations.mutation import Chaos, Mutation
 
 INCIDENT = "app/domain/incident.py"
 RECORD = "app/domain/record.py"
+REPORT = "app/domain/report.py"
+ROUTING = "app/domain/routing.py"
+HOURS = "config/hours.py"
 ACKNOWLEDGEMENT = "app/domain/acknowledgement.py"
 MEMBERS = "app/domain/members.py"
 ACTIONS = "app/actions.py"
@@ -324,15 +327,15 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "repeat_moves_the_due_time",
         "A sender that repeats its alert postpones the page for ever.",
-        INCIDENT,
-        " if gave_up and self.phase is Phase.PENDING else wanted",
-        " if self.phase is Phase.PENDING else wanted",
+        REPORT,
+        "self.phase is Phase.PENDING and (gave_up or sooner)",
+        "self.phase is Phase.PENDING",
         OF_INCIDENT,
     ),
     Mutation(
         "repeat_undoes_an_acknowledgement",
         "A repeated alert pages although somebody has acknowledged.",
-        INCIDENT,
+        REPORT,
         "        if self.phase is Phase.OPEN:",
         "        if self.phase in (Phase.OPEN, Phase.ACKNOWLEDGED):",
         OF_INCIDENT,
@@ -1061,7 +1064,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "repaired_resolves",
         "A body that was repaired by guessing ends a problem.",
-        "app/web/api/incidents.py",
+        "app/web/api/webhook.py",
         "alert, effect=Effect.FIRING, labels=",
         "alert, labels=",
         ("tests/web/http/test_repair.py",),
@@ -1569,6 +1572,80 @@ MUTATIONS: tuple[Mutation, ...] = (
         "            self._append(line, 1)\n            self._start()\n",
         '            self._write(f"{line}\\n".encode())\n',
         ("tests/stories/test_log_unread.py",),
+    ),
+    Mutation(
+        "hours_drop",
+        "What a rule holds during its hours never pages.",
+        ROUTING,
+        " and not rule.holds and",
+        " and",
+        ("tests/ingest/test_rules.py::test_hours_hold_and_the_whole_wait_begins_when_they_end",),
+    ),
+    Mutation(
+        "hours_do_not_hold",
+        "What a rule holds pages within its hours.",
+        ROUTING,
+        "return until if until > now else None",
+        "return None",
+        ("tests/ingest/test_rules.py::test_hours_hold_and_the_whole_wait_begins_when_they_end",),
+    ),
+    Mutation(
+        "rule_wins_over_the_request",
+        "A request that asks for a page does not get it where a rule says no.",
+        ROUTING,
+        "    if options.oncall_enable is not None:\n        enabled",
+        "    if options.oncall_enable is not None and rule is None:\n        enabled",
+        ("tests/ingest/test_rules.py::test_what_the_request_asks_for_wins",),
+    ),
+    Mutation(
+        "own_incidents_are_held",
+        "What the service has to report waits for the morning.",
+        ROUTING,
+        "options.oncall_enable is not None or alert.source == VERSUS",
+        "options.oncall_enable is not None",
+        ("tests/ingest/test_rules.py::test_what_the_service_reports_is_never_held",),
+    ),
+    Mutation(
+        "worse_stays_held",
+        "A held incident that becomes critical waits for the end of the hours.",
+        REPORT,
+        "sooner = self._is_held(now) and",
+        "sooner = False and",
+        ("tests/ingest/test_rules.py::test_a_repeat_that_is_worse_ends_the_hold",),
+    ),
+    Mutation(
+        "repeat_takes_a_target_away",
+        "A repeat that another rule decides replaces the alert source.",
+        REPORT,
+        "wanted = wanted._with(pager,",
+        "wanted = replace(wanted, pagers={})._with(pager,",
+        ("tests/ingest/test_rules.py::test_a_repeat_that_is_worse_ends_the_hold",),
+    ),
+    Mutation(
+        "acknowledged_pages_at_night",
+        "An acknowledgement that ends makes a held incident page earlier.",
+        ACKNOWLEDGEMENT,
+        "held_until = self.held_until if self._is_held(now) else None",
+        "held_until = None",
+        (
+            "tests/ingest/test_rules.py::test_an_acknowledgement_that_ends_within_the_hours_does_not_page_in_them",
+        ),
+    ),
+    Mutation(
+        "hold_without_end",
+        "Rules that hold one after the other hold for ever.",
+        ROUTING,
+        "LONGEST_HOLD = timedelta(days=8)",
+        "LONGEST_HOLD = timedelta(days=800)",
+        ("tests/ingest/test_rules.py::test_hours_without_end_hold_for_days_and_no_longer",),
+    ),
+    Mutation(
+        "night_ends_at_midnight",
+        "Hours that cross midnight end there.",
+        HOURS,
+        "for day in (today - _DAY, today))",
+        "for day in (today,))",
+        ("tests/config/test_hours.py::test_it_knows_when_the_hours_end",),
     ),
     Mutation(
         "dropped_lines_are_not_counted",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, g, request
@@ -13,7 +14,11 @@ from app.domain.incident import Incident
 from app.sanitize import one_line
 from app.store import KEPT
 from app.web.api.incidents import Intake
+from app.web.api.route import routed
+from app.web.api.webhook import Sent
 from app.web.http.auth import check_admin
+from app.web.http.body import MAX_BODY
+from app.web.http.concurrency import alone
 from app.web.http.parameters import limit_of, minutes_of, search_of, single
 
 LONGEST_LIST = 500
@@ -69,7 +74,14 @@ def blueprint(services: Services, intake: Intake, secret: SecretStr) -> Blueprin
     def replay(entry_id: str) -> tuple[JsonObject, int]:
         return intake.replay(entry_id, _by())
 
+    admin.add_url_rule("/api/route", "route", view_func=partial(_routed, services), methods=["POST"])
     return admin
+
+
+def _routed(services: Services) -> JsonObject:
+    sent = Sent(request.stream.read(MAX_BODY + 1), request.headers, request.args)
+    with alone(sent.size):
+        return routed(services, sent, services.clock())
 
 
 def _done(services: Services, status: str, incident: Incident) -> JsonObject:

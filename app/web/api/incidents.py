@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -15,10 +14,8 @@ from werkzeug.datastructures import Headers, MultiDict
 
 from app import serializers
 from app.bootstrap import Services
-from app.domain.alert import Effect
-from app.ingest import webhooks
 from app.ingest.refused import resolve_replayed
-from app.ingest.service import Received, ReceivedAlert, receive
+from app.ingest.service import Received, receive
 from app.ingest.sns import Sns
 from app.ingest.webhooks import redact
 from app.ingest.webhooks.secrets import hidden
@@ -27,10 +24,10 @@ from app.store import StoreUnavailable
 from app.store.rejected import whole_body
 from app.telemetry import log, redactor
 from app.web.api.refusals import Refusals, kind_of, sender_of
-from app.web.api.webhook_parameters import check_mail, options_of
+from app.web.api.webhook import Sent, read_webhook
 from app.web.http.auth import Authenticator
-from app.web.http.body import MAX_BODY, TOO_LARGE, BadBody, Body, BodyTooLarge, packed, read_body, unpacked
-from app.web.http.concurrency import LARGE, alone
+from app.web.http.body import MAX_BODY, TOO_LARGE, BadBody, Body, BodyTooLarge, packed, unpacked
+from app.web.http.concurrency import alone
 
 # What is read and thrown away of a body that is too large, bytes: a sender that is cut off while it still
 # sends never sees the 413.
@@ -47,30 +44,12 @@ STATUS_OF_EFFECT = {
 
 SHOWN_PAIRS, SHOWN_NAME, SHOWN_VALUE = 50, 100, 500
 
-REPAIRED = {"repaired": "true"}
-"""A label: its body was broken JSON."""
-
 SECRET_NAME = re.compile(r"auth|cookie|token|secret|key|sig|pass", re.IGNORECASE)
 SECRET_IN_URL = re.compile(
     r"([?&][^=&\s]*(?:auth|token|secret|key|sig|pass)[^=&\s]*=)[^&\s#]*", re.IGNORECASE
 )
 
 JsonAnswer = tuple[dict[str, Any], int]
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """A webhook: what a request brings, or what was kept of one that was rejected."""
-
-    raw: bytes
-    headers: Headers
-    args: MultiDict[str, str]
-
-    @property
-    def size(self) -> int:
-        """Bytes; what is packed may be larger than it looks."""
-        packed_up = self.headers.get("Content-Encoding", "identity") not in ("", "identity")
-        return LARGE if packed_up else len(self.raw)
 
 
 class BodyTruncated(Exception):
@@ -120,17 +99,11 @@ class Intake:
         return answer
 
     def _ingest(self, sent: Sent, *, admitted: bool, sender: str | None = None) -> JsonAnswer:
-        options = options_of(sent.args, self._services.channels)
-        check_mail(sent.args, self._services.config)
-        body = read_body(
-            sent.raw,
-            content_type=sent.headers.get("Content-Type", ""),
-            content_encoding=sent.headers.get("Content-Encoding", ""),
-        )
-        messages = _messages(body, sent.headers)
+        webhook = read_webhook(self._services, sent)
+        body = webhook.body
         if not admitted:
-            self._authenticator.check(body, {message.alert.source for message in messages})
-        received = receive(self._services, messages, options, sender)
+            self._authenticator.check(body, {message.alert.source for message in webhook.messages})
+        received = receive(self._services, webhook.messages, webhook.options, sender)
         first = body.elements[0]
         if is_message(first) and first["Type"] == CONFIRMATION and not body.is_array:
             self._sns.confirm(first)
@@ -231,24 +204,6 @@ def _read_whole() -> bytes:
     while left > 0 and (chunk := request.stream.read(min(left, 65_536))):
         left -= len(chunk)
     raise BodyTooLarge(TOO_LARGE)
-
-
-def _messages(body: Body, sent: Headers) -> list[ReceivedAlert]:
-    headers = dict(sent)
-    read = [webhooks.read_and_keep(one, headers) for one in body.elements]
-    if not body.repaired:
-        return [ReceivedAlert(alert, kept) for alert, kept in read]
-    # What was guessed may have lost half of its words: it must not end a problem.
-    return [
-        ReceivedAlert(
-            replace(
-                alert, effect=Effect.FIRING, labels={**REPAIRED, **dict(islice(alert.labels.items(), 63))}
-            ),
-            kept,
-            repaired=body.repaired,
-        )
-        for alert, kept in read
-    ]
 
 
 def _answer(services: Services, body: Body, received: list[Received]) -> JsonAnswer:

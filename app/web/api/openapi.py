@@ -81,6 +81,7 @@ def _operation(name: str, summary: str, answers: Json, *errors: int, **more: Any
     return {"operationId": name, "summary": summary, **more, "responses": {**answers, **failed}}
 
 
+WEBHOOK = {"required": True, "content": {"application/json": {"schema": PAYLOAD}}}
 LIST = "; several with commas"
 INTAKE_PARAMETERS = [
     _query("oncall_enable", "Whether this request escalates.", type="string", enum=["true", "false"]),
@@ -131,7 +132,7 @@ def _intake(name: str) -> Json:
         *(400, 401, 413),
         parameters=INTAKE_PARAMETERS,
         security=[{}, {"intakeSecret": []}],
-        requestBody={"required": True, "content": {"application/json": {"schema": PAYLOAD}}},
+        requestBody=WEBHOOK,
     )
 
 
@@ -211,6 +212,16 @@ PATHS: Json = {
             TAKEN,
             *(400, 403, 404, 409, 413),
             parameters=[_path("entry_id", "ID of the rejected body.")],
+        )
+    },
+    "/api/route": {
+        "post": _admin(
+            "route",
+            "What would follow from a webhook, by which rule; stores nothing",
+            _ok(ref("Routed"), "A decision for each alert of the body."),
+            *(400, 403, 413),
+            parameters=[*INTAKE_PARAMETERS, _query("at", "If it came in at this time, RFC 3339; now.")],
+            requestBody=WEBHOOK,
         )
     },
     "/api/slack/interactions": {

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from app.serializers import IncidentBrief, IncidentOut
+from app.serializers import DecisionOut, IncidentBrief, IncidentOut
 
 Json = dict[str, Any]
 
@@ -59,7 +59,7 @@ PAYLOAD: Json = {
 }
 
 _, _INCIDENTS = models_json_schema(
-    [(IncidentBrief, "serialization"), (IncidentOut, "serialization")],
+    [(one, "serialization") for one in (IncidentBrief, IncidentOut, DecisionOut)],
     ref_template="#/components/schemas/{model}",
 )
 SCHEMAS: Json = {
@@ -79,6 +79,7 @@ SCHEMAS: Json = {
         "count",
         "incidents",
     ),
+    "Routed": _object({"at": TEXT, "decisions": {"type": "array", "items": ref("DecisionOut")}}),
     "Acted": _object({"status": TEXT, "incident": INCIDENT}),
     "Linked": _object({"status": TEXT, "incident": BRIEF}),
     "By": _object({"by": BY}, "by"),

@@ -47,8 +47,8 @@ def search_of(args: Args) -> Search:
         service=(single(args, "service") or "").strip(),
         source=(single(args, "source") or "").strip(),
         words=single(args, "q") or "",
-        since=_moment(args, "since"),
-        until=_moment(args, "until"),
+        since=moment_of(args, "since"),
+        until=moment_of(args, "until"),
     )
 
 
@@ -98,7 +98,8 @@ def _several(args: Args, name: str, known: Iterable[Word]) -> list[Word]:
     return [by_name[word] for word in wanted]
 
 
-def _moment(args: Args, name: str) -> datetime | None:
+def moment_of(args: Args, name: str) -> datetime | None:
+    """A time; None without one. Raises `BadParameter`."""
     value = (single(args, name) or "").strip()
     if not value:
         return None
