@@ -14,6 +14,7 @@ from app.ack_links import BadSignature, LinkExpired
 from app.bootstrap import Services
 from app.destinations.channels import UnknownChannel
 from app.domain.delivery import InvalidTransition
+from app.ingest.once import KeyReused
 from app.ingest.service import STORE_SECONDS, OnCallNotConfigured
 from app.ingest.sns import VerificationUnavailable
 from app.store import BadCursor, IncidentNotFound, StoreUnavailable
@@ -57,6 +58,7 @@ STATUS_OF_ERROR: dict[type[Exception], int] = {
     BodyTruncated: 409,
     LinkExpired: 410,
     BodyTooLarge: 413,
+    KeyReused: 422,
     ServerBusy: 503,
     VerificationUnavailable: 503,
     StoreUnavailable: 503,

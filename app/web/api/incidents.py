@@ -17,6 +17,7 @@ from app import serializers
 from app.bootstrap import Services
 from app.domain.alert import Effect
 from app.ingest import webhooks
+from app.ingest.once import Once
 from app.ingest.refused import resolve_replayed
 from app.ingest.service import Received, ReceivedAlert, receive
 from app.ingest.sns import Sns
@@ -31,6 +32,7 @@ from app.web.api.webhook_parameters import check_mail, options_of
 from app.web.http.auth import Authenticator
 from app.web.http.body import MAX_BODY, TOO_LARGE, BadBody, Body, BodyTooLarge, packed, read_body, unpacked
 from app.web.http.concurrency import LARGE, alone
+from app.web.http.parameters import BadParameter
 
 # What is read and thrown away of a body that is too large, bytes: a sender that is cut off while it still
 # sends never sees the 413.
@@ -46,6 +48,9 @@ STATUS_OF_EFFECT = {
 }
 
 SHOWN_PAIRS, SHOWN_NAME, SHOWN_VALUE = 50, 100, 500
+
+LONGEST_KEY = 255
+"""Characters of an `Idempotency-Key`."""
 
 REPAIRED = {"repaired": "true"}
 """A label: its body was broken JSON."""
@@ -95,7 +100,7 @@ class Intake:
         sent = Sent(raw, request.headers, request.args)
         # Until the answer is made, which is large as well.
         g.alone.enter_context(alone(sent.size))
-        return self._ingest(sent, admitted=g.proven, sender=sender_of(request))
+        return self._ingest(sent, admitted=g.proven, sender=sender_of(request), once=_once(raw))
 
     def replay(self, entry_id: str, by: str) -> JsonAnswer:
         """A rejected webhook, as if somebody who may had sent it now.
@@ -119,7 +124,9 @@ class Intake:
             rejected.forget(entry_id)
         return answer
 
-    def _ingest(self, sent: Sent, *, admitted: bool, sender: str | None = None) -> JsonAnswer:
+    def _ingest(
+        self, sent: Sent, *, admitted: bool, sender: str | None = None, once: Once | None = None
+    ) -> JsonAnswer:
         options = options_of(sent.args, self._services.channels)
         check_mail(sent.args, self._services.config)
         body = read_body(
@@ -130,7 +137,7 @@ class Intake:
         messages = _messages(body, sent.headers)
         if not admitted:
             self._authenticator.check(body, {message.alert.source for message in messages})
-        received = receive(self._services, messages, options, sender)
+        received = receive(self._services, messages, options, sender, once)
         first = body.elements[0]
         if is_message(first) and first["Type"] == CONFIRMATION and not body.is_array:
             self._sns.confirm(first)
@@ -212,6 +219,14 @@ def _without_secrets(raw: bytes, content_encoding: str) -> tuple[bytes, bytes]:
         content_encoding = ""
     clean = redact.refused(data)
     return raw if clean == data else packed(clean, content_encoding), clean
+
+
+def _once(raw: bytes) -> Once | None:
+    key = request.headers.get("Idempotency-Key", "")
+    if len(key) > LONGEST_KEY:
+        raise BadParameter(f"The header Idempotency-Key has more than {LONGEST_KEY} characters.")
+    asked = {name: value for name, value in request.args.items() if name != "token"}
+    return Once.of(key, request.path, asked, raw) if key else None
 
 
 def _read() -> bytes:
