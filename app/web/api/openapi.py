@@ -26,7 +26,7 @@ ERRORS = {
     410: "The link is older than seven days.",
     413: "It is larger than 4 MiB, or holds more than 5,000 alerts.",
     422: "Another request came with this `Idempotency-Key` within ten minutes.",
-    503: "Redis can't be reached, too much is asked at once, or something is wrong here. Send it again, after "
+    503: "Redis can't be reached, too much comes at once, or something is wrong here. Send it again, after "
     "`Retry-After` seconds.",
 }
 
