@@ -8,7 +8,7 @@ PYTHON ?= $(shell cd / && for p in python3 python3.14 python3.13 python3.12 pyth
 	$$p -c 'import sys, ensurepip; sys.version_info < (3, 11) and sys.exit(1); print(sys.executable)' 2>/dev/null && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test check lock bench chaos mutations image-test helm chart-test
+.PHONY: help install demo run test check lock bench soak chaos mutations image-test helm chart-test
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ lock: $(BIN)/python ## Write requirements.txt anew after a change to setup.cfg (
 
 bench: install ## Measure, in under ten minutes: rates, lateness, memory, growth (prints one table)
 	$(BIN)/python -m benchmarks
+
+soak: install ## What grows while nothing fails, MINUTES=60: memory, files, threads of every process
+	@$(BIN)/python -m benchmarks.soak $(if $(filter command line environment,$(origin MINUTES)),--minutes $(MINUTES))
 
 MINUTES ?= 2
 chaos: install ## Break everything for MINUTES=2, as SEED=... says, and check every promise (CONTRIBUTING.md)

@@ -1,6 +1,7 @@
 """`make bench`: measures everything and prints one table; ends with 1 when a goal was missed.
 
-`python -m benchmarks NAME …` measures these alone; `storm120` (25 minutes) and `limits` (4) by hand only.
+`python -m benchmarks NAME …` measures these alone; `storm120` (25 minutes), `limits` (4), `overload`
+(2) and `million` (10) by hand only.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from benchmarks.dashboard import dashboard
 from benchmarks.growth import growth
 from benchmarks.intake import latency, throughput
 from benchmarks.limits import limits
+from benchmarks.million import million
+from benchmarks.overload import overload
 from benchmarks.pages import lateness, start
 from benchmarks.report import Row, machine, table
 from benchmarks.retention import retention
@@ -35,7 +38,12 @@ SECTIONS: dict[str, Callable[[], Iterable[Row]]] = {
     "retention": retention,
     "dashboard": dashboard,
 }
-BY_HAND: dict[str, Callable[[], Iterable[Row]]] = {"storm120": storm120, "limits": limits}
+BY_HAND: dict[str, Callable[[], Iterable[Row]]] = {
+    "storm120": storm120,
+    "limits": limits,
+    "overload": overload,
+    "million": million,
+}
 
 
 def main() -> int:

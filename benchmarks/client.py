@@ -21,6 +21,11 @@ class Client:
         self._headers = {**JSON, **(headers or {})}
         self._own = threading.local()
 
+    @property
+    def base(self) -> str:
+        """Scheme, host and port."""
+        return f"http://127.0.0.1:{self.port}"
+
     def post(self, path: str, body: bytes) -> bytes:
         """The body of the answer. Raises `RuntimeError` for a status that is none of `TAKEN`."""
         connection = getattr(self._own, "connection", None)

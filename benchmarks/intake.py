@@ -15,7 +15,7 @@ from benchmarks.report import Row, at_least, at_most, percentile, spread
 from benchmarks.service import Service
 from local.processes import ROOT
 
-PAYLOADS = ROOT / "tests" / "senders" / "payloads"
+PAYLOADS = ROOT / "tests" / "ingest" / "webhooks" / "payloads"
 RATE = 50
 RATE_SECONDS = 20
 CONNECTIONS = 8

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +68,12 @@ class RedisSide:
         """Bytes that its data take."""
         used: int = self._info("memory")["used_memory"]
         return used
+
+    def existing(self, keys: Sequence[str]) -> int:
+        """How many of these keys there are."""
+        return sum(
+            int(self._client.exists(*keys[start : start + 1000])) for start in range(0, len(keys), 1000)
+        )
 
     def pings_per_second(self, count: int) -> float:
         """Of one client over one connection."""

@@ -55,11 +55,16 @@ class Service:
     """One web process with its children, and workers as they are asked for; all on 127.0.0.1.
 
     `max_per_minute`: of the configuration, 0 for no limit. `channels`: URLs of channels that are told.
+    `keep_days`: for which resolved incidents are kept.
     """
 
-    def __init__(self, max_per_minute: int = 0, channels: Sequence[str] = ()) -> None:
+    def __init__(
+        self, max_per_minute: int = 0, channels: Sequence[str] = (), *, keep_days: float = 30
+    ) -> None:
         self._max_per_minute = max_per_minute
         self._channels = channels
+        self._keep_days = keep_days
+        self.workers: list[Process] = []
 
     def __enter__(self) -> Self:
         with ExitStack() as parts:
@@ -104,7 +109,8 @@ class Service:
 
     def start_worker(self) -> Process:
         """A new worker; returns at once."""
-        return self._start("worker", self._environ)
+        self.workers.append(self._start("worker", self._environ))
+        return self.workers[-1]
 
     def start_bare(self) -> Client:
         """A client for the bare Flask route, under the same gunicorn settings."""
@@ -154,4 +160,5 @@ class Service:
             "oncall": oncall,
             "alert": {"channels": [{"name": f"c{n}", "url": url} for n, url in enumerate(self._channels)]},
             "redis": {"host": "127.0.0.1", "port": self._redis.port},
+            "retention": {"days": self._keep_days},
         }

@@ -106,7 +106,7 @@ class Sweeper:
         now = self._services.clock()
         delivery_queue = self._services.store.delivery_queue
         delivery_queue.worker_lives(self._name, now)
-        self._services.store.count_dropped(take_dropped())
+        self._services.store.count_lost(log_lines=take_dropped())
         if self._ticks % FINGERPRINT_TICKS == 0:
             self._services.store.fingerprints.publish(self._name, fingerprint(self._services.config))
         self._ticks += 1

@@ -19,6 +19,7 @@ from app.domain.incident import Incident
 from app.domain.routing import OnCallNotConfigured, Options
 from app.domain.state import Phase
 from app.domain.timeline import rfc3339
+from app.ingest.once import Once
 from app.ingest.plan import Plan, Planner
 from app.store import StoreRefusesWrites, StoreUnavailable, UnitOfWork
 from app.telemetry import log
@@ -56,20 +57,24 @@ class Received:
 
 
 def receive(
-    services: Services, messages: Sequence[ReceivedAlert], options: Options, sender: str | None = None
+    services: Services,
+    messages: Sequence[ReceivedAlert],
+    options: Options,
+    sender: str | None = None,
+    once: Once | None = None,
 ) -> list[Received]:
     """Store what each alert does to its problem, all or nothing, with its escalation scheduled.
 
-    `sender`: whose incidents about refused webhooks are over, now that one was read.
+    `sender`: whose incidents about refused webhooks are over, now that one was read. `once`: see its class.
 
     With Redis away, alerts that would have been escalated go to the provider at once, if that is configured.
-    Raises `UnknownAlertSource`, `OnCallNotConfigured`, and `StoreUnavailable` when nothing could be done.
+    Raises `UnknownAlertSource`, `OnCallNotConfigured`, `KeyReused`; `StoreUnavailable` if nothing was done.
     """
     planner = Planner(services, options)
     messages = [replace(one, alert=one.alert.within(options.namespace)) for one in messages]
     try:
         with services.store.deadline(STORE_SECONDS):
-            received = _store(services, messages, planner, sender)
+            received = _store(services, messages, planner, sender, once)
     except StoreUnavailable as error:
         if services.config.oncall.when_redis_is_down == "reject":
             raise
@@ -85,20 +90,29 @@ def receive(
 
 
 def _store(
-    services: Services, messages: Sequence[ReceivedAlert], planner: Planner, sender: str | None
+    services: Services,
+    messages: Sequence[ReceivedAlert],
+    planner: Planner,
+    sender: str | None,
+    once: Once | None,
 ) -> list[Received]:
     now = services.clock()
     # Made here, not in `work`: that may run more than once.
     fresh = [str(uuid.uuid4()) for _ in messages]
 
     def work(unit: UnitOfWork) -> list[Received]:
+        if unit.became:
+            return []
         if sender is not None:
             unit.read_webhook_of(sender)
         # A microsecond apart, so that lists show the incidents of one request in its order.
-        return [
+        received = [
             _apply(unit, message, fresh[n], now + timedelta(microseconds=n), planner)
             for n, message in enumerate(messages)
         ]
+        if once is not None:
+            unit.remember_request(once.became((one.became, one.incident) for one in received))
+        return received
 
     identities = sorted({m.alert.identity for m in messages if m.alert.identity is not None})
     ends = sorted({m.alert.identity for m in messages if m.alert.identity and m.alert.can_be_late})
@@ -108,7 +122,10 @@ def _store(
         unit = incidents.assume_new(identities, ends)
     else:
         unit = incidents.unit_of_work((), identities, ends=ends)
+    unit.request = once.key if once is not None else ""
     received = services.update(work, unit)
+    if once is not None and not received:
+        return [Received(*one) for one in once.again(services, unit.became)]
     if sender is not None and all(one.incident is None for one in received):
         # Nothing was written that could have noted it as well.
         with suppress(StoreUnavailable):

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
 from app.domain.delivery import Destination
-from app.store import snapshot
+from app.store import counters, snapshot
 from app.store.clock import Clock
 from app.store.connection import (
     Connection,
@@ -17,7 +17,7 @@ from app.store.connection import (
     StoreUnavailable,
     first_contact,
 )
-from app.store.counters import Sources, log_dropped
+from app.store.counters import Sources
 from app.store.delivery_queue import CHECK_AGAIN_SECONDS, DeliveryQueue, DueDelivery, Limit
 from app.store.epoch import Epoch, Loss
 from app.store.fingerprints import Fingerprints
@@ -103,10 +103,9 @@ class Store:
         """How things stand, and what was counted; see `app/store/snapshot.py`. Raises `StoreUnavailable`."""
         return snapshot.read(self._connection, now, late, seen, limits)
 
-    def count_dropped(self, lines: int) -> None:
-        """Count log lines that were dropped. Raises `StoreUnavailable`."""
-        if lines:
-            self._connection.call(*log_dropped(lines))
+    def count_lost(self, log_lines: int, webhooks: int = 0) -> None:
+        """Count log lines that were dropped, and webhooks refused unread. Raises `StoreUnavailable`."""
+        self._connection.calls(counters.lost(log_lines, webhooks))
 
     def now(self) -> datetime:
         """The service's time, UTC. Raises `StoreUnavailable`."""

@@ -46,6 +46,8 @@ class Counters:
     """When the last page was delivered, Unix time."""
     log_dropped: int
     """Log lines that nobody read in time."""
+    webhooks_refused: int
+    """Because too many waited."""
 
 
 class Sources:
@@ -101,9 +103,10 @@ def notified(channel: Destination, outcome: str) -> Command:
     return "HINCRBY", COUNTS, _field("delivered", channel.name, outcome), 1
 
 
-def log_dropped(lines: int) -> Command:
-    """The command that counts log lines which were dropped."""
-    return "HINCRBY", COUNTS, "log_dropped", lines
+def lost(lines: int, webhooks: int) -> Iterator[Command]:
+    """The commands that count log lines which were dropped, and webhooks which were refused unread."""
+    by_name = {"log_dropped": lines, "webhooks_refused": webhooks}
+    yield from (("HINCRBY", COUNTS, name, count) for name, count in by_name.items() if count)
 
 
 def _field(name: str, *labels: str) -> str:
@@ -171,4 +174,5 @@ def counted(flat: Mapping[str, str], last_page: str | None) -> Counters:
         late_sum=float(flat.get("late_sum", 0)),
         last_page=None if last_page is None else float(last_page),
         log_dropped=counts.get("log_dropped", {}).get((), 0),
+        webhooks_refused=counts.get("webhooks_refused", {}).get((), 0),
     )

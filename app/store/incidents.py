@@ -16,6 +16,7 @@ from app.store.counters import Sources
 from app.store.identities import ENDS, id_of, names_of
 from app.store.keys import PAYLOAD
 from app.store.reading import Reader
+from app.store.requests import what_became
 from app.store.transaction import committing
 from app.store.unit_of_work import Stored, UnitOfWork, deliveries_in, required
 
@@ -112,6 +113,8 @@ class Incidents:
         named = (id_of(name) for names in found for name in names)
         wanted = list(dict.fromkeys([*unit.wanted_ids, *named]))
         found = self._connection.calls([("HGET", ENDS + one, "at") for one in unit.wanted_ends])
+        if unit.request:
+            unit.became = self._connection.call(*what_became(unit.request)) or ""
         ends = {identity: end or "" for identity, end in zip(unit.wanted_ends, found, strict=True)}
         unit.read(self._reader.rows(wanted, channels=unit.channels), by_identity, ends)
 

@@ -13,7 +13,16 @@ from app.domain.alert import End
 from app.domain.delivery import Delivery, Destination
 from app.domain.incident import Incident
 from app.domain.state import Phase, State
-from app.store import counters, delivery_queue, identities, notifications, payloads, refused, retention
+from app.store import (
+    counters,
+    delivery_queue,
+    identities,
+    notifications,
+    payloads,
+    refused,
+    requests,
+    retention,
+)
 from app.store.connection import Command
 from app.store.counters import Sources
 from app.store.identities import END, ENDS
@@ -63,6 +72,10 @@ class UnitOfWork:
         self.wanted_identities = identities
         self.wanted_ends = ends
         self.channels = channels
+        self.request = ""
+        """Digest of the key of the request that this is for; "" where it has none."""
+        self.became = ""
+        """What that request became when it was stored before; "" until that is known."""
         self.read({}, {}, {})
 
     def read(
@@ -99,6 +112,7 @@ class UnitOfWork:
         self._payload_sizes: dict[str, int] = {}
         self._deliveries: dict[tuple[str, Destination], Delivery] = {}
         self._also: list[Command] = []
+        self._becomes = ""
         self._ends = {identity: END.validate_json(end) for identity, end in self._ends_read.items() if end}
         self._ended: dict[str, str] = {}
 
@@ -166,10 +180,14 @@ class UnitOfWork:
         """Note that a webhook of this sender was read, when this is committed, if it is."""
         self._also.append(refused.read(sender))
 
+    def remember_request(self, became: str) -> None:
+        """Remember what the request became, when this is committed; unless it was stored by then."""
+        self._becomes = became
+
     @property
     def is_empty(self) -> bool:
         """There is nothing to write."""
-        return not self.saved and not self._deliveries and not self._ended
+        return not (self.saved or self._deliveries or self._ended or self._becomes)
 
     def checks(self) -> Iterable[Check]:
         """Everything that must still be as it was read."""
@@ -179,6 +197,8 @@ class UnitOfWork:
             if incident_id not in self.saved:
                 # What it is notified of next depends on the incident; pages never wait for this.
                 yield INCIDENT + incident_id, "v", row.get("v", "")
+        if self._becomes:
+            yield requests.unchanged(self.request, self.became)
         for identity, end in self._ends_read.items():
             yield ENDS + identity, "at", end
         for identity in self._ended.values():
@@ -218,6 +238,8 @@ class UnitOfWork:
             yield from notifications.indexed(self.require(incident_id), channel, delivery)
         for name in self._ended:
             yield from identities.ended(name, self._ends[name])
+        if self._becomes:
+            yield from requests.remembered(self.request, self._becomes)
         yield from self._also
         yield "INCR", VERSION
 

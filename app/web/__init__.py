@@ -14,6 +14,7 @@ from app.ack_links import BadSignature, LinkExpired
 from app.bootstrap import Services
 from app.destinations.channels import UnknownChannel
 from app.domain.delivery import InvalidTransition
+from app.ingest.once import KeyReused
 from app.ingest.service import STORE_SECONDS, OnCallNotConfigured
 from app.ingest.sns import VerificationUnavailable
 from app.store import BadCursor, IncidentNotFound, StoreUnavailable
@@ -27,14 +28,13 @@ from app.web.http import session
 from app.web.http.auth import IntakeUnauthorized, Unauthorized
 from app.web.http.body import BadBody, BodyTooLarge
 from app.web.http.concurrency import ServerBusy
+from app.web.http.overload import RETRY_AFTER_SECONDS
 from app.web.http.pages import page, wants_page
 from app.web.http.parameters import BadParameter
 from app.web.http.paths import INTAKE, Paths
 from app.web.http.proxies import Proxies
 from app.web.http.session import NotLoggedIn
 from config import UnknownAlertSource, load_config
-
-RETRY_AFTER_SECONDS = 5
 
 # One try may take less than half of what a request may wait for Redis, so that there is a second one.
 REDIS_TIMEOUT = 0.9
@@ -58,6 +58,7 @@ STATUS_OF_ERROR: dict[type[Exception], int] = {
     BodyTruncated: 409,
     LinkExpired: 410,
     BodyTooLarge: 413,
+    KeyReused: 422,
     ServerBusy: 503,
     VerificationUnavailable: 503,
     StoreUnavailable: 503,

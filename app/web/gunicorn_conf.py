@@ -22,6 +22,7 @@ from app.ops import watch
 from app.ops.diagnostics import begin_log, config_to_serve, report_until_redis_answers
 from app.store import Store
 from app.web import gunicorn_worker
+from app.web.http import overload
 from app.web.http.concurrency import PAGES
 
 _config = config_to_serve()
@@ -65,6 +66,8 @@ def post_worker_init(worker: Worker) -> None:
     # What was loaded stays: to look through all of it for garbage would make requests wait for some 50 ms.
     gc.collect()
     gc.freeze()
+    if isinstance(worker, gunicorn_worker.Threads):
+        worker.webhooks = overload.webhooks(_config.queue.sns.path)
     services = _services(worker)
     if services is not None:
         watch.start(services)

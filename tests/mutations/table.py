@@ -27,6 +27,8 @@ NOTIFICATIONS = "app/store/notifications.py"
 SESSION = "app/web/http/session.py"
 LOGIN = "app/web/dashboard/login.py"
 CONCURRENCY = "app/web/http/concurrency.py"
+OVERLOAD = "app/web/http/overload.py"
+ONCE = "app/ingest/once.py"
 PROXIES = "app/web/http/proxies.py"
 SWEEP = "tasks/sweep.py"
 KOMBU_WORKAROUNDS = "tasks/kombu_workarounds.py"
@@ -961,6 +963,30 @@ MUTATIONS: tuple[Mutation, ...] = (
         "slots = threading.BoundedSemaphore(PAGES)",
         "slots = threading.Semaphore(10**6)",
         ("tests/web/dashboard/test_dashboard.py",),
+    ),
+    Mutation(
+        "request_stored_twice",
+        "Two requests with one key at the same instant are both stored.",
+        UNIT_OF_WORK,
+        "            yield requests.unchanged(self.request, self.became)\n",
+        "            pass\n",
+        ("tests/web/api/test_idempotency.py",),
+    ),
+    Mutation(
+        "key_for_any_request",
+        "Another request under a known key is answered as the first one, and lost.",
+        ONCE,
+        "if request != self.request:",
+        "if request is None:",
+        ("tests/web/api/test_idempotency.py",),
+    ),
+    Mutation(
+        "people_refused",
+        "A flood of webhooks refuses links and pages.",
+        OVERLOAD,
+        "(?:POST|PUT) [^ ?]*(?:",
+        "(?:POST|PUT|GET) [^ ?]*(?:/|",
+        ("tests/web/http/test_overload.py",),
     ),
     # -- what Redis says, and what hangs ------------------------------------------------------------------
     Mutation(

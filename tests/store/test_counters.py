@@ -153,5 +153,6 @@ def test_all_processes_count_a_source_under_one_name(store: Store, redis_url: st
 
 def test_dropped_log_lines_of_all_processes_are_one_number(store: Store, redis_url: str) -> None:
     for one, lines in ((store, 3), (Store(redis_url), 4), (store, 0)):
-        one.count_dropped(lines)
+        one.count_lost(lines, 10 * lines)
     assert counters_of(store).log_dropped == 7
+    assert counters_of(store).webhooks_refused == 70

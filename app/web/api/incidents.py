@@ -14,6 +14,7 @@ from werkzeug.datastructures import Headers, MultiDict
 
 from app import serializers
 from app.bootstrap import Services
+from app.ingest.once import Once
 from app.ingest.refused import resolve_replayed
 from app.ingest.service import Received, receive
 from app.ingest.sns import Sns
@@ -28,6 +29,7 @@ from app.web.api.webhook import Sent, read_webhook
 from app.web.http.auth import Authenticator
 from app.web.http.body import MAX_BODY, TOO_LARGE, BadBody, Body, BodyTooLarge, packed, unpacked
 from app.web.http.concurrency import alone
+from app.web.http.parameters import BadParameter
 
 # What is read and thrown away of a body that is too large, bytes: a sender that is cut off while it still
 # sends never sees the 413.
@@ -43,6 +45,9 @@ STATUS_OF_EFFECT = {
 }
 
 SHOWN_PAIRS, SHOWN_NAME, SHOWN_VALUE = 50, 100, 500
+
+LONGEST_KEY = 255
+"""Characters of an `Idempotency-Key`."""
 
 SECRET_NAME = re.compile(r"auth|cookie|token|secret|key|sig|pass", re.IGNORECASE)
 SECRET_IN_URL = re.compile(
@@ -74,7 +79,7 @@ class Intake:
         sent = Sent(raw, request.headers, request.args)
         # Until the answer is made, which is large as well.
         g.alone.enter_context(alone(sent.size))
-        return self._ingest(sent, admitted=g.proven, sender=sender_of(request))
+        return self._ingest(sent, admitted=g.proven, sender=sender_of(request), once=_once(raw))
 
     def replay(self, entry_id: str, by: str) -> JsonAnswer:
         """A rejected webhook, as if somebody who may had sent it now.
@@ -98,12 +103,14 @@ class Intake:
             rejected.forget(entry_id)
         return answer
 
-    def _ingest(self, sent: Sent, *, admitted: bool, sender: str | None = None) -> JsonAnswer:
+    def _ingest(
+        self, sent: Sent, *, admitted: bool, sender: str | None = None, once: Once | None = None
+    ) -> JsonAnswer:
         webhook = read_webhook(self._services, sent)
         body = webhook.body
         if not admitted:
             self._authenticator.check(body, {message.alert.source for message in webhook.messages})
-        received = receive(self._services, webhook.messages, webhook.options, sender)
+        received = receive(self._services, webhook.messages, webhook.options, sender, once)
         first = body.elements[0]
         if is_message(first) and first["Type"] == CONFIRMATION and not body.is_array:
             self._sns.confirm(first)
@@ -185,6 +192,14 @@ def _without_secrets(raw: bytes, content_encoding: str) -> tuple[bytes, bytes]:
         content_encoding = ""
     clean = redact.refused(data)
     return raw if clean == data else packed(clean, content_encoding), clean
+
+
+def _once(raw: bytes) -> Once | None:
+    key = request.headers.get("Idempotency-Key", "")
+    if len(key) > LONGEST_KEY:
+        raise BadParameter(f"The header Idempotency-Key has more than {LONGEST_KEY} characters.")
+    asked = {name: value for name, value in request.args.items() if name != "token"}
+    return Once.of(key, request.path, asked, raw) if key else None
 
 
 def _read() -> bytes:

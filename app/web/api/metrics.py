@@ -28,6 +28,7 @@ from app.ops.health import read_snapshot
 from app.store import Snapshot, StoreRefusesWrites, StoreUnavailable
 from app.store.counters import BUCKETS
 from app.telemetry import log, take_dropped
+from app.web.http import overload
 from config import Config
 
 STORE_SECONDS = 2.0
@@ -64,7 +65,7 @@ class _Collector(Collector):
         try:
             with self._services.store.deadline(STORE_SECONDS):
                 with suppress(StoreRefusesWrites):
-                    self._services.store.count_dropped(take_dropped())
+                    self._services.store.count_lost(take_dropped(), overload.refused.take())
                 now, snapshot = self._services.clock().timestamp(), read_snapshot(self._services)
         except StoreUnavailable as error:
             log.warning("metrics_without_redis", reason=str(error))
@@ -126,12 +127,13 @@ def _bounded(snapshot: Snapshot, config: Config) -> list[Row]:
     """What is limited in total, and the limits."""
     most_rejected = config.retention.rejected_mib * 2**20
     most_payload = config.retention.payload_mib * 2**20
-    dropped = snapshot.counters.log_dropped
+    dropped, refused = snapshot.counters.log_dropped, snapshot.counters.webhooks_refused
     return [
         ("versus_rejected_bodies", "Rejected bodies that are kept.", (), snapshot.rejected),
         ("versus_rejected_bytes", "Bytes of them.", (), snapshot.rejected_bytes),
         ("versus_rejected_bytes_limit", "Above which the oldest go.", (), most_rejected),
         ("versus_log_lines_dropped_total", "Log lines nobody read in time.", (), dropped),
+        ("versus_webhooks_refused_total", "Webhooks answered 503: too many.", (), refused),
         ("versus_payload_bytes", "Bytes of bodies of incidents not resolved.", (), snapshot.payload_bytes),
         ("versus_payload_bytes_limit", "Beyond which no body is kept.", (), most_payload),
     ]

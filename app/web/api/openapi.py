@@ -25,7 +25,9 @@ ERRORS = {
     409: "That can't be done in the state that it is in.",
     410: "The link is older than seven days.",
     413: "It is larger than 4 MiB, or holds more than 5,000 alerts.",
-    503: "Redis can't be reached, or something is wrong here. Send it again, after `Retry-After` seconds.",
+    422: "Another request came with this `Idempotency-Key` within ten minutes.",
+    503: "Redis can't be reached, too much comes at once, or something is wrong here. Send it again, after "
+    "`Retry-After` seconds.",
 }
 
 SECRET: list[Json] = [{"gatewaySecret": []}, {"dashboardLogin": []}]
@@ -97,6 +99,12 @@ INTAKE_PARAMETERS = [
     _query("lark_other_webhook_url", "Name of another webhook of Lark's."),
     _query("token", "The intake secret, for senders that can set no header."),
 ]
+IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "schema": {**TEXT, "maxLength": 255},
+    "description": "The repeat of a request that was stored is answered as it was, for ten minutes.",
+}
 LIST_PARAMETERS = [
     _query("state", f"Of {', '.join(State)}{LIST}."),
     _query("severity", f"Of {', '.join(SEVERITIES)}{LIST}."),
@@ -129,8 +137,8 @@ def _intake(name: str) -> Json:
         name,
         "A webhook: one alert, an array of them, or several after one another",
         TAKEN,
-        *(400, 401, 413),
-        parameters=INTAKE_PARAMETERS,
+        *(400, 401, 413, 422),
+        parameters=[*INTAKE_PARAMETERS, IDEMPOTENCY_KEY],
         security=[{}, {"intakeSecret": []}],
         requestBody=WEBHOOK,
     )
