@@ -9,16 +9,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from app.domain.acknowledgement import NOT_ACKNOWLEDGED, Acknowledgement, waiting
+from app.domain.acknowledgement import NOT_ACKNOWLEDGED, waiting
 from app.domain.alert import Alert, most_severe, rank, with_labels
 from app.domain.chains import CHANNEL
 from app.domain.delivery import Delivery, Destination, EventKind, InvalidTransition, Outcome
+from app.domain.lateness import Lateness
 from app.domain.members import Members
 from app.domain.record import ITSELF, Reopening
 from app.domain.state import Phase, State
 from app.domain.subscription import Subscription
 from app.domain.subscription import continued as changes_continued
-from app.domain.timeline import Entry, continued, rfc3339
+from app.domain.timeline import Entry, rfc3339
 
 LINK_NOTED = timedelta(minutes=1)
 
@@ -28,7 +29,7 @@ UNREADABLE = "The record of this incident can't be read. The sender's newest bod
 
 
 @dataclass(frozen=True, slots=True)
-class Incident(Acknowledgement):
+class Incident(Lateness):
     """Everything known of one incident. Times are UTC; the sender's body is stored beside it."""
 
     # -- what a webhook does -------------------------------------------------------------------------
@@ -241,13 +242,21 @@ class Incident(Acknowledgement):
         detail: str,
         event: EventKind = "firing",
         reference: str | None = None,
+        *,
+        traceable: bool = False,
+        checks: int = 0,
     ) -> Incident:
         """The pager took the event. True whichever worker holds the claim by now.
 
-        `reference`: what the pager calls its record of it.
+        `reference`: what the pager calls its record of it. `traceable`, `checks`: see `Delivery`.
         """
         delivery = self.pagers.get(pager, Delivery())
-        delivery = replace(delivery, reference=reference or delivery.reference)
+        delivery = replace(
+            delivery,
+            reference=reference or delivery.reference,
+            traceable=traceable or delivery.traceable,
+            checks_left=checks if event == "firing" else 0,
+        )
         in_time = delivery.holds(token)
         if event != "firing":
             ended = delivery.page_accepted(now, event) if in_time else delivery
@@ -313,28 +322,6 @@ class Incident(Acknowledgement):
             case "members_joined":
                 return self._reopened(self._why_members(), now)
         return replace(self, previous_is_open=False)
-
-    def became_late(self, now: datetime) -> Incident:
-        """The page does not get out: people are notified, and the next link of its chain is tried."""
-        late = self
-        for target in self.chains.stuck:
-            delivery = replace(self.pagers[target], late_at=now)
-            late = replace(late, pagers={**late.pagers, target: delivery})._next_link(target, now)
-        detail = f"no pager has accepted it: {self.last_error or 'no reason is known'}"
-        return late.noted(now, "late", detail)._changed("late", now)
-
-    def _next_link(self, pager: Destination, now: datetime) -> Incident:
-        link = self.chains.after(pager)
-        if link is None:
-            return self
-        detail = f"{link}, because {pager} did not accept the page"
-        return self._with(link, Delivery(added_at=now, fallback=True), now, "fallback", detail)
-
-    def _with(
-        self, pager: Destination, delivery: Delivery, now: datetime, event: str, detail: str
-    ) -> Incident:
-        timeline = continued(self.timeline, Entry(now, event, detail))
-        return replace(self, pagers={**self.pagers, pager: delivery}, timeline=timeline)
 
 
 _SENDING = {"acknowledged": "to send the acknowledgement", "resolved": "to send the resolve event"}

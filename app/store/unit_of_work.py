@@ -13,7 +13,16 @@ from app.domain.alert import End
 from app.domain.delivery import Delivery, Destination
 from app.domain.incident import Incident
 from app.domain.state import Phase, State
-from app.store import counters, delivery_queue, identities, notifications, payloads, refused, retention
+from app.store import (
+    counters,
+    delivery_queue,
+    identities,
+    notifications,
+    payloads,
+    refused,
+    retention,
+    traces,
+)
 from app.store.connection import Command
 from app.store.counters import Sources
 from app.store.identities import END, ENDS
@@ -207,6 +216,7 @@ class UnitOfWork:
             yield from _listed(before, after)
             yield from identities.index(before, after)
             yield from delivery_queue.index(before, after, enqueue_at=one.enqueue_at)
+            yield from traces.index(before, after)
             yield from retention.index(before, after)
             yield from refused.index(before, after)
         yield from notifications.index(changes)
