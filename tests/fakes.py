@@ -91,6 +91,9 @@ class RecordingProvider:
     def on_call(self, *, deadline: float) -> Mapping[str, bool] | None:
         return self.people
 
+    def check(self, address: str, *, deadline: float) -> Outcome | None:
+        return None
+
     def rate_limits(self, address: str) -> list[RateLimit]:
         return self.limits
 

@@ -790,6 +790,9 @@ class World(RuleBasedStateMachine):
     def on_call(self, *, deadline: float) -> None:
         return None
 
+    def check(self, address: str, *, deadline: float) -> None:
+        return None
+
     def send(self, event: PagerEvent, *, deadline: float) -> Outcome:
         incident_id, now = event.incident.id, self.clock.now
         fate, pager = self.fates[incident_id], Destination.of("incident_io", event.alert_source)

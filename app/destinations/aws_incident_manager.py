@@ -39,7 +39,12 @@ class AwsIncidentManager(AddressedProvider[str]):
         self.addresses, self.max_per_minute = settings.plans, settings.max_per_minute
 
     def _send(self, event: PagerEvent, address: str, deadline: float) -> Outcome:
-        return _within(deadline, lambda: self._asked(event, address))
+        resolves = event.kind == "resolved"
+        call = (lambda: self._resolve(event)) if resolves else (lambda: self._start(event, address))
+        return _within(deadline, lambda: self._answered(call))
+
+    def _check(self, address: str, deadline: float) -> Outcome | None:
+        return _within(deadline, lambda: self._answered(lambda: self._read(address)))
 
     @cached_property
     def _client(self) -> Any:
@@ -51,11 +56,11 @@ class AwsIncidentManager(AddressedProvider[str]):
         timeouts = {"connect_timeout": CONNECT_SECONDS, "read_timeout": WHOLE_SECONDS - CONNECT_SECONDS}
         return boto3.Session().client("ssm-incidents", config=Settings(retries=once, **timeouts))
 
-    def _asked(self, event: PagerEvent, plan: str) -> Outcome:
+    def _answered(self, call: Callable[[], Outcome]) -> Outcome:
         from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
         try:
-            return self._resolve(event) if event.kind == "resolved" else self._start(event, plan)
+            return call()
         except ClientError as error:
             return _refused(error.response.get("Error", {}))
         except HTTPClientError as error:
@@ -64,6 +69,10 @@ class AwsIncidentManager(AddressedProvider[str]):
         except (BotoCoreError, ValueError) as error:
             detail = one_line(str(error), TEXT)
             return Outcome("misconfigured", f"AWS was not asked: {detail}.", "unauthorized")
+
+    def _read(self, plan: str) -> Outcome:
+        self._client.get_response_plan(arn=plan)
+        return Outcome("delivered", "AWS knows the response plan.")
 
     def _start(self, event: PagerEvent, plan: str) -> Outcome:
         incident = event.incident

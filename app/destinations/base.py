@@ -78,6 +78,11 @@ class Provider(Protocol):
         """By the name of each schedule, whether somebody is on call now; None: that is not known."""
         return None
 
+    def check(self, address: str, *, deadline: float) -> Outcome | None:
+        """Whether it takes the credentials for this address, asked so that no alert comes of it; None: that
+        can't be asked."""
+        return None
+
 
 class AddressedProvider(Provider, Generic[Address], ABC):
     """A provider that is no more than the places that an event can be sent to, by name."""
@@ -101,6 +106,13 @@ class AddressedProvider(Provider, Generic[Address], ABC):
     @abstractmethod
     def _send(self, event: PagerEvent, address: Address, deadline: float) -> Outcome:
         """Send one event there; the deadline is that of the whole call."""
+
+    def check(self, address: str, *, deadline: float) -> Outcome | None:
+        """See `Provider`."""
+        return self._check(self.addresses[address], whole_call(deadline))
+
+    def _check(self, address: Address, deadline: float) -> Outcome | None:
+        return None
 
     def rate_limits(self, address: str) -> list[RateLimit]:
         """As it is configured."""

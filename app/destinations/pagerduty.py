@@ -45,6 +45,16 @@ class PagerDuty(AddressedProvider[SecretStr]):
         answer = self._http.post(self._url, body(event, address), auth=None, deadline=deadline)
         return judge(answer, _asked(event.alert_source), datetime.now(UTC), Bearer(address).redact)
 
+    def _check(self, address: SecretStr, deadline: float) -> Outcome | None:
+        # An acknowledgement of an alert that is not there is taken, and creates none.
+        event = {
+            "routing_key": address.get_secret_value(),
+            "event_action": "acknowledge",
+            "dedup_key": "versus-check-config",
+        }
+        answer = self._http.post(self._url, json.dumps(event).encode(), auth=None, deadline=deadline)
+        return judge(answer, _asked("default"), datetime.now(UTC), Bearer(address).redact)
+
 
 def _asked(address: str) -> Asked:
     place = "PAGERDUTY_ROUTING_KEY" if address == "default" else f"the routing key {address!r}"

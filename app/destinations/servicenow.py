@@ -53,6 +53,11 @@ class ServiceNow(AddressedProvider[Instance]):
         }
         return call.send("PATCH", f"/{quote(record, safe='')}", closed)
 
+    def _check(self, address: Instance, deadline: float) -> Outcome | None:
+        # Reading; whether the user may also write shows when it is tried.
+        _, outcome = _Call(self._http, address, self._settings.table, deadline).found("versus-check-config")
+        return outcome
+
 
 class _Call:
     """Requests about one incident at one instance, all of them within one deadline."""

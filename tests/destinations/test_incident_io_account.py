@@ -139,7 +139,8 @@ def test_no_answer_is_not_known(told: IncidentIo, simulator: Simulator, mode: st
 def test_garbage_at_the_second_question_is_not_known(told: IncidentIo, simulator: Simulator) -> None:
     page(told)
     simulator.account.people = ["Ada"]
-    for body in ({}, {"escalations": {}}, {"escalations": [{"id": "x", "status": "triggered"}]}):
+    bodies: list[dict[str, Any]] = [{}, {"escalations": {}}, {"escalations": [{"id": "x"}]}]
+    for body in bodies:
         alert = simulator.account._alerts({"deduplication_key[is]": "id-1"}, simulator.alerts)
         simulator.answer_next(200, body=alert.body)
         simulator.answer_next(200, body=body)

@@ -1,4 +1,4 @@
-"""Story: with a key of the account, incident.io is asked what became of a page, and hears of acknowledgements."""
+"""Story: with an account's key, incident.io is asked what became of a page, and hears of acknowledgements."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from jinja2.sandbox import SandboxedEnvironment
 
 from app import __version__
-from app.destinations.base import PagerEvent, RateLimit
+from app.destinations.base import PagerEvent, Provider, RateLimit
 from app.destinations.http import Bearer, Http, whole_call
 from app.destinations.incident_io import afterwards, on_call
 from app.destinations.incident_io.account import Account
@@ -20,7 +20,7 @@ from app.domain.trace import Trace
 from config import AlertSource, Config
 
 
-class IncidentIo:
+class IncidentIo(Provider):
     """Sends alert events (`POST /v2/alert_events/http/{alert_source_config_id}`)."""
 
     name = "incident_io"
