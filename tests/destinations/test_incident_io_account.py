@@ -147,6 +147,16 @@ def test_garbage_at_the_second_question_is_not_known(told: IncidentIo, simulator
         assert trace(told).finding == "unknown"
 
 
+def test_an_escalation_of_another_alert_is_not_acknowledged(told: IncidentIo, simulator: Simulator) -> None:
+    page(told)
+    alerts = simulator.account._alerts({"deduplication_key[is]": "id-1"}, simulator.alerts)
+    others = simulator.account._escalations({}, {("main", "another"): "firing"})
+    for reply in (alerts, others):
+        simulator.answer_next(200, body=reply.body)
+    assert acknowledge(told).verdict == "final"
+    assert not [one for one in simulator.requests if one.path.endswith("/respond")]
+
+
 def test_an_acknowledgement_reaches_the_escalation(told: IncidentIo, simulator: Simulator) -> None:
     page(told)
     assert acknowledge(told) == Outcome("delivered", "incident.io acknowledged 1 escalation(s).")
