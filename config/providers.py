@@ -105,6 +105,8 @@ class IncidentIo(ProviderBlock):
     max_per_minute_per_key: PerMinute = 1_200
     """Events a minute with one API key, for all its alert sources; as documented there, and 0 as above."""
     heartbeat_config_id: Annotated[ConfigId | None, Setting(_ID)] = None
+    account_api_key: Annotated[ApiKey | None, Setting(_API_KEY, "INCIDENTIO_ACCOUNT_API_KEY")] = None
+    """Of the account, not of an alert source: for what comes after a page. Without it nothing is asked."""
 
     @property
     def alert_sources(self) -> Mapping[str, AlertSource]:

@@ -326,7 +326,7 @@ SETTINGS: dict[tuple[str, ...], Setting] = dict(_settings(Config))
 for _path, _block in NAMED.items():
     SETTINGS |= dict(_settings(_block, (*_path, "<name>")))
 
-PROVIDER_SECRETS = {"api_key", "routing_key"}
+PROVIDER_SECRETS = {"api_key", "account_api_key", "routing_key"}
 # Keys of channels that are secrets whatever they hold; the URL of a listed one may be none.
 CHANNEL_SECRETS = {"token", "bot_token", "password", "signing_secret", "power_automate_url", "webhook_url"}
 

@@ -175,6 +175,12 @@ class IncidentManager(StandIn):
         body = request.body
         if not str(key).startswith("AWS4-HMAC-SHA256 "):
             return _aws_error(403, "AccessDeniedException", "The request is not signed")
+        if request.path.startswith("/getResponsePlan") and request.method == "GET":
+            [plan] = parse_qs(urlsplit(request.path).query)["arn"]
+            if plan not in self._plans:
+                return _aws_error(404, "ResourceNotFoundException", "There is no such response plan")
+            template = {"impact": 3, "title": "A plan"}
+            return Reply(200, {"arn": plan, "name": "plan", "incidentTemplate": template})
         if request.path == "/startIncident":
             if body["responsePlanArn"] not in self._plans:
                 return _aws_error(404, "ResourceNotFoundException", "There is no such response plan")

@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any, Literal, Self
 
+from local.incident_io_account import Account
 from local.incident_io_rules import MODES, Reply, Request, judge, too_many
 from local.simulator_http import Server
 
@@ -51,6 +52,8 @@ class Simulator:
         """Alert source config IDs that answer 503, whatever else is forced, as in an outage."""
         self.alerts: dict[tuple[str, str], Literal["firing", "resolved"]] = {}
         """State by alert source config ID and deduplication key."""
+        self.account = Account()
+        """What a key of the account may ask, and what is answered."""
         self._on_event = on_event
         self._changed = threading.Condition()
         self._next: deque[Reply] = deque()
@@ -113,7 +116,8 @@ class Simulator:
         self, request: Request, key: str | None, refusal: Reply | None
     ) -> tuple[Reply, threading.Event]:
         with self._changed:
-            true = refusal or judge(request, key, self.keys)
+            asked = None if refusal else self.account.answer(request, key, self.alerts)
+            true = refusal or asked or judge(request, key, self.keys)
             source = request.path.rpartition("/")[2] if "/alert_events/" in request.path else None
             if true.status == 202 and source and key:
                 true = self._limited(source, key) or true

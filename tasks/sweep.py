@@ -19,6 +19,7 @@ from celery import bootsteps
 from app.bootstrap import Services
 from app.delivery import pages
 from app.delivery.notifications import notify
+from app.delivery.traces import trace
 from app.domain.delivery import Destination
 from app.ingest.refused import resolve_over
 from app.ops import watch
@@ -50,6 +51,9 @@ MOST_PAGE_SLOTS = 32
 CHANNEL_SLOTS = 3
 MOST_CHANNEL_SLOTS = 20
 
+# Of checks of what became of pages: as few as keep up with the sample that is followed.
+TRACE_SLOTS = 4
+
 # More than this many taken since the last sweep: workers are busy. What is late only waits in their queue,
 # and to enqueue it again would make that longer.
 BUSY = 50
@@ -70,6 +74,7 @@ class Sweeper:
         self._notifications = notifications or Slots(
             "notifications", each=CHANNEL_SLOTS, most=MOST_CHANNEL_SLOTS
         )
+        self._traces = Slots("traces", each=TRACE_SLOTS, most=TRACE_SLOTS)
         self._read_only = ReadOnly(services, self._name)
         self._background = ThreadPoolExecutor(2, thread_name_prefix="background")
         self._next_check = float("-inf")
@@ -125,6 +130,7 @@ class Sweeper:
             self._background.submit(send_heartbeat, self._services)
         if self._services.store.retention.acquire_slot(now):
             self._background.submit(forget_old, self._services)
+        self._trace(now)
         resolve_over(self._services)
         self._read_only.end()
         return delivery_queue.observes_limits(pagers)
@@ -156,6 +162,19 @@ class Sweeper:
         if name in self._more:
             with suppress(StoreUnavailable):
                 self._services.store.notifications.wake()
+
+    def _trace(self, now: datetime) -> None:
+        """Ask what became of pages, after all that is to be sent; nobody is asked without an account key."""
+        services = self._services
+        if services.config.oncall.incident_io.account_api_key is None:
+            return
+        for incident_id, pager in services.store.traces.next(now, TRACE_SLOTS):
+            # One for which there is no slot is handed out again.
+            if self._traces.acquire(trace):
+                work = partial(trace, services, incident_id, pager)
+                self._traces.run(trace, work, then=lambda: None)
+        if services.store.traces.acquire_on_call(now):
+            self._background.submit(ask_on_call, services)
 
     def _hand_out(self, pagers: Sequence[Destination], now: datetime, *, busy: bool) -> None:
         limits = {pager: self._services.limits(pager) for pager in pagers}
@@ -199,6 +218,13 @@ def send_heartbeat(services: Services) -> None:
         services.store.delivery_queue.heartbeat_accepted(services.clock())
     except StoreUnavailable as error:
         log.warning("heartbeat_not_noted", reason=str(error))
+
+
+def ask_on_call(services: Services) -> None:
+    """Ask incident.io who is on call, and keep what it says for the dashboard."""
+    people = services.providers["incident_io"].on_call(deadline=time.monotonic() + pages.ATTEMPT_SECONDS)
+    with suppress(StoreUnavailable):
+        services.store.traces.save_on_call(people)
 
 
 def forget_old(services: Services) -> None:

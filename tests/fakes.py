@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from app.destinations.base import Message, PagerEvent, RateLimit, Summary
 from app.domain.delivery import Destination, Outcome
+from app.domain.trace import Trace
 
 EPOCH = datetime(2026, 3, 4, 3, 0, tzinfo=UTC)
 
@@ -63,6 +64,10 @@ class RecordingProvider:
         """What each event had until its deadline."""
         self.outcomes: list[Outcome] = []
         self.limits: list[RateLimit] = []
+        self.traced: list[tuple[str, str]] = []
+        """Incidents and addresses of which it was asked what became of the page."""
+        self.traces: list[Trace] = []
+        self.people: Mapping[str, bool] | None = None
         self.pings = 0
         self.pong: Outcome | None = DELIVERED
         """What a heartbeat is answered; None: none is configured."""
@@ -78,6 +83,16 @@ class RecordingProvider:
     def ping(self, *, deadline: float) -> Outcome | None:
         self.pings += 1
         return self.pong
+
+    def trace(self, incident_id: str, address: str, *, deadline: float) -> Trace:
+        self.traced.append((incident_id, address))
+        return self.traces.pop(0) if self.traces else Trace("unknown")
+
+    def on_call(self, *, deadline: float) -> Mapping[str, bool] | None:
+        return self.people
+
+    def check(self, address: str, *, deadline: float) -> Outcome | None:
+        return None
 
     def rate_limits(self, address: str) -> list[RateLimit]:
         return self.limits

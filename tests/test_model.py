@@ -44,6 +44,7 @@ from app.domain.incident import Incident
 from app.domain.record import ITSELF
 from app.domain.state import State
 from app.domain.subscription import ChangeEvent
+from app.domain.trace import Trace
 from app.ingest.service import Options, ReceivedAlert, receive
 from app.store import IncidentNotFound, Store, notifications
 from app.store.delivery_queue import member_of
@@ -782,6 +783,15 @@ class World(RuleBasedStateMachine):
         return [RateLimit("source:infra", PER_MINUTE)] if alert_source == LIMITED else []
 
     def ping(self, *, deadline: float) -> Outcome | None:
+        return None
+
+    def trace(self, incident_id: str, address: str, *, deadline: float) -> Trace:
+        return Trace("unknown")
+
+    def on_call(self, *, deadline: float) -> None:
+        return None
+
+    def check(self, address: str, *, deadline: float) -> None:
         return None
 
     def send(self, event: PagerEvent, *, deadline: float) -> Outcome:

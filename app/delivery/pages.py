@@ -10,6 +10,7 @@ from typing import cast
 from app.bootstrap import Services
 from app.delivery import service
 from app.delivery.retry import PAGES
+from app.delivery.traces import checks_of
 from app.destinations.base import Message, PagerEvent
 from app.domain.chains import CHANNEL
 from app.domain.delivery import Destination, InvalidTransition, Outcome, Step
@@ -140,6 +141,7 @@ class PageJob(service.Job):
             notified_entries(self._unit.deliveries(incident.id)),
             has.reference,
             has.uncertain,
+            has.failures,
         )
         return provider.send(event, deadline=deadline)
 
@@ -163,11 +165,23 @@ class PageJob(service.Job):
         again_at = None if outcome.delivered else PAGES.again_at(claimed, outcome, now)
         log_attempt(self._incident, self._pager, step, outcome, now)
 
+        followed = outcome.traceable and outcome.delivered and step.event == "firing"
+        checks = 0
+
         def work(unit: UnitOfWork) -> Incident:
             stored = self._stored(unit)
             if outcome.delivered:
-                kind, detail = kind_of(step), outcome.detail
-                return unit.save(stored.delivered(self._pager, token, now, detail, kind, outcome.reference))
+                delivered = stored.delivered(
+                    self._pager,
+                    token,
+                    now,
+                    outcome.detail,
+                    kind_of(step),
+                    outcome.reference,
+                    traceable=outcome.traceable,
+                    checks=checks,
+                )
+                return unit.save(delivered)
             return unit.save(stored.refused(self._pager, token, now, outcome, again_at))
 
         try:
@@ -176,6 +190,7 @@ class PageJob(service.Job):
                 services.store.delivery_queue.back_off(
                     self._pager, services.limits(self._pager), until, now, token
                 )
+            checks = checks_of(services, now) if followed else 0
             services.update(work, self._unit)
         except StoreUnavailable:
             ids = [self._incident.id]

@@ -25,6 +25,8 @@ class RetryPolicy:
 
         `delivery` is as it was claimed: with the failures that came before.
         """
+        if outcome.verdict == "final":
+            return None
         if outcome.verdict == "misconfigured" and self.misconfigured is not None:
             return now + timedelta(seconds=self.misconfigured)
         since = delivery.failing_since

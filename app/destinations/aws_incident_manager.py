@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from functools import cached_property
 from typing import Any
 
-from app.destinations.base import PagerEvent, RateLimit
+from app.destinations.base import AddressedProvider, PagerEvent
 from app.destinations.event_text import description
 from app.destinations.http import CONNECT_SECONDS, WHOLE_SECONDS, seconds_left
 from app.domain.alert import Severity
@@ -20,7 +20,6 @@ TITLE = 200
 DATA = 10_000
 TEXT = 300
 IMPACT: dict[Severity | None, int] = {"critical": 1, "high": 2, "medium": 3, "low": 4, "info": 5}
-MISSING = "Nothing was sent: set AWS_INCIDENT_MANAGER_RESPONSE_PLAN_ARN."
 TRY_AGAIN = ("ThrottlingException", "InternalServerException", "ConflictException", "RequestTimeout")
 CHECK = {
     "AccessDeniedException": "check the permissions of these AWS credentials (ssm-incidents:StartIncident)",
@@ -28,29 +27,24 @@ CHECK = {
 }
 
 
-class AwsIncidentManager:
+class AwsIncidentManager(AddressedProvider[str]):
     """Starts an incident with our ID as `clientToken`, so that it is started once, and resolves it."""
 
     name = "aws_incident_manager"
 
+    missing = "AWS_INCIDENT_MANAGER_RESPONSE_PLAN_ARN"
+
     def __init__(self, config: Config) -> None:
-        self._settings = config.oncall.aws_incident_manager
+        settings = config.oncall.aws_incident_manager
+        self.addresses, self.max_per_minute = settings.plans, settings.max_per_minute
 
-    def send(self, event: PagerEvent, *, deadline: float) -> Outcome:
-        """See `Provider`; it is over after 10 s."""
-        plans = self._settings.plans
-        plan = plans.get(event.alert_source) or plans.get("default")
-        if plan is None:
-            return Outcome("misconfigured", MISSING, "unauthorized")
-        return _within(deadline, lambda: self._send(event, plan))
+    def _send(self, event: PagerEvent, address: str, deadline: float) -> Outcome:
+        resolves = event.kind == "resolved"
+        call = (lambda: self._resolve(event)) if resolves else (lambda: self._start(event, address))
+        return _within(deadline, lambda: self._answered(call))
 
-    def ping(self, *, deadline: float) -> Outcome | None:
-        """Incident Manager has no dead man's switch."""
-        return None
-
-    def rate_limits(self, address: str) -> list[RateLimit]:
-        """AWS documents no limit for events; it throttles."""
-        return [RateLimit(f"aws:{address}", self._settings.max_per_minute)]
+    def _check(self, address: str, deadline: float) -> Outcome | None:
+        return _within(deadline, lambda: self._answered(lambda: self._read(address)))
 
     @cached_property
     def _client(self) -> Any:
@@ -62,11 +56,11 @@ class AwsIncidentManager:
         timeouts = {"connect_timeout": CONNECT_SECONDS, "read_timeout": WHOLE_SECONDS - CONNECT_SECONDS}
         return boto3.Session().client("ssm-incidents", config=Settings(retries=once, **timeouts))
 
-    def _send(self, event: PagerEvent, plan: str) -> Outcome:
+    def _answered(self, call: Callable[[], Outcome]) -> Outcome:
         from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
         try:
-            return self._resolve(event) if event.kind == "resolved" else self._start(event, plan)
+            return call()
         except ClientError as error:
             return _refused(error.response.get("Error", {}))
         except HTTPClientError as error:
@@ -75,6 +69,10 @@ class AwsIncidentManager:
         except (BotoCoreError, ValueError) as error:
             detail = one_line(str(error), TEXT)
             return Outcome("misconfigured", f"AWS was not asked: {detail}.", "unauthorized")
+
+    def _read(self, plan: str) -> Outcome:
+        self._client.get_response_plan(arn=plan)
+        return Outcome("delivered", "AWS knows the response plan.")
 
     def _start(self, event: PagerEvent, plan: str) -> Outcome:
         incident = event.incident

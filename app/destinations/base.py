@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
+from app.destinations.http import whole_call
 from app.domain.delivery import EventKind as Kind
 from app.domain.delivery import Outcome
 from app.domain.incident import Incident
 from app.domain.subscription import ChangeEvent
 from app.domain.timeline import Entry
+from app.domain.trace import Trace
+
+Address = TypeVar("Address")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,8 @@ class PagerEvent:
     """What the provider calls its record of the incident, as far as it said so."""
     uncertain: bool = False
     """An earlier attempt ended without an answer: the provider may have a record."""
+    failures: int = 0
+    """Attempts to send it that failed in a row before this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +60,63 @@ class Provider(Protocol):
         `deadline` (of `time.monotonic()`, seconds): nothing is sent after it, and no answer awaited.
         """
 
+    def rate_limits(self, address: str) -> list[RateLimit]:
+        """The limits that an event to this address counts against, its own first."""
+
     def ping(self, *, deadline: float) -> Outcome | None:
         """Report to the provider's dead man's switch that all is well; None when none is configured.
 
-        Like `send`, it never raises, and is over at `deadline`.
+        Like `send`, it never raises, and is over at `deadline`; so are the following.
         """
+        return None
+
+    def trace(self, incident_id: str, address: str, *, deadline: float) -> Trace:
+        """What became of the page that was sent to this address."""
+        return Trace("unknown")
+
+    def on_call(self, *, deadline: float) -> Mapping[str, bool] | None:
+        """By the name of each schedule, whether somebody is on call now; None: that is not known."""
+        return None
+
+    def check(self, address: str, *, deadline: float) -> Outcome | None:
+        """Whether it takes the credentials for this address, asked so that no alert comes of it; None: that
+        can't be asked."""
+        return None
+
+
+class AddressedProvider(Provider, Generic[Address], ABC):
+    """A provider that is no more than the places that an event can be sent to, by name."""
+
+    addresses: Mapping[str, Address]
+    missing: str
+    """What is to be set where there is no place at all."""
+    max_per_minute: int
+
+    def send(self, event: PagerEvent, *, deadline: float) -> Outcome:
+        """See `Provider`; it is over after 10 s. A name that is gone means the default."""
+        address = self.addresses.get(event.alert_source) or self.addresses.get("default")
+        if address is None:
+            return Outcome("misconfigured", f"Nothing was sent: set {self.missing}.", "unauthorized")
+        outcome = self._send(event, address, whole_call(deadline))
+        if event.alert_source in self.addresses:
+            return outcome
+        gone = f"{event.alert_source!r} is not configured any more, so 'default' was used. "
+        return replace(outcome, detail=gone + outcome.detail)
+
+    @abstractmethod
+    def _send(self, event: PagerEvent, address: Address, deadline: float) -> Outcome:
+        """Send one event there; the deadline is that of the whole call."""
+
+    def check(self, address: str, *, deadline: float) -> Outcome | None:
+        """See `Provider`."""
+        return self._check(self.addresses[address], whole_call(deadline))
+
+    def _check(self, address: Address, deadline: float) -> Outcome | None:
+        return None
 
     def rate_limits(self, address: str) -> list[RateLimit]:
-        """The limits that an event to this address counts against, its own first."""
+        """As it is configured."""
+        return [RateLimit(f"{self.name}:{address}", self.max_per_minute)]
 
 
 @dataclass(frozen=True, slots=True)

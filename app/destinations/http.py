@@ -32,7 +32,7 @@ CONNECTIONS = 64
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """What the server said; of its body the first 64 KiB, or nothing when that did not come in time."""
+    """What the server said; of its body the beginning, or nothing when that did not come in time."""
 
     status: int
     headers: Mapping[str, str]
@@ -182,9 +182,13 @@ class _NoCookies(RequestsCookieJar):
 
 
 class Http:
-    """Requests over pooled connections, for any number of threads; verifies TLS, follows no redirects."""
+    """Requests over pooled connections, for any number of threads; verifies TLS, follows no redirects.
 
-    def __init__(self, user_agent: str) -> None:
+    `answer_bytes`: so much of a body is read.
+    """
+
+    def __init__(self, user_agent: str, *, answer_bytes: int = ANSWER_BYTES) -> None:
+        self._answer_bytes = answer_bytes
         self._session = requests.Session()
         self._session.cookies = _NoCookies()
         self._session.headers["User-Agent"] = user_agent
@@ -249,7 +253,8 @@ class Http:
             ) as response:
                 # The status decides; a body that breaks off, or never ends, takes nothing from it.
                 call.answer = HttpAnswer(response.status_code, response.headers)
-                call.answer = replace(call.answer, body=response.raw.read(ANSWER_BYTES, decode_content=True))
+                body = response.raw.read(self._answer_bytes, decode_content=True)
+                call.answer = replace(call.answer, body=body)
         except Exception as error:
             # Besides their own these libraries let out what Python raises, as TypeError for a bad proxy.
             return call.answer or _failure(error, call.sent)

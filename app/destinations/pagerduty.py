@@ -9,9 +9,9 @@ from typing import Any
 from pydantic import SecretStr
 
 from app import __version__
-from app.destinations.base import PagerEvent, RateLimit
+from app.destinations.base import AddressedProvider, PagerEvent
 from app.destinations.event_text import LINK, VALUE, description, metadata
-from app.destinations.http import Bearer, Http, whole_call
+from app.destinations.http import Bearer, Http
 from app.destinations.incident_io.answer import Asked, judge
 from app.domain.alert import Severity
 from app.domain.delivery import Outcome
@@ -27,35 +27,33 @@ SEVERITIES: dict[Severity | None, str] = {
     "low": "warning",
     "info": "info",
 }
-MISSING = "Nothing was sent: set PAGERDUTY_ROUTING_KEY."
 
 
-class PagerDuty:
+class PagerDuty(AddressedProvider[SecretStr]):
     """Sends events (`POST /v2/enqueue`) under the incident's ID as `dedup_key`."""
 
     name = "pagerduty"
+    missing = "PAGERDUTY_ROUTING_KEY"
 
     def __init__(self, config: Config) -> None:
-        self._settings = config.oncall.pagerduty
+        settings = config.oncall.pagerduty
+        self.addresses, self.max_per_minute = settings.routing_keys, settings.max_per_minute
+        self._url = f"{settings.base_url}/v2/enqueue"
         self._http = Http(f"versus-incident/{__version__}")
 
-    def send(self, event: PagerEvent, *, deadline: float) -> Outcome:
-        """See `Provider`; it is over after 10 s."""
-        keys = self._settings.routing_keys
-        key = keys.get(event.alert_source) or keys.get("default")
-        if key is None:
-            return Outcome("misconfigured", MISSING, "unauthorized")
-        url = f"{self._settings.base_url}/v2/enqueue"
-        answer = self._http.post(url, body(event, key), auth=None, deadline=whole_call(deadline))
-        return judge(answer, _asked(event.alert_source), datetime.now(UTC), Bearer(key).redact)
+    def _send(self, event: PagerEvent, address: SecretStr, deadline: float) -> Outcome:
+        answer = self._http.post(self._url, body(event, address), auth=None, deadline=deadline)
+        return judge(answer, _asked(event.alert_source), datetime.now(UTC), Bearer(address).redact)
 
-    def ping(self, *, deadline: float) -> Outcome | None:
-        """PagerDuty has no dead man's switch."""
-        return None
-
-    def rate_limits(self, address: str) -> list[RateLimit]:
-        """PagerDuty documents about 120 events a minute for each integration key."""
-        return [RateLimit(f"pagerduty:{address}", self._settings.max_per_minute)]
+    def _check(self, address: SecretStr, deadline: float) -> Outcome | None:
+        # An acknowledgement of an alert that is not there is taken, and creates none.
+        event = {
+            "routing_key": address.get_secret_value(),
+            "event_action": "acknowledge",
+            "dedup_key": "versus-check-config",
+        }
+        answer = self._http.post(self._url, json.dumps(event).encode(), auth=None, deadline=deadline)
+        return judge(answer, _asked("default"), datetime.now(UTC), Bearer(address).redact)
 
 
 def _asked(address: str) -> Asked:

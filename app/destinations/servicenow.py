@@ -9,9 +9,9 @@ from typing import Any
 from urllib.parse import quote
 
 from app import __version__
-from app.destinations.base import PagerEvent, RateLimit
+from app.destinations.base import AddressedProvider, PagerEvent
 from app.destinations.event_text import description
-from app.destinations.http import Basic, Http, HttpAnswer, NoAnswer, whole_call
+from app.destinations.http import Basic, Http, HttpAnswer, NoAnswer
 from app.destinations.incident_io.answer import Asked, judge, parsed
 from app.domain.alert import Severity
 from app.domain.delivery import Outcome
@@ -21,25 +21,22 @@ from config import Config, Instance
 SHORT = 160
 RESOLVED = "6"
 URGENCY: dict[Severity | None, int] = {"critical": 1, "high": 1, "medium": 2, "low": 3, "info": 3}
-MISSING = "Nothing was sent: set SERVICENOW_INSTANCE_URL, SERVICENOW_USERNAME and SERVICENOW_PASSWORD."
 
 
-class ServiceNow:
+class ServiceNow(AddressedProvider[Instance]):
     """Inserts a record for a page, and resolves it; `correlation_id` is the incident's ID."""
 
     name = "servicenow"
+    missing = "SERVICENOW_INSTANCE_URL, SERVICENOW_USERNAME and SERVICENOW_PASSWORD"
 
     def __init__(self, config: Config) -> None:
         self._settings = config.oncall.servicenow
+        self.addresses, self.max_per_minute = self._settings.instances, self._settings.max_per_minute
         self._http = Http(f"versus-incident/{__version__}")
 
-    def send(self, event: PagerEvent, *, deadline: float) -> Outcome:
-        """See `Provider`; it is over after 10 s. A POST inserts, so after doubt it looks first."""
-        instances = self._settings.instances
-        instance = instances.get(event.alert_source) or instances.get("default")
-        if instance is None:
-            return Outcome("misconfigured", MISSING, "unauthorized")
-        call = _Call(self._http, instance, self._settings.table, whole_call(deadline))
+    def _send(self, event: PagerEvent, address: Instance, deadline: float) -> Outcome:
+        # A POST inserts, so after doubt it looks first.
+        call = _Call(self._http, address, self._settings.table, deadline)
         record, outcome = event.reference, None
         if record is None and (event.uncertain or event.kind == "resolved"):
             record, outcome = call.found(event.incident.id)
@@ -56,13 +53,10 @@ class ServiceNow:
         }
         return call.send("PATCH", f"/{quote(record, safe='')}", closed)
 
-    def ping(self, *, deadline: float) -> Outcome | None:
-        """ServiceNow has no dead man's switch."""
-        return None
-
-    def rate_limits(self, address: str) -> list[RateLimit]:
-        """ServiceNow documents no limit that holds for all instances."""
-        return [RateLimit(f"servicenow:{address}", self._settings.max_per_minute)]
+    def _check(self, address: Instance, deadline: float) -> Outcome | None:
+        # Reading; whether the user may also write shows when it is tried.
+        _, outcome = _Call(self._http, address, self._settings.table, deadline).found("versus-check-config")
+        return outcome
 
 
 class _Call:

@@ -8,11 +8,12 @@ import json
 from datetime import UTC, datetime
 
 from jinja2.sandbox import SandboxedEnvironment
+from pydantic import SecretStr
 
 from app import __version__
-from app.destinations.base import PagerEvent, RateLimit
+from app.destinations.base import AddressedProvider, PagerEvent
 from app.destinations.event_text import description, metadata
-from app.destinations.http import Bearer, Http, whole_call
+from app.destinations.http import Bearer, Http
 from app.destinations.incident_io.answer import Asked, judge
 from app.domain.delivery import Outcome
 from app.sanitize import one_line
@@ -22,29 +23,26 @@ from config import Config
 SIGNATURE = "X-Versus-Signature-256"
 
 
-class Webhook:
+class Webhook(AddressedProvider[SecretStr]):
     """Sends each event as JSON; a body that is signed can be believed (as GitHub does it)."""
 
     name = "webhook"
+    missing = "oncall.webhook.url"
 
     def __init__(self, config: Config) -> None:
         self._settings = config.oncall.webhook
+        self.addresses, self.max_per_minute = self._settings.urls, self._settings.max_per_minute
         template = self._settings.template
         self._template = SandboxedEnvironment().from_string(template) if template else None
         self._http = Http(f"versus-incident/{__version__}")
 
-    def send(self, event: PagerEvent, *, deadline: float) -> Outcome:
-        """See `Provider`; it is over after 10 s."""
-        urls = self._settings.urls
-        url = urls.get(event.alert_source) or urls.get("default")
-        if url is None:
-            return Outcome("misconfigured", "Nothing was sent: set oncall.webhook.url.", "unauthorized")
+    def _send(self, event: PagerEvent, address: SecretStr, deadline: float) -> Outcome:
         content = self._body(event)
         answer = self._http.post(
-            url.get_secret_value(),
+            address.get_secret_value(),
             content,
             auth=None,
-            deadline=whole_call(deadline),
+            deadline=deadline,
             headers=self._headers(content),
         )
         asked = Asked(
@@ -53,15 +51,7 @@ class Webhook:
             "oncall.webhook.secret and oncall.webhook.headers",
             "oncall.webhook.url",
         )
-        return judge(answer, asked, datetime.now(UTC), Bearer(url).redact)
-
-    def ping(self, *, deadline: float) -> Outcome | None:
-        """There is no dead man's switch."""
-        return None
-
-    def rate_limits(self, address: str) -> list[RateLimit]:
-        """See `Provider`."""
-        return [RateLimit(f"webhook:{address}", self._settings.max_per_minute)]
+        return judge(answer, asked, datetime.now(UTC), Bearer(address).redact)
 
     def _headers(self, content: bytes) -> dict[str, str]:
         headers = {name: value.get_secret_value() for name, value in self._settings.headers.items()}

@@ -157,8 +157,8 @@ class Acknowledgement(Record):
         fresh = {pager: delivery.restarted() for pager, delivery in self.pagers.items()}
         if not forget_failure:
             return fresh
-        forgotten = {p: replace(one, failed=False, failed_at=None, late_at=None) for p, one in fresh.items()}
-        return {p: one for p, one in forgotten.items() if not one.fallback or one.may_have_page}
+        forgiven = {pager: delivery.forgiven() for pager, delivery in fresh.items()}
+        return {p: one for p, one in forgiven.items() if not one.fallback or one.may_have_page}
 
     def _in_flight(self, now: datetime) -> bool:
         claims = [delivery.claim for delivery in self.pagers.values()]

@@ -14,6 +14,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from app.domain.state import Phase, State
 from app.domain.timeline import Entry
+from app.domain.trace import CHECKS
 
 EventKind = Literal["firing", "acknowledged", "resolved"]
 """What a pager can be sent."""
@@ -21,7 +22,8 @@ EventKind = Literal["firing", "acknowledged", "resolved"]
 HEAR_ACKNOWLEDGEMENTS = ("pagerduty", "webhook")
 """Providers that are sent an acknowledgement that comes after the page."""
 
-Verdict = Literal["delivered", "try_again", "misconfigured"]
+Verdict = Literal["delivered", "try_again", "misconfigured", "final"]
+"""`final`: it is not tried again, and nobody has to do anything."""
 
 LOG = 20
 """Lines that a delivery keeps for the timeline."""
@@ -78,6 +80,8 @@ class Outcome:
     """The destination may have taken the event although no answer came."""
     reference: str | None = None
     """What a channel calls the message, by which it can be changed later."""
+    traceable: bool = False
+    """The provider can be asked what became of the page, and can be sent an acknowledgement."""
 
     @property
     def delivered(self) -> bool:
@@ -149,6 +153,12 @@ class Delivery:
     """What a channel calls its message about the incident."""
     log: tuple[Entry, ...] = ()
     """A channel's lines on the timeline."""
+    traceable: bool = False
+    """See `Outcome`; as it was when the page was taken."""
+    checks_left: int = 0
+    """The last so many of `CHECKS` are still to be made."""
+    missing: bool = False
+    """The provider took the page, and said at the last check that it has no such alert."""
 
     def holds(self, token: str) -> bool:
         """Whether the claim with this token stands."""
@@ -202,6 +212,8 @@ class Delivery:
     @property
     def page_state(self) -> State:
         """How far the page has come."""
+        if self.missing:
+            return State.FAILED
         if self.has_page:
             return State.ESCALATED
         if self.claim is not None:
@@ -253,6 +265,39 @@ class Delivery:
         if event != "firing":
             return replace(self.succeeded(), accepted=event)
         return replace(self.succeeded(), accepted="firing", accepted_at=self.accepted_at or now)
+
+    def check_step(self, phase: Phase) -> Step | None:
+        """When to ask the provider what became of the page; None: not at all, or not any more."""
+        if phase is not Phase.PENDING or self.accepted != "firing" or self.accepted_at is None:
+            return None
+        if not 0 < self.checks_left <= len(CHECKS):
+            return None
+        return Step("check", self.accepted_at, self.accepted_at + CHECKS[-self.checks_left])
+
+    def checked(self, asked_at: datetime) -> Delivery:
+        """The provider was asked then; checks that were due by then as well are not made up for."""
+        taken = self.accepted_at or asked_at
+        left = sum(taken + after > asked_at for after in CHECKS)
+        return replace(self, checks_left=min(left, self.checks_left))
+
+    def lost(self, now: datetime, detail: str) -> Delivery:
+        """The provider has no such alert, though it took the page. It may still turn up, so it is sent the
+        end, but is not sent the page again: it would take that as well."""
+        return replace(
+            self,
+            missing=True,
+            failed_at=self.failed_at or now,
+            late_at=now,
+            last_error=detail,
+            last_reason="not_found",
+        )
+
+    def forgiven(self) -> Delivery:
+        """As if it had not failed; a page that was lost is sent again."""
+        fresh = replace(self, failed=False, failed_at=None, late_at=None)
+        if not self.missing:
+            return fresh
+        return replace(fresh, missing=False, accepted=None, accepted_at=None, uncertain=True)
 
     def page_accepted_late(self, now: datetime) -> Delivery:
         """A worker slept through its lease and then got its page through.

@@ -30,6 +30,8 @@ EVENTS = {
     "escalated": "The provider took the page",
     "delivered_late": "The provider took the page, after the lease of the attempt had ended",
     "gave_up": "Gave up",
+    "confirmed": "Somebody was notified",
+    "not_confirmed": "Nobody is known to have been notified yet",
     "late": "The page is late",
     "fallback": "To be paged in its place",
     "resolved": "Resolved",
@@ -83,6 +85,8 @@ def explain(incident: Incident, now: datetime) -> Iterator[str]:
 
 def verdict(incident: Incident, now: datetime) -> str:
     """Whether it paged, and why."""
+    if incident.state is State.FAILED and incident.worst.missing:
+        return f"NOBODY IS KNOWN TO HAVE BEEN PAGED: {incident.last_error}"
     if incident.escalated_at is not None:
         asked = any(entry.event == "escalate_now" for entry in incident.timeline)
         why = "somebody asked for it" if asked else "nobody had acknowledged when it was due"

@@ -199,13 +199,21 @@ class Incident(Report):
         detail: str,
         event: EventKind = "firing",
         reference: str | None = None,
+        *,
+        traceable: bool = False,
+        checks: int = 0,
     ) -> Incident:
         """The pager took the event. True whichever worker holds the claim by now.
 
-        `reference`: what the pager calls its record of it.
+        `reference`: what the pager calls its record of it. `traceable`, `checks`: see `Delivery`.
         """
         delivery = self.pagers.get(pager, Delivery())
-        delivery = replace(delivery, reference=reference or delivery.reference)
+        delivery = replace(
+            delivery,
+            reference=reference or delivery.reference,
+            traceable=traceable or delivery.traceable,
+            checks_left=checks if event == "firing" else 0,
+        )
         in_time = delivery.holds(token)
         if event != "firing":
             ended = delivery.page_accepted(now, event) if in_time else delivery
@@ -271,22 +279,6 @@ class Incident(Report):
             case "members_joined":
                 return self._reopened(self._why_members(), now)
         return replace(self, previous_is_open=False)
-
-    def became_late(self, now: datetime) -> Incident:
-        """The page does not get out: people are notified, and the next link of its chain is tried."""
-        late = self
-        for target in self.chains.stuck:
-            delivery = replace(self.pagers[target], late_at=now)
-            late = replace(late, pagers={**late.pagers, target: delivery})._next_link(target, now)
-        detail = f"no pager has accepted it: {self.last_error or 'no reason is known'}"
-        return late.noted(now, "late", detail)._changed("late", now)
-
-    def _next_link(self, pager: Destination, now: datetime) -> Incident:
-        link = self.chains.after(pager)
-        if link is None:
-            return self
-        detail = f"{link}, because {pager} did not accept the page"
-        return self._with(link, Delivery(added_at=now, fallback=True), now, "fallback", detail)
 
 
 _SENDING = {"acknowledged": "to send the acknowledgement", "resolved": "to send the resolve event"}

@@ -112,11 +112,15 @@ class Record:
         if step.event == "firing":
             wanted = self.chains.wants(pager)
         elif step.event == "acknowledged":
-            wanted = pager.name in HEAR_ACKNOWLEDGEMENTS
+            wanted = pager.name in HEAR_ACKNOWLEDGEMENTS or delivery.traceable
         else:
             # A channel as a last resort is notified of the end like any other channel.
             wanted = pager.name != CHANNEL
         return step if wanted else None
+
+    def check_step(self, pager: Destination) -> Step | None:
+        """When to ask a provider what became of the page; None if that is not to be asked."""
+        return self.pagers[pager].check_step(self.phase) if pager in self.pagers else None
 
     def _late_step(self) -> Step | None:
         if self.phase is not Phase.PENDING or self.due_at is None or self.late_after is None:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Self
 
-from app.domain.acknowledgement import Acknowledgement, waiting
+from app.domain.acknowledgement import waiting
 from app.domain.alert import Alert, most_severe, rank, with_labels
 from app.domain.delivery import Delivery, Destination, InvalidTransition
+from app.domain.lateness import Lateness
 from app.domain.state import Phase
 from app.domain.timeline import Entry, rfc3339
 
@@ -18,7 +19,7 @@ MARKS_LIMIT = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class Report(Acknowledgement):
+class Report(Lateness):
     """An incident whose problem is reported again."""
 
     def repeated(

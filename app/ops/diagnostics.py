@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,9 @@ from datetime import UTC, datetime, timedelta
 from app import telemetry
 from app.bootstrap import Services
 from app.destinations.incident_io import online_check
+from app.destinations.incident_io.on_call import nobody
 from app.destinations.incident_io.online_check import Level
+from app.domain.delivery import Destination
 from app.store import Settings, Store, StoreLoginRefused, StoreNotVerified, StoreUnavailable, first_contact
 from app.telemetry import log
 from config import Config, ConfigError, load_config
@@ -21,6 +24,7 @@ OLDEST_REDIS = (6, 2)
 CLOCKS_APART = timedelta(seconds=2)
 CHECK_AGAIN_SECONDS = 1.0
 FIRST_CONTACT_SECONDS = 2.0
+ASK_SECONDS = 8.0
 HOW_TO_VERIFY = (
     "Set redis.ca_cert (REDIS_CA_CERT) to a file with the authority that signed it; or, where nobody else "
     "can answer in its place, redis.insecure_skip_verify (REDIS_INSECURE_SKIP_VERIFY) to true, as on Heroku."
@@ -54,9 +58,47 @@ def check(services: Services) -> Iterator[Finding]:
     for reached in online_check.ask(services.config):
         provider_ahead = reached.clock_ahead
         yield Finding(reached.level, f"incident.io ({', '.join(reached.alert_sources)})", reached.text)
+    yield from _on_call(services)
+    yield from _other_providers(services)
     if not services.config.oncall.ready:
         yield Finding("ok", "incident.io", "is not asked, as on-call is off and has no credentials.")
     yield _clocks(redis_ahead, provider_ahead)
+
+
+# -- providers --------------------------------------------------------------------------------------------
+
+
+def _on_call(services: Services) -> Iterator[Finding]:
+    """Who is on call at incident.io, if there is a key that may ask."""
+    if services.config.oncall.incident_io.account_api_key is None:
+        return
+    people = services.providers["incident_io"].on_call(deadline=time.monotonic() + ASK_SECONDS)
+    if people is None:
+        right = "check INCIDENTIO_ACCOUNT_API_KEY, and that it may view data and schedules"
+        yield Finding("warning", "on call", f"is not known, as incident.io's answer is not: {right}.")
+    elif (empty := nobody(people)) is None:
+        yield Finding("ok", "on call", f"somebody, in each of {len(people)} schedule(s).")
+    else:
+        level: Level = "warning" if any(people.values()) else "error"
+        yield Finding(level, "on call", f"{empty}: see the schedules at incident.io.")
+
+
+def _other_providers(services: Services) -> Iterator[Finding]:
+    """Each place of the others that is configured; no alert comes of it."""
+    for pager in map(Destination, services.config.oncall.pagers):
+        if pager.name == "incident_io":
+            continue
+        provider, address = services.providers[pager.name], pager.address or "default"
+        outcome = provider.check(address, deadline=time.monotonic() + ASK_SECONDS)
+        if outcome is None:
+            text = "is not asked, as any request would be an event: `versus drill` tries it."
+            yield Finding("ok", str(pager), text)
+        elif outcome.delivered:
+            yield Finding("ok", str(pager), "answers, and takes the credentials.")
+        else:
+            # AWS and ServiceNow may forbid to read what they let people write.
+            sure = outcome.verdict == "misconfigured" and pager.name == "pagerduty"
+            yield Finding("error" if sure else "warning", str(pager), outcome.detail)
 
 
 # -- at the start of a process ----------------------------------------------------------------------------

@@ -32,6 +32,7 @@ from app.store.search import BadCursor, Search, SearchPage
 from app.store.server_info import Server, Settings
 from app.store.sessions import Sessions
 from app.store.snapshot import Budget, Snapshot
+from app.store.traces import Traces
 from app.store.unit_of_work import IncidentNotFound, Stored, UnitOfWork
 
 __all__ = [
@@ -95,6 +96,7 @@ class Store:
         self.retention = Retention(self._connection, reader, counted)
         self.sessions = Sessions(self._connection, self.now)
         self.server = Server(self._connection)
+        self.traces = Traces(self._connection)
         self.epoch = Epoch(self._connection, self.now)
 
     def snapshot(

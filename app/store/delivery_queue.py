@@ -135,13 +135,17 @@ def _check_at(delivery: Delivery, step: Step, enqueue_at: datetime | None) -> da
 
 
 def _ended(before: Delivery, after: Delivery, step: Step | None, member: str) -> Iterator[Command]:
-    """Only what failed costs a command: what never failed is overdue by its next attempt."""
-    if after.failures and step is not None:
+    """Only what failed costs a command: what never failed is overdue by its next attempt.
+
+    An acknowledgement that a provider does not take is no sign that pages do not leave.
+    """
+    if after.failures and step is not None and step.event != "acknowledged":
         yield "ZADD", FAILING, step.since.timestamp(), member
     elif step is None or before.failures > 0:
         yield "ZREM", FAILING, member
     if before.claim is not None and after.claim is None:
-        yield ("DEL", FAILED_IN_A_ROW) if after.last_error is None else ("INCR", FAILED_IN_A_ROW)
+        if before.claim.event != "acknowledged":
+            yield ("DEL", FAILED_IN_A_ROW) if after.last_error is None else ("INCR", FAILED_IN_A_ROW)
         if after.last_reason != "rate_limited":
             yield "HDEL", PROBES, before.claim.token
 

@@ -22,6 +22,7 @@ from app.store import (
     refused,
     requests,
     retention,
+    traces,
 )
 from app.store.connection import Command
 from app.store.counters import Sources
@@ -227,6 +228,7 @@ class UnitOfWork:
             yield from _listed(before, after)
             yield from identities.index(before, after)
             yield from delivery_queue.index(before, after, enqueue_at=one.enqueue_at)
+            yield from traces.index(before, after)
             yield from retention.index(before, after)
             yield from refused.index(before, after)
         yield from notifications.index(changes)

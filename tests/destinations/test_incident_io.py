@@ -21,7 +21,8 @@ from app import __version__
 from app.destinations.base import PagerEvent, RateLimit
 from app.destinations.event_text import LABELS
 from app.destinations.http import Http, HttpAnswer, NoAnswer
-from app.destinations.incident_io.provider import IncidentIo, body
+from app.destinations.incident_io.event import body
+from app.destinations.incident_io.provider import IncidentIo
 from app.domain.alert import SEVERITIES
 from app.domain.delivery import Delivery, Outcome
 from app.domain.delivery import EventKind as Kind

@@ -50,6 +50,10 @@ RETENTION = "app/store/retention.py"
 CONNECTION = "app/store/connection.py"
 HTTP = "app/destinations/http.py"
 INCIDENT_IO = "app/destinations/incident_io/provider.py"
+ALERT_EVENT = "app/destinations/incident_io/event.py"
+ACCOUNT = "app/destinations/incident_io/account.py"
+AFTERWARDS = "app/destinations/incident_io/afterwards.py"
+LATENESS = "app/domain/lateness.py"
 ANSWER = "app/destinations/incident_io/answer.py"
 
 REFUSED = "app/ingest/refused.py"
@@ -59,6 +63,8 @@ ADMIT_REFUSED = "app/store/lua/admit_refused.lua"
 
 OF_INCIDENT = ("tests/domain/test_incident.py",)
 OF_INCIDENT_IO = ("tests/destinations/test_incident_io.py",)
+OF_ACCOUNT = ("tests/destinations/test_incident_io_account.py",)
+OF_TRACES = ("tests/domain/test_traces.py",)
 OF_PAGE = ("tests/delivery/test_pages.py",)
 OF_TWO_PAGERS = ("tests/delivery/test_two_pagers.py",)
 OF_MODEL = ("tests/test_model.py",)
@@ -354,7 +360,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "key_differs_per_attempt",
         "A second attempt is a second alert at incident.io.",
-        INCIDENT_IO,
+        ALERT_EVENT,
         '        "deduplication_key": incident.id,',
         '        "deduplication_key": incident.id if incident.attempts < 2 else f"{incident.id}-again",',
         OF_INCIDENT_IO,
@@ -592,6 +598,54 @@ MUTATIONS: tuple[Mutation, ...] = (
         'phase is Phase.ACKNOWLEDGED and acknowledged_at is not None and self.accepted == "firing"',
         "False",
         OF_NEXT_STEPS,
+    ),
+    Mutation(
+        "no_alert_counts_too_early",
+        "An alert that incident.io is still at work on counts as late.",
+        LATENESS,
+        'case "no_alert" if delivery.checks_left == 0:',
+        'case "no_alert":',
+        OF_TRACES,
+    ),
+    Mutation(
+        "not_known_counts_as_late",
+        "An answer of incident.io that is not understood counts as late.",
+        LATENESS,
+        'case "no_alert" if delivery.checks_left == 0:',
+        'case "no_alert" | "unknown" if delivery.checks_left == 0:',
+        OF_TRACES,
+    ),
+    Mutation(
+        "lost_page_has_no_fallback",
+        "A page that incident.io lost is tried nowhere else.",
+        CHAINS,
+        "return State.ESCALATED in self.states(target)",
+        "return self.pagers[target].has_page or State.ESCALATED in self.states(target)",
+        OF_TRACES,
+    ),
+    Mutation(
+        "no_alert_of_a_source_that_is_not_seen",
+        "A key of another account, which sees no alerts, makes every page late.",
+        AFTERWARDS,
+        '!= (source.id, "http"):',
+        "== (1, 1):",
+        OF_ACCOUNT,
+    ),
+    Mutation(
+        "escalations_of_others_are_acknowledged",
+        "Where incident.io ignores a filter, the escalations of others are acknowledged.",
+        AFTERWARDS,
+        'if not isinstance(alert, dict) or alert.get("id") != alert_id:',
+        "if False:",
+        OF_ACCOUNT,
+    ),
+    Mutation(
+        "account_limit_holds_pages_back",
+        "A 429 for the key of the account stops the pages of an alert source.",
+        ACCOUNT,
+        "replace(outcome, back_off_all=False)",
+        "outcome",
+        OF_ACCOUNT,
     ),
     Mutation(
         "servicenow_inserts_twice",

@@ -352,3 +352,17 @@ def test_the_log_says_so_loudly_while_redis_refuses_the_password(
                     "default", enabled=True, nopass=True
                 )
     assert PASSWORD not in log.getvalue()
+
+
+def test_nobody_on_call_is_an_error_and_an_answer_that_is_not_known_is_none(
+    check: Check, simulator: Simulator
+) -> None:
+    simulator.account.keys = {"account-key"}
+    simulator.account.schedules = {"Primary": [], "Night": []}
+    status, found = check(INCIDENTIO_ACCOUNT_API_KEY="account-key")
+    assert (status, found["on call"][0]) == (1, "error")
+    assert "NOBODY" in found["on call"][1]
+    simulator.account.schedules = {"Primary": ["Ada"], "Night": []}
+    assert check(INCIDENTIO_ACCOUNT_API_KEY="account-key")[1]["on call"][0] == "warning"
+    simulator.account.keys = {"another"}
+    assert check(INCIDENTIO_ACCOUNT_API_KEY="account-key")[1]["on call"][0] == "warning"

@@ -58,6 +58,7 @@ class Stack:
         config: Mapping[str, Any] | None = None,
         incident_io: Mapping[str, Any] | None = None,
         oncall: Mapping[str, Any] | None = None,
+        environ: Mapping[str, str] | None = None,
     ) -> None:
         self._parts = ExitStack()
         self.redis = EmbeddedRedis(folder / "redis").start()
@@ -72,6 +73,7 @@ class Stack:
             "PORT": self.base.rsplit(":", 1)[1],
             "VERSUS_CONFIG": str(path),
             "WEB_CONCURRENCY": "2",
+            **(environ or {}),
         }
         with self.log.open("ab") as output:
             assert release(self._environ, output) == 0, self.log.read_text()

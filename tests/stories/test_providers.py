@@ -1,4 +1,4 @@
-"""Story: other providers page as incident.io does: once, tried again, told of acknowledgement and end."""
+"""Story: other providers page as incident.io does: once, tried again, until they hear of the end."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from local.other_providers import PagerDuty, Receiver, ServiceNow
+from local.other_providers import IncidentManager, PagerDuty, Receiver, ServiceNow
 from tests.stories.stack import Stack, wait_until
 
 KEY, OTHER_KEY = "routing-key-1", "routing-key-2"
@@ -141,6 +141,110 @@ def test_servicenow_is_tried_again_and_a_wrong_password_is_loud(own: Make, servi
     servicenow.answer_with(401)
     shown = stack.wait_for_state(stack.report(0), "failed")
     assert "SERVICENOW_USERNAME" in shown["last_error"]
+
+
+@pytest.mark.parametrize("trouble", [{"status": 429}, {"mode": "reset", "taken": True}])
+def test_servicenow_has_no_second_record_after_trouble_and_infra_has_its_own(
+    own: Make, servicenow: ServiceNow, trouble: dict[str, Any]
+) -> None:
+    stack = own(oncall={"provider": "servicenow", "servicenow": with_servicenow(servicenow)})
+    servicenow.answer_next(**trouble)
+    incident = stack.report(0)
+    stack.wait_for_state(incident, "escalated")
+    record_of(servicenow, incident)
+    # A late acknowledgement is nothing that ServiceNow would be told.
+    asked = len(servicenow.requests)
+    assert stack.acknowledge(incident).status_code == 200
+    other = stack.report(0, servicenow_other_instance="infra")
+    stack.wait_for_state(other, "escalated")
+    record_of(servicenow, other)
+    changed = [one.method for one in servicenow.requests[asked:] if one.method == "PATCH"]
+    assert changed == []
+
+
+PLAN = "arn:aws:ssm-incidents::111122223333:response-plan/default"
+OTHER_PLAN = "arn:aws:ssm-incidents::111122223333:response-plan/infra"
+
+
+@pytest.fixture
+def aws() -> Iterator[IncidentManager]:
+    with IncidentManager(PLAN, OTHER_PLAN) as stand_in:
+        yield stand_in
+
+
+def aws_variables(stand_in: IncidentManager) -> dict[str, str]:
+    return {
+        "AWS_ENDPOINT_URL": stand_in.base_url,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "planted-aws-secret",
+        "AWS_DEFAULT_REGION": "eu-central-1",
+    }
+
+
+def with_aws(plan: str = PLAN) -> dict[str, Any]:
+    return {"response_plan_arn": plan, "other_response_plan_arns": {"infra": OTHER_PLAN}}
+
+
+def status_of(stand_in: IncidentManager, incident: Mapping[str, Any]) -> list[str]:
+    return [status for arn, status in stand_in.started.items() if arn.endswith(incident["id"])]
+
+
+def test_aws_starts_one_incident_whatever_happens_and_resolves_it(own: Make, aws: IncidentManager) -> None:
+    oncall = {"provider": "aws_incident_manager", "aws_incident_manager": with_aws()}
+    stack = own(oncall=oncall, environ=aws_variables(aws))
+    throttled: dict[str, Any] = {"headers": {"x-amzn-errortype": "ThrottlingException"}, "body": {}}
+    aws.answer_next(429, **throttled)
+    aws.answer_next(500, body={}, headers={"x-amzn-errortype": "InternalServerException"})
+    # It is started, but no answer comes.
+    aws.answer_next(mode="reset", taken=True)
+    incident = stack.report(0)
+    stack.wait_for_state(incident, "escalated")
+    assert (status_of(aws, incident), len(aws.started)) == (["OPEN"], 1)
+    assert stack.acknowledge(incident).status_code == 200
+    stack.act(incident, "resolve")
+    wait_until(lambda: status_of(aws, incident) == ["RESOLVED"], "it is resolved")
+    other = stack.report(0, awsim_other_response_plan="infra")
+    stack.wait_for_state(other, "escalated")
+    plans = [one.body["responsePlanArn"] for one in aws.requests if one.path == "/startIncident"]
+    assert plans[-1] == OTHER_PLAN
+    aws.answer_with(403, body={}, headers={"x-amzn-errortype": "AccessDeniedException"})
+    shown = stack.wait_for_state(stack.report(0), "failed")
+    assert "ssm-incidents:StartIncident" in shown["last_error"]
+    assert "planted-aws-secret" not in f"{shown}{stack.log.read_text()}"
+
+
+def test_every_other_provider_stands_in_for_incident_io(
+    own: Make, servicenow: ServiceNow, receiver: Receiver, aws: IncidentManager
+) -> None:
+    hook = {"url": f"{receiver.base_url}/hook", "secret": SECRET, "max_per_minute": 0}
+    oncall = {
+        "late_after_minutes": 0.05,
+        "fallback": ["servicenow/default", "aws_incident_manager/default", "webhook/default"],
+        "servicenow": with_servicenow(servicenow),
+        "aws_incident_manager": with_aws(),
+        "webhook": hook,
+    }
+    stack = own(oncall=oncall, environ=aws_variables(aws))
+    stack.simulator.answer_with(401)
+    servicenow.answer_with(401)
+    aws.answer_with(403, body={}, headers={"x-amzn-errortype": "AccessDeniedException"})
+    first = stack.report(0)
+    stack.wait_for_state(first, "escalated")
+    assert [one.body["incident"]["id"] for one in receiver.requests if one.accepted] == [first["id"]]
+    aws.clear()
+    second = stack.report(0)
+    stack.wait_for_state(second, "escalated")
+    assert status_of(aws, second) == ["OPEN"]
+    servicenow.clear()
+    third = stack.report(0)
+    stack.wait_for_state(third, "escalated")
+    record_of(servicenow, third)
+    stack.simulator.clear()
+    back = stack.report(0)
+    stack.wait_for_state(back, "escalated")
+    assert stack.simulator.alerts["source-default", back["id"]] == "firing"
+    stack.act(third, "resolve")
+    wait_until(lambda: record_of(servicenow, third).get("state") == "6", "the record is resolved")
 
 
 def test_a_webhook_is_signed_and_hears_of_everything(own: Make, receiver: Receiver) -> None:

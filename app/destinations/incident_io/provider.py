@@ -1,28 +1,26 @@
-"""Pages through incident.io: the address, the key, the limits, and the fields of an alert event."""
+"""Pages through incident.io: the address, the key, the limits."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
-from jinja2 import Template
 from jinja2.sandbox import SandboxedEnvironment
 
 from app import __version__
-from app.destinations.base import PagerEvent, RateLimit
-from app.destinations.event_text import LINK, TITLE, VALUE, description, metadata
+from app.destinations.base import PagerEvent, Provider, RateLimit
 from app.destinations.http import Bearer, Http, whole_call
+from app.destinations.incident_io import afterwards, on_call
+from app.destinations.incident_io.account import Account
 from app.destinations.incident_io.answer import Asked, judge
+from app.destinations.incident_io.event import body, title_of
 from app.domain.delivery import Outcome
-from app.domain.incident import Incident
-from app.sanitize import one_line
-from app.telemetry import log
+from app.domain.trace import Trace
 from config import AlertSource, Config
 
 
-class IncidentIo:
+class IncidentIo(Provider):
     """Sends alert events (`POST /v2/alert_events/http/{alert_source_config_id}`)."""
 
     name = "incident_io"
@@ -33,6 +31,8 @@ class IncidentIo:
         # that is missing is an empty text.
         self._title = SandboxedEnvironment().from_string(self._settings.title)
         self._http = Http(f"versus-incident/{__version__}")
+        key = self._settings.account_api_key
+        self._account = Account(self._settings.base_url, key) if key else None
 
     def send(self, event: PagerEvent, *, deadline: float) -> Outcome:
         """Send one event; never raises for what the network or incident.io does.
@@ -47,8 +47,11 @@ class IncidentIo:
                 "Nothing was sent: set INCIDENTIO_API_KEY and INCIDENTIO_ALERT_SOURCE_CONFIG_ID.",
                 "unauthorized",
             )
-        content = body(event, _title(self._title, event.incident))
+        if event.kind == "acknowledged":
+            return self._acknowledge(event, source, deadline)
+        content = body(event, title_of(self._title, event.incident))
         outcome = self._post(f"alert_events/http/{source.id}", content, source, deadline)
+        outcome = replace(outcome, traceable=self._account is not None)
         if source.name != wanted:
             detail = f"Alert source {wanted!r} is not configured any more, so {source.name!r} was used. "
             return replace(outcome, detail=detail + outcome.detail)
@@ -69,6 +72,23 @@ class IncidentIo:
             return outcome
         fix = "check oncall.incident_io.heartbeat_config_id and INCIDENTIO_API_KEY"
         return replace(outcome, detail=f"incident.io refused the heartbeat ({outcome.reason}): {fix}.")
+
+    def trace(self, incident_id: str, address: str, *, deadline: float) -> Trace:
+        """Ask for the alert, and whom its escalation notified; nothing without a key of the account."""
+        source = self._source(address)
+        if self._account is None or source is None:
+            return Trace("unknown")
+        return afterwards.trace(self._account, incident_id, source, deadline)
+
+    def on_call(self, *, deadline: float) -> Mapping[str, bool] | None:
+        """As its schedules say; None without a key of the account."""
+        return on_call.schedules(self._account, deadline) if self._account else None
+
+    def _acknowledge(self, event: PagerEvent, source: AlertSource, deadline: float) -> Outcome:
+        if self._account is None:
+            return Outcome("final", "Nothing was sent: INCIDENTIO_ACCOUNT_API_KEY is not set any more.")
+        failures = event.failures
+        return afterwards.acknowledge(self._account, event.incident.id, source, failures, deadline)
 
     def rate_limits(self, alert_source: str) -> list[RateLimit]:
         """The limits that an event of this alert source counts against: its own, and its API key's."""
@@ -111,34 +131,3 @@ def asked(source: AlertSource) -> Asked:
         key,
         f"the config ID of the alert source {source.name!r}, as in {place}",
     )
-
-
-# -- the fields of an alert event ----------------------------------------------------------------------
-
-
-def body(event: PagerEvent, title: str) -> bytes:
-    """The JSON of an alert event: never over 256 KiB, valid UTF-8, the same keys every time."""
-    incident = event.incident
-    source_url = incident.source_url or ""
-    fields: dict[str, Any] = {
-        "title": title,
-        "deduplication_key": incident.id,
-        "status": event.kind,
-        "description": description(event),
-        "metadata": metadata(incident),
-    }
-    # A link that was cut would lead nowhere.
-    if link := source_url if 0 < len(source_url) <= LINK else event.page_url:
-        fields["source_url"] = link
-    return json.dumps(fields, ensure_ascii=False).encode()
-
-
-def _title(template: Template, incident: Incident) -> str:
-    """One line from the configured template; `Incident <id>` when it says nothing or fails."""
-    try:
-        title = one_line(template.render(incident=incident), TITLE)
-    except Exception as error:
-        # Whatever somebody's template does with this incident's data, the page goes out.
-        log.error("title_failed", incident=incident.id, error=one_line(repr(error), VALUE))
-        title = ""
-    return title or f"Incident {incident.id}"

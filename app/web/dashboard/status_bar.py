@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from app.bootstrap import Services
+from app.destinations.incident_io.on_call import nobody
 from app.domain.state import State
 from app.ops.health import WORKER_SEEN_WITHIN, clock_stepped, lost_data, read_snapshot
 from app.store import Budget, Snapshot
@@ -76,6 +77,9 @@ def _items(services: Services, snapshot: Snapshot, now: datetime) -> Iterator[St
     yield _overdue(snapshot)
     if services.config.oncall.incident_io.heartbeat_config_id is not None:
         yield _heartbeat(snapshot, now)
+    if (people := services.store.traces.on_call()) is not None:
+        empty = nobody(people)
+        yield StatusItem("On call", empty or "somebody", well=any(people.values()) or not people)
     for pager, budget in snapshot.budgets.items():
         yield _budget(pager.alert_source, budget)
     if waiting := sum(snapshot.notifications.values()):
