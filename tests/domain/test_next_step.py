@@ -585,10 +585,12 @@ class World:
         new = {one for one in fires - self.covered if rank(alert.members[one]) <= rank(incident.severity)}
         self.covered |= fires
         self.joined = (self.joined | new) - ended
-        rested = self.now >= self.members_counted_at + REST
+        counted = self.members_counted_at + REST
+        # What comes first, the end of the acknowledgement or the members, opens it again.
+        rested = self.now >= counted and not (self.until and self.until <= min(self.now, counted))
         return (
             (alert.severity is not None and rank(alert.severity) < rank(incident.severity))
-            or (bool(self.joined) and rested and not (self.until and self.until <= self.now))
+            or (bool(self.joined) and rested)
             or self.now - self.acknowledged_at > timedelta(days=1)
         )
 
