@@ -17,6 +17,7 @@ from config.go_channels import Email, GoBlock, Lark, MsTeams, Slack, Telegram, V
 from config.values import SEPARATED, InvalidValue, Setting, matching
 
 Severity = Literal["critical", "high", "medium", "low", "info"]
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 Event = Literal["created", "acknowledged", "escalated", "failed", "resolved"]
 EVENTS: tuple[Event, ...] = get_args(Event)
 SERVICES = {"slack": "slack", "tgram": "telegram", "mailto": "email", "mailtos": "email"}

@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import Literal
 
 from app.sanitize import cut
+from config.match import LABEL
 
 LINE_LIMIT = 255
 """Characters of a title, service or source."""
@@ -88,6 +89,8 @@ class Alert:
     """The sender listed all alerts of the group, and all of them are in `members` and `ended_members`."""
     installation: str | None = None
     """Of a group, a digest of where its sender runs: all installations may give it the same key."""
+    namespace: str | None = None
+    """What its sender calls its installation: `?namespace=`."""
 
     @property
     def heading(self) -> str:
@@ -116,9 +119,30 @@ class Alert:
 
     def within(self, namespace: str | None) -> Alert:
         """With its identity kept apart from those of other namespaces."""
-        if not namespace or self.identity is None:
+        if not namespace:
             return self
-        return replace(self, identity=sha256(f"{namespace}\0{self.identity}".encode()).hexdigest())
+        within = replace(self, namespace=namespace)
+        if self.identity is None:
+            return within
+        return replace(within, identity=sha256(f"{namespace}\0{self.identity}".encode()).hexdigest())
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What a rule or a silence looks at."""
+        return facts_of(
+            self.labels,
+            source=self.source,
+            service=self.service,
+            severity=self.severity,
+            title=self.heading,
+            namespace=self.namespace,
+        )
+
+
+def facts_of(labels: Mapping[str, str], **fields: str | None) -> dict[str, str]:
+    """What a `Match` looks at; of labels whose names differ in case alone, the first one counts."""
+    named = {LABEL + name.casefold(): value for name, value in reversed(list(labels.items()))}
+    return named | {name: value or "" for name, value in fields.items()}
 
 
 def most_severe(one: Severity | None, other: Severity | None) -> Severity | None:

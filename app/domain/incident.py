@@ -65,6 +65,7 @@ class Incident(Acknowledgement):
             labels=with_labels({}, alert.labels),
             identity=alert.identity,
             marks=alert.marks[:MARKS_LIMIT],
+            namespace=alert.namespace,
             due_at=due_at,
             wait=None if due_at is None else due_at - now,
             pagers={pager: Delivery()},

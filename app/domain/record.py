@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from app.domain.alert import SEVERITIES, Severity, rank
+from app.domain.alert import SEVERITIES, Severity, facts_of, rank
 from app.domain.chains import CHANNEL, Chains
 from app.domain.delivery import HEAR_ACKNOWLEDGEMENTS, Delivery, Destination, Step
 from app.domain.members import Members
@@ -51,6 +51,8 @@ class Record:
     identity: str | None = None
     marks: tuple[str, ...] = ()
     """By which a group is told from others with its identity (see `Alert.marks`), the newest first."""
+    namespace: str | None = None
+    """Of the installation that reported it, where its sender names one."""
     occurrences: int = 1
 
     due_at: datetime | None = None
@@ -143,6 +145,18 @@ class Record:
         return len(SEVERITIES) if step.event != "firing" else rank(self.severity)
 
     # -- what is derived -----------------------------------------------------------------------------
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What a rule or a silence looks at."""
+        return facts_of(
+            self.labels,
+            source=self.source,
+            service=self.service,
+            severity=self.severity,
+            title=self.title,
+            namespace=self.namespace,
+        )
 
     def has_any(self, marks: Sequence[str]) -> bool:
         """Whether this is about the group with these marks; where there are none, the identity is enough."""
