@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from app.domain.acknowledgement import NOT_ACKNOWLEDGED, Acknowledgement, waiting
+from app.domain.acknowledgement import NOT_ACKNOWLEDGED, waiting
 from app.domain.alert import Alert, most_severe, rank, with_labels
 from app.domain.chains import CHANNEL
 from app.domain.delivery import Delivery, Destination, EventKind, InvalidTransition, Outcome
 from app.domain.members import Members
 from app.domain.record import ITSELF, Reopening
+from app.domain.silenced import NOT_SILENCED, Silenced
 from app.domain.state import Phase, State
 from app.domain.subscription import Subscription
 from app.domain.subscription import continued as changes_continued
@@ -28,7 +29,7 @@ UNREADABLE = "The record of this incident can't be read. The sender's newest bod
 
 
 @dataclass(frozen=True, slots=True)
-class Incident(Acknowledgement):
+class Incident(Silenced):
     """Everything known of one incident. Times are UTC; the sender's body is stored beside it."""
 
     # -- what a webhook does -------------------------------------------------------------------------
@@ -222,6 +223,8 @@ class Incident(Acknowledgement):
             due_at=now,
             wait=self.wait or timedelta(0),
             pagers=self._restarted(forget_failure=True),
+            page_asked=True,
+            **NOT_SILENCED,
             **NOT_ACKNOWLEDGED,
         ).noted(now, "escalate_now", f"by {by}")
 

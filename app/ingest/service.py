@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Literal
 
 from app.bootstrap import Services
-from app.delivery.pages import ATTEMPT_SECONDS
+from app.delivery.pages import ATTEMPT_SECONDS, SIZE
 from app.delivery.unclaimed import page_unstored
 from app.domain.alert import Alert, Effect, End
 from app.domain.delivery import Destination
@@ -205,9 +206,9 @@ def _apply(unit: UnitOfWork, message: ReceivedAlert, fresh_id: str, now: datetim
                 late_after=plan.late_after,
                 reopening=plan.reopening,
             )
-            return Received("created", unit.save(_noted(opened, message, now), message.payload))
+            return Received("created", unit.save(_as_stored(unit, opened, message, now), message.payload))
         incident = incident.repeated(alert, now, due_at=due_at, pager=plan.pager, asked=plan.asked)
-        return Received("updated", unit.save(_noted(incident, message, now), message.payload))
+        return Received("updated", unit.save(_as_stored(unit, incident, message, now), message.payload))
     if alert.effect is Effect.RESOLVED and alert.can_be_late:
         unit.remember_end(alert.identity, End(now, alert.said_at))
     if incident is None:
@@ -217,7 +218,8 @@ def _apply(unit: UnitOfWork, message: ReceivedAlert, fresh_id: str, now: datetim
     if alert.effect is Effect.ACKNOWLEDGED:
         return Received("acknowledged", unit.save(incident.acknowledged(alert.source, now)))
     if alert.effect is Effect.UNACKNOWLEDGED:
-        return Received("updated", unit.save(incident.unacknowledged(alert.source, now)))
+        again = incident.unacknowledged(alert.source, now).under(unit.silences, now)
+        return Received("updated", unit.save(again))
     return Received("recorded", unit.save(incident.commented(alert, now)))
 
 
@@ -233,8 +235,9 @@ def _late(
     return unit.save(opened.resolved(message.alert.source, now), message.payload)
 
 
-def _noted(incident: Incident, message: ReceivedAlert, now: datetime) -> Incident:
-    return incident.noted(now, "repaired", message.repaired) if message.repaired else incident
+def _as_stored(unit: UnitOfWork, incident: Incident, message: ReceivedAlert, now: datetime) -> Incident:
+    noted = incident.noted(now, "repaired", message.repaired) if message.repaired else incident
+    return noted.under(unit.silences, now)
 
 
 def _escalate_directly(
@@ -246,6 +249,9 @@ def _escalate_directly(
 
     def send(message: ReceivedAlert) -> Incident | None:
         incident = _to_page(known, message, now, plan)
+        if incident is not None and incident.silence_in(known.silences, now) is not None:
+            _hold_later(services, message, plan)
+            return None
         sent = incident and page_unstored(services, incident, now, deadline)
         if sent is not None:
             _store_later(services, message, sent)
@@ -267,6 +273,7 @@ def _readable(
     if isinstance(why, StoreRefusesWrites):
         with suppress(StoreUnavailable), services.store.deadline(READ_PATIENCE):
             now = services.clock()
+            services.store.silences.read()
             return services.store.incidents.unit_of_work([_key(m) for m in messages], identities), now
     # Redis's clock is away with it.
     return UnitOfWork(), datetime.now(UTC)
@@ -312,12 +319,26 @@ def _store_later(services: Services, message: ReceivedAlert, sent: Incident) -> 
     def work(unit: UnitOfWork) -> None:
         unit.save(_stored(unit, sent, message.alert), message.payload)
 
-    identities = [] if sent.identity is None else [sent.identity]
-    services.backlog.add(
-        (sent.id, *sent.pagers),
-        lambda: services.update(work, ids=[sent.id], identities=identities),
-        len(message.payload) + len(repr(sent)),
-    )
+    _write_later(services, message, work, sent.id, *sent.pagers)
+
+
+def _hold_later(services: Services, message: ReceivedAlert, plan: Plan) -> None:
+    """What a silence holds can wait for Redis, and must not be lost if its sender never repeats it."""
+    key, now = _key(message), services.clock()
+
+    def work(unit: UnitOfWork) -> None:
+        if unit.get(key) is None:
+            _apply(unit, message, key, now, plan)
+
+    _write_later(services, message, work, key, "silenced")
+
+
+def _write_later(
+    services: Services, message: ReceivedAlert, work: Callable[[UnitOfWork], None], *key: str
+) -> None:
+    identities = [] if message.alert.identity is None else [message.alert.identity]
+    write = partial(services.update, work, ids=[key[0]], identities=identities)
+    services.backlog.add(key, write, len(message.payload) + SIZE)
 
 
 def _stored(unit: UnitOfWork, sent: Incident, alert: Alert) -> Incident:

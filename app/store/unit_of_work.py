@@ -12,8 +12,18 @@ from datetime import datetime
 from app.domain.alert import End
 from app.domain.delivery import Delivery, Destination
 from app.domain.incident import Incident
+from app.domain.silence import Silences
 from app.domain.state import Phase, State
-from app.store import counters, delivery_queue, identities, notifications, payloads, refused, retention
+from app.store import (
+    counters,
+    delivery_queue,
+    identities,
+    notifications,
+    payloads,
+    refused,
+    retention,
+    silences,
+)
 from app.store.connection import Command
 from app.store.counters import Sources
 from app.store.identities import END, ENDS
@@ -66,7 +76,11 @@ class UnitOfWork:
         self.read({}, {}, {})
 
     def read(
-        self, rows: Mapping[str, Row], names: Mapping[str, Sequence[str]], ends: Mapping[str, str]
+        self,
+        rows: Mapping[str, Row],
+        names: Mapping[str, Sequence[str]],
+        ends: Mapping[str, str],
+        silences: Silences = Silences(),  # noqa: B008 (it can't be changed)
     ) -> None:
         """Start anew from what is stored.
 
@@ -77,6 +91,7 @@ class UnitOfWork:
         self._stand_ins = {i: row.incident for i, row in rows.items() if not row.readable}
         self._names_read = dict(names)
         self._ends_read = dict(ends)
+        self._silences = silences
         self._start()
 
     def committed(self, token: str) -> None:
@@ -101,6 +116,14 @@ class UnitOfWork:
         self._also: list[Command] = []
         self._ends = {identity: END.validate_json(end) for identity, end in self._ends_read.items() if end}
         self._ended: set[str] = set()
+        self.goes_by_silences = False
+        """What is to be written depends on them."""
+
+    @property
+    def silences(self) -> Silences:
+        """The list that this goes by; nothing is written if it is another one by then."""
+        self.goes_by_silences = True
+        return self._silences
 
     def get(self, incident_id: str) -> Incident | None:
         """The incident, if there is one."""
@@ -173,6 +196,8 @@ class UnitOfWork:
 
     def checks(self) -> Iterable[Check]:
         """Everything that must still be as it was read."""
+        if self.goes_by_silences:
+            yield silences.unchanged(self._silences)
         for incident_id, channel in self._deliveries:
             row = self._rows[incident_id]
             yield INCIDENT + incident_id, CHANNEL + channel, row.get(CHANNEL + channel, "")
@@ -209,6 +234,7 @@ class UnitOfWork:
             yield from delivery_queue.index(before, after, enqueue_at=one.enqueue_at)
             yield from retention.index(before, after)
             yield from refused.index(before, after)
+            yield from silences.index(before, after)
         yield from notifications.index(changes)
         yield from counters.index(changes, sources)
         for (incident_id, channel), delivery in self._deliveries.items():
