@@ -105,7 +105,7 @@ class Store:
         self, now: datetime, late: timedelta, seen: timedelta, limits: Mapping[Destination, Sequence[Limit]]
     ) -> Snapshot:
         """How things stand, and what was counted; see `app/store/snapshot.py`. Raises `StoreUnavailable`."""
-        return snapshot.read(self._connection, now, late, seen, limits)
+        return snapshot.read(self._connection, now, late, seen, limits, self.silences)
 
     def count_dropped(self, lines: int) -> None:
         """Count log lines that were dropped. Raises `StoreUnavailable`."""
