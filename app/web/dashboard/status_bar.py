@@ -85,7 +85,7 @@ def _items(services: Services, snapshot: Snapshot, now: datetime) -> Iterator[St
         says = f"{snapshot.payload_bytes / most:.0%} of retention.payload_mib"
         yield StatusItem("Bodies kept", says, well=False)
     if snapshot.silences:
-        says = f"{snapshot.silences} active, {snapshot.silenced} incidents held"
+        says = f"{snapshot.silences} active, holding {snapshot.silenced}"
         yield StatusItem("Silences", says, path="/silences")
     yield StatusItem("Rejected", str(snapshot.rejected), path="/rejected")
 
