@@ -94,6 +94,20 @@ class Plan:
     def due_at(self, now: datetime) -> datetime | None:
         return None if self.wait is None else now + self.wait
 
+    def opened(self, incident_id: str, alert: Alert, now: datetime, due_at: datetime | None) -> Incident:
+        return Incident.opened(
+            incident_id,
+            alert,
+            now,
+            due_at=due_at,
+            pager=self.pager,
+            subscriptions=self.subscriptions,
+            mail_subject=self.mail_subject,
+            fallback=self.fallback,
+            late_after=self.late_after,
+            reopening=self.reopening,
+        )
+
 
 def receive(
     services: Services, messages: Sequence[ReceivedAlert], options: Options, sender: str | None = None
@@ -101,7 +115,6 @@ def receive(
     """Store what each alert does to its problem, all or nothing, with its escalation scheduled.
 
     `sender`: whose incidents about refused webhooks are over, now that one was read.
-
     With Redis away, alerts that would have been escalated go to the provider at once, if that is configured.
     Raises `UnknownAlertSource`, `OnCallNotConfigured`, and `StoreUnavailable` when nothing could be done.
     """
@@ -132,7 +145,7 @@ def _plan(services: Services, options: Options) -> Plan:
     return Plan(
         _wait(oncall, options),
         services.pager() if asked is None else Destination(asked),
-        asked=asked is not None,
+        asked is not None,
         subscriptions=services.channels.subscriptions(options.channels),
         mail_subject=options.mail_subject,
         fallback=tuple(Destination(one) for one in oncall.fallback),
@@ -172,12 +185,11 @@ def _store(
 
     identities = sorted({m.alert.identity for m in messages if m.alert.identity is not None})
     ends = sorted({m.alert.identity for m in messages if m.alert.identity and m.alert.can_be_late})
-    incidents = services.store.incidents
     if all(message.alert.effect is Effect.FIRING for message in messages):
         # A storm is made of new problems, so look whether one is known only if it can't be stored as new.
-        unit = incidents.assume_new(identities, ends)
+        unit = services.store.incidents.assume_new(identities, ends)
     else:
-        unit = incidents.unit_of_work((), identities, ends=ends)
+        unit = services.store.incidents.unit_of_work((), identities, ends=ends)
     received = services.update(work, unit)
     if sender is not None and all(one.incident is None for one in received):
         # Nothing was written that could have noted it as well.
@@ -194,18 +206,7 @@ def _apply(unit: UnitOfWork, message: ReceivedAlert, fresh_id: str, now: datetim
         if incident is None and (over := _late(unit, message, fresh_id, now, plan)):
             return Received("resolved", over)
         if incident is None:
-            opened = Incident.opened(
-                fresh_id,
-                alert,
-                now,
-                due_at=due_at,
-                pager=plan.pager,
-                subscriptions=plan.subscriptions,
-                mail_subject=plan.mail_subject,
-                fallback=plan.fallback,
-                late_after=plan.late_after,
-                reopening=plan.reopening,
-            )
+            opened = plan.opened(fresh_id, alert, now, due_at)
             return Received("created", unit.save(_as_stored(unit, opened, message, now), message.payload))
         incident = incident.repeated(alert, now, due_at=due_at, pager=plan.pager, asked=plan.asked)
         return Received("updated", unit.save(_as_stored(unit, incident, message, now), message.payload))
@@ -218,8 +219,7 @@ def _apply(unit: UnitOfWork, message: ReceivedAlert, fresh_id: str, now: datetim
     if alert.effect is Effect.ACKNOWLEDGED:
         return Received("acknowledged", unit.save(incident.acknowledged(alert.source, now)))
     if alert.effect is Effect.UNACKNOWLEDGED:
-        again = incident.unacknowledged(alert.source, now).under(unit.silences, now)
-        return Received("updated", unit.save(again))
+        return Received("updated", unit.save(incident.unacknowledged(alert.source, now)))
     return Received("recorded", unit.save(incident.commented(alert, now)))
 
 
@@ -236,8 +236,8 @@ def _late(
 
 
 def _as_stored(unit: UnitOfWork, incident: Incident, message: ReceivedAlert, now: datetime) -> Incident:
-    noted = incident.noted(now, "repaired", message.repaired) if message.repaired else incident
-    return noted.under(unit.silences, now)
+    incident = incident.noted(now, "repaired", message.repaired) if message.repaired else incident
+    return incident.under(unit.silences, now)
 
 
 def _escalate_directly(
@@ -249,10 +249,9 @@ def _escalate_directly(
 
     def send(message: ReceivedAlert) -> Incident | None:
         incident = _to_page(known, message, now, plan)
-        if incident is not None and incident.silence_in(known.silences, now) is not None:
-            _hold_later(services, message, plan)
+        if incident is None or _held_later(services, message, plan, known, incident):
             return None
-        sent = incident and page_unstored(services, incident, now, deadline)
+        sent = page_unstored(services, incident, now, deadline)
         if sent is not None:
             _store_later(services, message, sent)
         return sent
@@ -299,44 +298,37 @@ def _to_page(known: UnitOfWork, message: ReceivedAlert, now: datetime, plan: Pla
         if incident.due_at is not None and incident.due_at > now:
             return None
         key = incident.id
-    return Incident.opened(
-        key,
-        alert,
-        now,
-        due_at=now,
-        pager=plan.pager,
-        subscriptions=plan.subscriptions,
-        mail_subject=plan.mail_subject,
-        fallback=plan.fallback,
-        late_after=plan.late_after,
-        reopening=plan.reopening,
-    )
+    return plan.opened(key, alert, now, due_at=now)
 
 
 def _store_later(services: Services, message: ReceivedAlert, sent: Incident) -> None:
     """Once Redis takes writes: as an escalated incident, or as a repeat of the one with its ID."""
 
-    def work(unit: UnitOfWork) -> None:
-        unit.save(_stored(unit, sent, message.alert), message.payload)
+    def work(unit: UnitOfWork) -> object:
+        return unit.save(_stored(unit, sent, message.alert), message.payload)
 
     _write_later(services, message, work, sent.id, *sent.pagers)
 
 
-def _hold_later(services: Services, message: ReceivedAlert, plan: Plan) -> None:
+def _held_later(
+    services: Services, message: ReceivedAlert, plan: Plan, known: UnitOfWork, incident: Incident
+) -> bool:
     """What a silence holds can wait for Redis, and must not be lost if its sender never repeats it."""
-    key, now = _key(message), services.clock()
+    key, now = _key(message), incident.created_at
+    if incident.silence_in(known.silences, now) is None:
+        return False
 
-    def work(unit: UnitOfWork) -> None:
-        if unit.get(key) is None:
-            _apply(unit, message, key, now, plan)
+    def work(unit: UnitOfWork) -> object:
+        return unit.get(key) or _apply(unit, message, key, now, plan)
 
     _write_later(services, message, work, key, "silenced")
+    return True
 
 
 def _write_later(
-    services: Services, message: ReceivedAlert, work: Callable[[UnitOfWork], None], *key: str
+    services: Services, message: ReceivedAlert, work: Callable[[UnitOfWork], object], *key: str
 ) -> None:
-    identities = [] if message.alert.identity is None else [message.alert.identity]
+    identities = [one for one in (message.alert.identity,) if one is not None]
     write = partial(services.update, work, ids=[key[0]], identities=identities)
     services.backlog.add(key, write, len(message.payload) + SIZE)
 

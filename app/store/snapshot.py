@@ -72,10 +72,8 @@ class Snapshot:
     """Incidents that each channel has yet to be notified of."""
     budgets: Mapping[Destination, Budget]
     """By pager."""
-    silences: int
-    """Those that are active."""
-    silenced: int
-    """Incidents that they hold."""
+    silenced: tuple[int, ...]
+    """For each silence that is active, how many incidents it holds."""
     version: str
     """Another one whenever an incident has changed; read before everything else."""
 
@@ -112,7 +110,6 @@ def read(
     stored = islice(answers, len(general))
     version, counts, last, pending, late_now, failing, due, refused, workers, *rest = stored
     rejected, size, channels, beat, payload_bytes = rest
-    active = [one.id for one in silences.read().all if one.is_active(now)]
     states = {state: int(next(answers)) for state in State}
     firsts = [float(first[1]) for first in (due, refused) if first]
     return Snapshot(
@@ -128,10 +125,14 @@ def read(
         rejected_bytes=int(size or 0),
         payload_bytes=int(payload_bytes or 0),
         notifications=_waiting(connection, sorted(channels), now),
-        silences=len(active),
-        silenced=sum(silences.counts(active).values()),
+        silenced=_silenced(silences, now),
         budgets={pager: _budget(now, limit, *islice(answers, 3)) for pager, (_, limit) in pagers},
     )
+
+
+def _silenced(silences: SilenceList, now: datetime) -> tuple[int, ...]:
+    active = [one.id for one in silences.read().all if one.is_active(now)]
+    return tuple(silences.counts(active).values())
 
 
 def _of_pager(pager: Destination, window: str, now: datetime) -> list[Command]:

@@ -164,7 +164,7 @@ def test_what_is_over_before_the_silence_is_heard_of_by_nobody(
     assert (provider.events, ops.messages) == ([], [])
 
 
-def test_somebody_may_acknowledge_it_or_page_now(services: Services, provider: RecordingProvider) -> None:
+def test_somebody_may_acknowledge_it_or_page_at_once(services: Services, provider: RecordingProvider) -> None:
     silence(services)
     first, second = problem(services), problem(services, identity="other")
     assert actions.acknowledge(services, first.id, "Dana").state is State.ACKNOWLEDGED
