@@ -13,6 +13,10 @@ def hold(services: Services, unit: UnitOfWork, incident: Incident) -> bool:
     now = services.clock()
     if incident.silence_in(unit.silences, now) is None:
         return False
+    # It may have ended: only what writes compares the list with the newest one, and this would write nothing.
+    unit.go_by(services.store.silences.read())
+    if incident.silence_in(unit.silences, now) is None:
+        return False
 
     def work(unit: UnitOfWork) -> None:
         stored = unit.get(incident.id)

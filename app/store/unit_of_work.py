@@ -125,6 +125,10 @@ class UnitOfWork:
         self.goes_by_silences = True
         return self._silences
 
+    def go_by(self, silences: Silences) -> None:
+        """Take this for the list, which was read since."""
+        self._silences = silences
+
     def get(self, incident_id: str) -> Incident | None:
         """The incident, if there is one."""
         known = self.saved.get(incident_id) or self._before.get(incident_id)

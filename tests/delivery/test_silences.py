@@ -322,3 +322,14 @@ def test_a_redis_that_lost_its_silences_pages(
     assert incident.silence_id is None
     pages.deliver(services, incident.id)
     assert provider.notified() == [("firing", incident.id)]
+
+
+def test_a_worker_that_has_not_seen_the_end_of_a_silence_pages_in_time(
+    services: Services, other: Services, clock: Clock, provider: RecordingProvider
+) -> None:
+    made = silence(services)
+    assert other.store.silences.read().all
+    silences.end(services, made.id, "Dana")
+    incident = problem(services, wait=0)
+    pages.deliver(other, incident.id)
+    assert provider.notified() == [("firing", incident.id)]
