@@ -50,7 +50,8 @@ class Silenced(Acknowledgement):
                 silenced_until=silence.until,
             ).noted(now, "silenced", f"until {rfc3339(silence.until)} by {silence.by}: {silence.comment}")
         due_at = silence.until + (self.wait or timedelta(0))
-        if held.due_at is None or held.due_at >= due_at or not held._is_to_be_paged:
+        # Another one that held it for longer may have been ended.
+        if held.due_at in (None, due_at) or not held._is_to_be_paged:
             return held
         return replace(held, due_at=due_at, pagers=held._restarted(forget_failure=True))
 
