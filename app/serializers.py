@@ -15,6 +15,7 @@ from app.domain.alert import Alert, Effect, Severity
 from app.domain.delivery import Delivery, Destination
 from app.domain.incident import Incident
 from app.domain.routing import Decision
+from app.domain.silence import Silence
 from app.domain.state import State
 from app.domain.subscription import notified_entries
 from app.domain.timeline import Entry, rfc3339
@@ -84,6 +85,7 @@ class IncidentBrief(Out):
     occurrences: int = Field(ge=1)
     previous_id: str | None = Field(description="The incident that this one continues.")
     next_id: str | None = Field(description="The incident that continues this one.")
+    silenced_until: Time | None = Field(description="A silence holds it until then.")
 
 
 class IncidentOut(IncidentBrief):
@@ -94,21 +96,55 @@ class IncidentOut(IncidentBrief):
     timeline: list[EntryOut]
 
 
+class SilenceOut(Out):
+    """A silence. Times are RFC 3339, UTC."""
+
+    id: str = Field(description="UUID.")
+    match: dict[str, list[str]] = Field(description="Fields, and the patterns of which one must fit.")
+    until: Time
+    comment: str
+    by: str
+    created_at: Time
+    ended_at: Time | None = Field(description="When somebody ended it; null: nobody did.")
+    ended_by: str | None
+    active: bool
+    held: int = Field(ge=0, description="Incidents that it holds.")
+
+
+def silences_out(services: Services) -> list[dict[str, Any]]:
+    """All silences as JSON, the newest first; those that ended are kept for 30 days."""
+    every = services.store.silences.read().all
+    counts = services.store.silences.counts([one.id for one in every])
+    return [_silence_out(one, counts[one.id], services.clock()) for one in every]
+
+
+def silence_out(services: Services, one: Silence) -> dict[str, Any]:
+    """The silence as JSON."""
+    return _silence_out(one, services.store.silences.counts([one.id])[one.id], services.clock())
+
+
+def _silence_out(one: Silence, held: int, now: datetime) -> dict[str, Any]:
+    active = one.is_active(now)
+    fields = {name: getattr(one, name) for name in SilenceOut.model_fields if hasattr(one, name)}
+    fields |= {"match": one.match.written(), "active": active, "held": held if active else 0}
+    return SilenceOut(**fields).model_dump()
+
+
 def brief(services: Services, one: Incident, now: datetime | None) -> dict[str, Any]:
     """The incident as JSON, in short.
 
     The link to acknowledge is good for seven days from `now`; None for an incident that is not stored.
     """
-    shown = IncidentBrief.model_validate(one)
+    shown = IncidentBrief.model_validate(_as_of(one, now))
     shown.ack_url = _ack_url(services, one, now)
     return shown.model_dump()
 
 
 def whole(services: Services, one: Incident) -> dict[str, Any]:
     """The incident as JSON, with the sender's newest body, its timeline, and what each destination has."""
-    channels = services.store.incidents.deliveries(one.id)
-    shown = IncidentOut.model_validate(replace(one, timeline=_timeline(services, one, channels)))
-    shown.ack_url = _ack_url(services, one, services.clock())
+    channels, now = services.store.incidents.deliveries(one.id), services.clock()
+    shown = IncidentOut.model_validate(replace(_as_of(one, now), timeline=_timeline(services, one, channels)))
+    shown.ack_url = _ack_url(services, one, now)
     shown.deliveries = [_delivery(one, *pair) for pair in (*one.pagers.items(), *channels.items())]
     shown.payload = services.store.incidents.payload(one.id)
     return shown.model_dump()
@@ -156,6 +192,11 @@ def decision(services: Services, alert: Alert, decided: Decision | None, now: da
 def with_notifications(services: Services, one: Incident) -> Incident:
     """To be shown, not stored: the lines of its channels are on its timeline."""
     return replace(one, timeline=_timeline(services, one, services.store.incidents.deliveries(one.id)))
+
+
+def _as_of(one: Incident, now: datetime | None) -> Incident:
+    """Without a silence that is over: nothing had to be written when it ended."""
+    return one if now is None or one.is_silenced(now) else replace(one, silenced_until=None)
 
 
 def _ack_url(services: Services, one: Incident, now: datetime | None) -> str | None:

@@ -41,7 +41,18 @@ class IntakeSignatures(Block):
 
 
 OWN_PATHS = {
-    *("api", "favicon.svg", "healthz", "incidents", "login", "logout", "metrics", "readyz", "rejected"),
+    *(
+        "api",
+        "favicon.svg",
+        "healthz",
+        "incidents",
+        "login",
+        "logout",
+        "metrics",
+        "readyz",
+        "rejected",
+        "silences",
+    ),
     "static",
 }
 """First parts of the paths that web serves anyway."""

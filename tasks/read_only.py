@@ -101,6 +101,8 @@ class ReadOnly:
 
     def _page(self, incident_id: str, since: datetime, turn: timedelta) -> None:
         left = self._left.get(incident_id, {})
+        # Nothing is claimed here that could compare the list of silences, so it must be the newest.
+        silences = self._services.store.silences.read()
         unit = self._services.store.incidents.unit_of_work([incident_id], channels=True)
         stored = unit.get(incident_id)
         if stored is None or not (due := [step.at for _, step in stored.steps()]):
@@ -110,7 +112,7 @@ class ReadOnly:
         if now < max(since, min(due)) + turn:
             return
         for pager, step in list(incident.steps()):
-            if step.at > now:
+            if step.at > now or (step.event == "firing" and incident.silence_in(silences, now)):
                 continue
             if pager == ITSELF:
                 if step.event == "late":

@@ -25,6 +25,7 @@ from app.ingest.refused import resolve_over
 from app.ops import watch
 from app.ops.agreement import fingerprint
 from app.ops.health import heartbeat_due
+from app.silences import settle
 from app.store import CHECK_AGAIN_SECONDS, StoreRefusesWrites, StoreUnavailable
 from app.telemetry import log, take_dropped
 from tasks.held import Held
@@ -132,6 +133,8 @@ class Sweeper:
             self._background.submit(forget_old, self._services)
         self._trace(now)
         resolve_over(self._services)
+        if self._services.store.silences.unsettled(now):
+            self._background.submit(settle, self._services)
         self._read_only.end()
         return delivery_queue.observes_limits(pagers)
 

@@ -17,7 +17,8 @@ from app.destinations.channels import UnknownChannel
 from app.domain.delivery import InvalidTransition
 from app.ops.diagnostics import NONE_CONFIGURED
 from app.ops.drill import DrillFailed
-from app.store import IncidentNotFound, StoreUnavailable
+from app.silences import InvalidSilence
+from app.store import IncidentNotFound, SilenceNotFound, StoreUnavailable, TooManySilences
 from config import Config, ConfigError, load_config
 
 # A person waits: Redis is tried for so long, and each try may take so long.
@@ -29,6 +30,9 @@ REDIS_OF_MAKE_RUN = Path("data/redis.url")
 SENTENCES = (
     StoreUnavailable,
     IncidentNotFound,
+    InvalidSilence,
+    SilenceNotFound,
+    TooManySilences,
     InvalidTransition,
     AmbiguousId,
     BadInput,

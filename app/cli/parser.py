@@ -12,7 +12,7 @@ import shtab
 
 from app import __version__
 from app.bootstrap import Services
-from app.cli import configuration, incidents, rejected, trial
+from app.cli import configuration, incidents, rejected, silences, trial
 from app.domain.alert import SEVERITIES
 from app.domain.state import State
 from app.domain.subscription import CHANGE_EVENTS
@@ -36,6 +36,12 @@ metadata label_drill. Ends with 0 when page and resolve event arrived, else with
 included, the incident is resolved.
 """
 
+SILENCE = """
+With conditions: nobody is notified of, or paged for, what matches all of them, until the silence ends.
+Fields are source, service, severity, title, namespace and label.<name>; in patterns * and ? are wildcards,
+and a field that is given again is an alternative. Without conditions: list the silences.
+"""
+
 Command = Callable[[Services, argparse.Namespace], int]
 Number = TypeVar("Number", int, float)
 
@@ -57,6 +63,7 @@ def parser() -> argparse.ArgumentParser:
     _processes(commands)
     _about_the_service(commands)
     _about_incidents(commands)
+    _about_silences(commands)
     _about_trials(commands)
     _about_rules(commands)
     return whole
@@ -163,6 +170,23 @@ def _one(commands: _Commands, name: str, command: Command, summary: str) -> argp
     added = commands.add(name, command, summary, "3f0c4a52")
     added.add_argument("id", help="of the incident, or the beginning of it")
     return added
+
+
+def _about_silences(commands: _Commands) -> None:
+    silence = commands.add(
+        "silence",
+        silences.silence,
+        "make a silence, list them, or end one",
+        "service=checkout* label.env=prod --minutes 30 --comment deployment",
+        SILENCE,
+    )
+    silence.add_argument("match", nargs="*", metavar="FIELD=PATTERN", help="all of them must fit")
+    silence.add_argument("--minutes", metavar="N", help="for how long")
+    silence.add_argument("--until", metavar="TIME", help="or until when, RFC 3339")
+    silence.add_argument("--comment", metavar="TEXT", help="why")
+    silence.add_argument("--by", default=_login(), help="who you are (default: the login)")
+    silence.add_argument("--end", metavar="ID", help="end this one, or the one whose ID begins so")
+    silence.add_argument("--all", action="store_true", help="list those that ended, too")
 
 
 def _about_trials(commands: _Commands) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from app.bootstrap import Services
+from app.delivery import silenced
 from app.delivery.retry import NOTIFICATIONS
 from app.delivery.service import Job, deliver
 from app.delivery.summaries import LEASE, UNKNOWN, SummaryJob, in_summaries
@@ -54,6 +55,10 @@ class NotificationJob(Job):
         """It is under way elsewhere, in a pause, or over."""
         self._save(lambda _, delivery: delivery)
 
+    def acquire(self, step: Step, token: str) -> bool:
+        """Unless a silence holds it."""
+        return not silenced.hold(self._services, self._unit, self._incident)
+
     def claim(self, token: str) -> Step:
         """In the channel's own field, so that no page waits for it."""
         steps: list[Step] = []
@@ -68,7 +73,7 @@ class NotificationJob(Job):
                 delivery = delivery.noted(entry)
             return delivery.claimed(step, token, self._services.clock(), LEASE)
 
-        if not self._save(claimed):
+        if not self._save(claimed, unless_silenced=True):
             raise InvalidTransition("The incident was removed.")
         return steps[-1]
 
@@ -128,7 +133,12 @@ class NotificationJob(Job):
             now, "not_notified", f"{about}: {outcome.detail}, {'given up' if given_up else 'will try again'}"
         )
 
-    def _save(self, change: Callable[[Incident, Delivery], Delivery], *count: str) -> bool:
+    def _save(
+        self,
+        change: Callable[[Incident, Delivery], Delivery],
+        *count: str,
+        unless_silenced: bool = False,
+    ) -> bool:
         """False if the incident is gone."""
         incident_id = self._incident.id
 
@@ -136,6 +146,8 @@ class NotificationJob(Job):
             incident = unit.get(incident_id)
             if incident is None:
                 return None
+            if unless_silenced:
+                silenced.require_none(self._services, unit, incident)
             delivery = change(incident, unit.delivery(incident_id, self._channel))
             unit.save_delivery(incident_id, self._channel, delivery, *count)
             return incident, delivery

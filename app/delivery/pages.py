@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import cast
 
 from app.bootstrap import Services
-from app.delivery import service
+from app.delivery import service, silenced
 from app.delivery.retry import PAGES
 from app.delivery.traces import checks_of
 from app.destinations.base import Message, PagerEvent
@@ -102,7 +102,10 @@ class PageJob(service.Job):
         return self._incident.next_step(self._pager)
 
     def acquire(self, step: Step, token: str) -> bool:
-        """Within the rate limits of the alert source and its key; the most urgent go first."""
+        """Unless a silence holds it: within the rate limits of the alert source and its key; the most urgent
+        go first."""
+        if step.event == "firing" and silenced.hold(self._services, self._unit, self._incident):
+            return False
         limits, now = self._services.limits(self._pager), self._services.clock()
         acquired = self._services.store.delivery_queue.acquire_slot(
             self._incident, self._pager, step, limits, now, token
@@ -119,6 +122,8 @@ class PageJob(service.Job):
             step = stored.next_step(self._pager)
             if step is None:
                 raise InvalidTransition("Nothing is to be sent any more.")
+            if step.event == "firing":
+                silenced.require_none(self._services, unit, stored)
             self._incident = unit.save(stored.claimed(self._pager, token, self._services.clock(), LEASE))
             return step
 

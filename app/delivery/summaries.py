@@ -109,6 +109,8 @@ class SummaryJob(Job):
         )
 
     def _waiting(self, ids: Sequence[str]) -> Iterator[tuple[ChangeEvent, Incident]]:
+        # Nothing is claimed here that could compare the list of silences, so it must be the newest.
+        silences = self._services.store.silences.read()
         unit = self._services.store.incidents.unit_of_work(ids, channels=True)
         now, under_way = self._services.clock(), {}
         for incident_id in ids:
@@ -118,6 +120,8 @@ class SummaryJob(Job):
             if step is not None and step.at > now:
                 # A message of its own is being sent; what came meanwhile follows it.
                 under_way[incident_id] = step.at
+            elif incident and step and (silence := incident.silence_in(silences, now)):
+                under_way[incident_id] = silence.until
             elif incident is not None and step is not None:
                 yield change_event(step.event), incident
         if under_way:

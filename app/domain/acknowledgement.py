@@ -139,12 +139,16 @@ class Acknowledgement(Record):
     def _awaiting(self, now: datetime, due_at: datetime | None, held_until: datetime | None = None) -> Self:
         if due_at is None:
             return self
+        wait = due_at - (held_until or now) if self.wait is None else self.wait
+        if self.silenced_until is not None:
+            due_at = max(due_at, self.silenced_until + wait)
         return replace(
             self,
             phase=Phase.PENDING,
             due_at=due_at,
             held_until=held_until,
-            wait=due_at - (held_until or now) if self.wait is None else self.wait,
+            wait=wait,
+            page_asked=False,
             pagers=self._restarted(forget_failure=True),
             timeline=continued(self.timeline, waiting(now, due_at)),
         )

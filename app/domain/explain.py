@@ -7,7 +7,7 @@ from datetime import datetime
 
 from app.domain.incident import Incident
 from app.domain.record import ITSELF
-from app.domain.state import State
+from app.domain.state import Phase, State
 from app.domain.timeline import Entry, clock
 
 EVENTS = {
@@ -35,6 +35,8 @@ EVENTS = {
     "late": "The page is late",
     "fallback": "To be paged in its place",
     "resolved": "Resolved",
+    "silenced": "A silence holds it",
+    "silence_ended": "The silence ended",
     "acknowledgement_sent": "The provider took the acknowledgement",
     "resolve_event_sent": "The provider took the resolve event",
     "sent_unclaimed": "Sent while Redis did not take writes",
@@ -52,7 +54,7 @@ STEPS = {
     "members_joined": "it is open again, because of alerts that joined it",
     "previous_over": "the incident that it continues is resolved",
 }
-SENTENCES = ("notified", "not_notified", "attempt", "acknowledged", "continued", "resolved")
+SENTENCES = ("notified", "not_notified", "attempt", "acknowledged", "continued", "resolved", "silenced")
 """Their detail goes on with the sentence."""
 
 
@@ -94,6 +96,8 @@ def verdict(incident: Incident, now: datetime) -> str:
         paged = [pager.alert_source for pager, delivery in incident.pagers.items() if delivery.accepted_at]
         through = " and ".join(repr(name or "default") for name in paged)
         return f"It paged through alert source {through} at {when}, because {why}."
+    if held := _held(incident, now):
+        return held
     if incident.due_at is None:
         rule = f", by the rule {incident.rule!r}" if incident.rule else ""
         return f"It pages nobody: on-call was not asked for when it came in{rule}."
@@ -111,6 +115,14 @@ def verdict(incident: Incident, now: datetime) -> str:
     if incident.due_at > now:
         return f"It pages at {clock(incident.due_at)} unless somebody acknowledges."
     return f"It is due since {clock(incident.due_at)}, and its page has not been accepted yet."
+
+
+def _held(incident: Incident, now: datetime) -> str | None:
+    until = incident.silenced_until
+    if until is None or not incident.is_silenced(now) or incident.phase not in (Phase.OPEN, Phase.PENDING):
+        return None
+    pages = f"; it pages at {clock(incident.due_at)} unless somebody acknowledges" if incident.due_at else ""
+    return f"A silence holds it until {clock(until)}: nobody is notified or paged before that{pages}."
 
 
 def next_step(incident: Incident, now: datetime) -> str:

@@ -16,6 +16,7 @@ from app.domain.delivery import Delivery, Destination, EventKind, InvalidTransit
 from app.domain.members import Members
 from app.domain.record import ITSELF, Reopening
 from app.domain.report import MARKS_LIMIT, Report, beginning
+from app.domain.silenced import NOT_SILENCED
 from app.domain.state import Phase, State
 from app.domain.subscription import Subscription
 from app.domain.subscription import continued as changes_continued
@@ -179,6 +180,8 @@ class Incident(Report):
             wait=self.wait or timedelta(0),
             held_until=None,
             pagers=self._restarted(forget_failure=True),
+            page_asked=True,
+            **NOT_SILENCED,
             **NOT_ACKNOWLEDGED,
         ).noted(now, "escalate_now", f"by {by}")
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Self
 
-from app.domain.acknowledgement import Acknowledgement
 from app.domain.delivery import Delivery, Destination, InvalidTransition
+from app.domain.silenced import Silenced
 from app.domain.trace import Trace
 
 
 @dataclass(frozen=True, slots=True)
-class Lateness(Acknowledgement):
+class Lateness(Silenced):
     """The changes of an incident that lead to the next link of a chain."""
 
     def became_late(self, now: datetime) -> Self:

@@ -6,7 +6,7 @@ What a destination is to be sent, and when, is derived from the phase and from w
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from app.domain.alert import SEVERITIES, Severity, facts_of, rank
@@ -68,6 +68,14 @@ class Record:
     next_id: str | None = None
     """The incident that continues this one; what people and senders do is done to that one."""
     resolved_at: datetime | None = None
+    silence_id: str | None = None
+    """The silence that holds it."""
+    silenced_at: datetime | None = None
+    """Since when it is held without a break."""
+    silenced_until: datetime | None = None
+    """Nobody is notified or paged before that."""
+    page_asked: bool = False
+    """Somebody asked for its page: no silence holds it."""
 
     pagers: dict[Destination, Delivery] = field(default_factory=dict)
     """The alert sources that are to be paged, what is tried in their place, and what each has."""
@@ -102,8 +110,18 @@ class Record:
             return min(self._own_steps(), key=lambda step: step.at, default=None)
         for subscription in self.subscriptions:
             if subscription.destination == destination:
-                return subscription.next_step(self.changes, self.severity, delivery or Delivery())
+                step = subscription.next_step(self.changes, self.severity, delivery or Delivery())
+                return step and self._after_silence(step, delivery or Delivery())
         return None
+
+    def _after_silence(self, step: Step, delivery: Delivery) -> Step | None:
+        """What a channel is to be notified of waits for the end of the silence, if it is still so then."""
+        if self.silenced_until is None:
+            return step
+        over = self.resolved_at is not None and self.resolved_at <= self.silenced_until
+        if over and not delivery.tried_through:
+            return None
+        return replace(step, at=max(step.at, self.silenced_until))
 
     def _page_step(self, pager: Destination, delivery: Delivery) -> Step | None:
         step = delivery.page_step(self.phase, self.due_at, self.acknowledged_at, self.resolved_at)

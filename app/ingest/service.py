@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from app.bootstrap import Services
-from app.delivery.pages import ATTEMPT_SECONDS
+from app.delivery.pages import ATTEMPT_SECONDS, SIZE
 from app.delivery.unclaimed import page_unstored
 from app.domain.alert import Alert, Effect, End
 from app.domain.incident import Incident
@@ -116,12 +116,11 @@ def _store(
 
     identities = sorted({m.alert.identity for m in messages if m.alert.identity is not None})
     ends = sorted({m.alert.identity for m in messages if m.alert.identity and m.alert.can_be_late})
-    incidents = services.store.incidents
     if all(message.alert.effect is Effect.FIRING for message in messages):
         # A storm is made of new problems, so look whether one is known only if it can't be stored as new.
-        unit = incidents.assume_new(identities, ends)
+        unit = services.store.incidents.assume_new(identities, ends)
     else:
-        unit = incidents.unit_of_work((), identities, ends=ends)
+        unit = services.store.incidents.unit_of_work((), identities, ends=ends)
     unit.request = once.key if once is not None else ""
     received = services.update(work, unit)
     if once is not None and not received:
@@ -144,9 +143,9 @@ def _apply(
             return Received("resolved", over)
         if incident is None:
             opened = plan.opened(fresh_id, alert, now)
-            return Received("created", unit.save(_noted(opened, message, now), message.payload))
+            return Received("created", unit.save(_as_stored(unit, opened, message, now), message.payload))
         incident = plan.repeated(incident, alert, now)
-        return Received("updated", unit.save(_noted(incident, message, now), message.payload))
+        return Received("updated", unit.save(_as_stored(unit, incident, message, now), message.payload))
     if alert.effect is Effect.RESOLVED and alert.identity is not None:
         if alert.can_be_late:
             unit.remember_end(alert.identity, End(now, alert.said_at))
@@ -176,8 +175,9 @@ def _late(
     return unit.save(opened.resolved(message.alert.source, now), message.payload)
 
 
-def _noted(incident: Incident, message: ReceivedAlert, now: datetime) -> Incident:
-    return incident.noted(now, "repaired", message.repaired) if message.repaired else incident
+def _as_stored(unit: UnitOfWork, incident: Incident, message: ReceivedAlert, now: datetime) -> Incident:
+    incident = incident.noted(now, "repaired", message.repaired) if message.repaired else incident
+    return incident.under(unit.silences, now)
 
 
 def _escalate_directly(
@@ -189,7 +189,9 @@ def _escalate_directly(
 
     def send(message: ReceivedAlert) -> Incident | None:
         incident = _to_page(known, message, now, planner)
-        sent = incident and page_unstored(services, incident, now, deadline)
+        if incident is None or _held_later(services, message, planner, known, incident):
+            return None
+        sent = page_unstored(services, incident, now, deadline)
         if sent is not None:
             _store_later(services, message, sent)
         return sent
@@ -210,6 +212,7 @@ def _readable(
     if isinstance(why, StoreRefusesWrites):
         with suppress(StoreUnavailable), services.store.deadline(READ_PATIENCE):
             now = services.clock()
+            services.store.silences.read()
             return services.store.incidents.unit_of_work([_key(m) for m in messages], identities), now
     # Redis's clock is away with it.
     return UnitOfWork(), datetime.now(UTC)
@@ -248,16 +251,37 @@ def _to_page(known: UnitOfWork, message: ReceivedAlert, now: datetime, planner: 
 def _store_later(services: Services, message: ReceivedAlert, sent: Incident) -> None:
     """Once Redis takes writes: as an escalated incident, or as a repeat of the one with its ID."""
 
-    def work(unit: UnitOfWork) -> None:
-        unit.save(_stored(unit, sent, message.alert), message.payload)
+    def work(unit: UnitOfWork) -> object:
+        return unit.save(_stored(unit, sent, message.alert), message.payload)
 
-    identities = [] if sent.identity is None else [sent.identity]
+    _write_later(services, message, work, sent.id, *sent.pagers)
+
+
+def _held_later(
+    services: Services, message: ReceivedAlert, planner: Planner, known: UnitOfWork, incident: Incident
+) -> bool:
+    """What a silence holds can wait for Redis, and must not be lost if its sender never repeats it."""
+    key, now = _key(message), incident.created_at
+    if incident.silence_in(known.silences, now) is None:
+        return False
+
+    def work(unit: UnitOfWork) -> object:
+        return unit.get(key) or _apply(unit, message, key, now, planner)
+
+    _write_later(services, message, work, key, "silenced")
+    return True
+
+
+def _write_later(
+    services: Services, message: ReceivedAlert, work: Callable[[UnitOfWork], object], *key: str
+) -> None:
+    identities = [one for one in (message.alert.identity,) if one is not None]
 
     def write() -> None:
-        unit = services.store.incidents.unit_of_work([sent.id], identities, ends=[sent.id])
+        unit = services.store.incidents.unit_of_work([key[0]], identities, ends=[key[0]])
         services.update(work, unit)
 
-    services.backlog.add((sent.id, *sent.pagers), write, len(message.payload) + len(repr(sent)))
+    services.backlog.add(key, write, len(message.payload) + SIZE)
 
 
 def _stored(unit: UnitOfWork, sent: Incident, alert: Alert) -> Incident:

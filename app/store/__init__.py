@@ -31,6 +31,7 @@ from app.store.retention import Retention
 from app.store.search import BadCursor, Search, SearchPage
 from app.store.server_info import Server, Settings
 from app.store.sessions import Sessions
+from app.store.silences import SilenceList, SilenceNotFound, TooManySilences
 from app.store.snapshot import Budget, Snapshot
 from app.store.traces import Traces
 from app.store.unit_of_work import IncidentNotFound, Stored, UnitOfWork
@@ -48,6 +49,7 @@ __all__ = [
     "Search",
     "SearchPage",
     "Settings",
+    "SilenceNotFound",
     "Snapshot",
     "Store",
     "StoreLoginRefused",
@@ -55,6 +57,7 @@ __all__ = [
     "StoreRefusesWrites",
     "StoreUnavailable",
     "Stored",
+    "TooManySilences",
     "UnitOfWork",
     "first_contact",
 ]
@@ -87,7 +90,8 @@ class Store:
         self.delivery_queue = DeliveryQueue(self._connection)
         counted = Sources(self._connection, sources)
         reader = Reader(self._connection, defaults, self.now)
-        self.incidents = Incidents(self._connection, reader, counted, payload_bytes)
+        self.silences = SilenceList(self._connection)
+        self.incidents = Incidents(self._connection, reader, counted, self.silences, payload_bytes)
         self.fingerprints = Fingerprints(self._connection)
         self.notifications = Notifications(self._connection)
         self.read_only = ReadOnly(self._connection)
@@ -103,7 +107,7 @@ class Store:
         self, now: datetime, late: timedelta, seen: timedelta, limits: Mapping[Destination, Sequence[Limit]]
     ) -> Snapshot:
         """How things stand, and what was counted; see `app/store/snapshot.py`. Raises `StoreUnavailable`."""
-        return snapshot.read(self._connection, now, late, seen, limits)
+        return snapshot.read(self._connection, now, late, seen, limits, self.silences)
 
     def count_lost(self, log_lines: int, webhooks: int = 0) -> None:
         """Count log lines that were dropped, and webhooks refused unread. Raises `StoreUnavailable`."""

@@ -17,6 +17,7 @@ from app.store.identities import ENDS, id_of, names_of
 from app.store.keys import PAYLOAD
 from app.store.reading import Reader
 from app.store.requests import what_became
+from app.store.silences import SilenceList
 from app.store.transaction import committing
 from app.store.unit_of_work import Stored, UnitOfWork, deliveries_in, required
 
@@ -30,19 +31,24 @@ class Incidents:
     """The incidents in Redis."""
 
     def __init__(
-        self, connection: Connection, reader: Reader, sources: Sources, most_payload_bytes: int
+        self,
+        connection: Connection,
+        reader: Reader,
+        sources: Sources,
+        silences: SilenceList,
+        most_payload_bytes: int,
     ) -> None:
         self._connection = connection
         self._reader = reader
         self._bodies = payloads.Payloads(connection, most_payload_bytes)
         self._sources = sources
+        self._silences = silences
         self._commit_step = committing(connection)
 
-    @staticmethod
-    def assume_new(identities: Sequence[str], ends: Sequence[str] = ()) -> UnitOfWork:
+    def assume_new(self, identities: Sequence[str], ends: Sequence[str] = ()) -> UnitOfWork:
         """A guess: no incident stands for these identities, and none ended. If it is wrong, it conflicts."""
         unit = UnitOfWork((), identities, ends=ends)
-        unit.read({}, dict.fromkeys(identities, ()), dict.fromkeys(ends, ""))
+        unit.read({}, dict.fromkeys(identities, ()), dict.fromkeys(ends, ""), self._silences.known)
         return unit
 
     def unit_of_work(
@@ -71,6 +77,8 @@ class Incidents:
             if attempt:
                 # A successor may be there already: its ID is always the same.
                 unit.wanted_ids = [*unit.wanted_ids, *(i for i, one in unit.saved.items() if one.previous_id)]
+                if unit.goes_by_silences:
+                    self._silences.read()
                 self._read(unit)
             result = work(unit)
             stored = unit.stored(enqueued)
@@ -116,7 +124,8 @@ class Incidents:
         if unit.request:
             unit.became = self._connection.call(*what_became(unit.request)) or ""
         ends = {identity: end or "" for identity, end in zip(unit.wanted_ends, found, strict=True)}
-        unit.read(self._reader.rows(wanted, channels=unit.channels), by_identity, ends)
+        rows = self._reader.rows(wanted, channels=unit.channels)
+        unit.read(rows, by_identity, ends, self._silences.known)
 
     def _commit(self, unit: UnitOfWork, stored: Sequence[Stored]) -> bool:
         token = secrets.token_hex(8)

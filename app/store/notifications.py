@@ -66,12 +66,15 @@ def index(changes: Iterable[tuple[Incident | None, Incident]]) -> Iterator[Comma
     """The commands that queue what channels are to be notified of; part of the step that writes incidents."""
     channels: set[str] = set()
     for before, after in changes:
-        if before is not None and before.changes == after.changes:
+        # With another end of the silence that holds it, everything comes at another time.
+        moved = before is not None and before.silenced_until != after.silenced_until
+        if before is not None and before.changes == after.changes and not moved:
             continue
         for one in after.subscriptions:
-            wanted = next(_newly_wanted(one, before, after), None)
+            wanted = next(_newly_wanted(one, None if moved else before, after), None)
             if wanted is not None:
-                yield "ZADD", QUEUE + one.destination, wanted.at.timestamp(), after.id
+                at = max(wanted.at, after.silenced_until or wanted.at)
+                yield "ZADD", QUEUE + one.destination, at.timestamp(), after.id
                 channels.add(one.destination)
     if channels:
         yield "SADD", CHANNELS, *sorted(channels)
@@ -172,6 +175,12 @@ class Notifications:
     def postpone_summary(self, channel: Destination, until: datetime) -> None:
         """Check it again then."""
         self._connection.call("ZADD", QUEUE + channel, until.timestamp(), SUMMARY)
+
+    def summarize(self, channel: Destination, now: datetime) -> None:
+        """So much has come at the same time that a summary is due now, if there was none within a minute."""
+        last = float(self._connection.call("GET", SUMMARIZED + channel) or 0)
+        at = max(now.timestamp(), last + MINUTE)
+        self._connection.calls([("ZADD", QUEUE + channel, "NX", at, SUMMARY), ("SADD", CHANNELS, channel)])
 
     def save_summary(
         self, channel: Destination, before: Delivery, after: Delivery, next_at: datetime, *count: str

@@ -27,8 +27,10 @@ from app.store.keys import BY_STATE, PAYLOAD_BYTES, VERSION
 from app.store.notifications import CHANNELS, HELD
 from app.store.notifications import QUEUE as NOTIFICATIONS
 from app.store.rejected import BYTES, REJECTED
+from app.store.silences import SilenceList
 
 FETCHED = 1_000
+LONGEST_PAUSE = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,8 @@ class Snapshot:
     """Incidents that each channel has yet to be notified of."""
     budgets: Mapping[Destination, Budget]
     """By pager."""
+    silenced: tuple[int, ...]
+    """For each silence that is active, how many incidents it holds."""
     version: str
     """Another one whenever an incident has changed; read before everything else."""
 
@@ -80,6 +84,7 @@ def read(
     late: timedelta,
     seen: timedelta,
     limits: Mapping[Destination, Sequence[Limit]],
+    silences: SilenceList,
 ) -> Snapshot:
     """How things stand at `now`; a worker lives if it was seen within `seen`. Raises `StoreUnavailable`."""
     pagers = [(pager, own[0]) for pager, own in limits.items() if own]
@@ -119,9 +124,15 @@ def read(
         rejected=int(rejected),
         rejected_bytes=int(size or 0),
         payload_bytes=int(payload_bytes or 0),
-        notifications=_waiting(connection, sorted(channels)),
+        notifications=_waiting(connection, sorted(channels), now),
+        silenced=_silenced(silences, now),
         budgets={pager: _budget(now, limit, *islice(answers, 3)) for pager, (_, limit) in pagers},
     )
+
+
+def _silenced(silences: SilenceList, now: datetime) -> tuple[int, ...]:
+    active = [one.id for one in silences.read().all if one.is_active(now)]
+    return tuple(silences.counts(active).values())
 
 
 def _of_pager(pager: Destination, window: str, now: datetime) -> list[Command]:
@@ -132,9 +143,13 @@ def _of_pager(pager: Destination, window: str, now: datetime) -> list[Command]:
     ]
 
 
-def _waiting(connection: Connection, channels: Sequence[str]) -> Mapping[Destination, int]:
+def _waiting(connection: Connection, channels: Sequence[str], now: datetime) -> Mapping[Destination, int]:
     some = [Destination(channel) for channel in channels[:FETCHED]]
-    counts = connection.calls([("ZCARD", key + channel) for channel in some for key in (NOTIFICATIONS, HELD)])
+    # What comes later than any pause after a failure waits for the end of a silence.
+    until = now.timestamp() + LONGEST_PAUSE
+    counts = connection.calls(
+        ("ZCOUNT", key + channel, "-inf", until) for channel in some for key in (NOTIFICATIONS, HELD)
+    )
     return {
         channel: queued + held for channel, queued, held in zip(some, counts[::2], counts[1::2], strict=True)
     }

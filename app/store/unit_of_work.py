@@ -12,6 +12,7 @@ from datetime import datetime
 from app.domain.alert import End
 from app.domain.delivery import Delivery, Destination
 from app.domain.incident import Incident
+from app.domain.silence import Silences
 from app.domain.state import Phase, State
 from app.store import (
     counters,
@@ -22,6 +23,7 @@ from app.store import (
     refused,
     requests,
     retention,
+    silences,
     traces,
 )
 from app.store.connection import Command
@@ -80,7 +82,11 @@ class UnitOfWork:
         self.read({}, {}, {})
 
     def read(
-        self, rows: Mapping[str, Row], names: Mapping[str, Sequence[str]], ends: Mapping[str, str]
+        self,
+        rows: Mapping[str, Row],
+        names: Mapping[str, Sequence[str]],
+        ends: Mapping[str, str],
+        silences: Silences = Silences(),  # noqa: B008 (it can't be changed)
     ) -> None:
         """Start anew from what is stored.
 
@@ -91,6 +97,7 @@ class UnitOfWork:
         self._stand_ins = {i: row.incident for i, row in rows.items() if not row.readable}
         self._names_read = dict(names)
         self._ends_read = dict(ends)
+        self._silences = silences
         self._start()
 
     def committed(self, token: str) -> None:
@@ -116,6 +123,18 @@ class UnitOfWork:
         self._becomes = ""
         self._ends = {identity: END.validate_json(end) for identity, end in self._ends_read.items() if end}
         self._ended: dict[str, str] = {}
+        self.goes_by_silences = False
+        """What is to be written depends on them."""
+
+    @property
+    def silences(self) -> Silences:
+        """The list that this goes by; nothing is written if it is another one by then."""
+        self.goes_by_silences = True
+        return self._silences
+
+    def go_by(self, silences: Silences) -> None:
+        """Take this for the list, which was read since."""
+        self._silences = silences
 
     def get(self, incident_id: str) -> Incident | None:
         """The incident, if there is one."""
@@ -192,6 +211,8 @@ class UnitOfWork:
 
     def checks(self) -> Iterable[Check]:
         """Everything that must still be as it was read."""
+        if self.goes_by_silences:
+            yield silences.unchanged(self._silences)
         for incident_id, channel in self._deliveries:
             row = self._rows[incident_id]
             yield INCIDENT + incident_id, CHANNEL + channel, row.get(CHANNEL + channel, "")
@@ -231,6 +252,7 @@ class UnitOfWork:
             yield from traces.index(before, after)
             yield from retention.index(before, after)
             yield from refused.index(before, after)
+            yield from silences.index(before, after)
         yield from notifications.index(changes)
         yield from counters.index(changes, sources)
         for (incident_id, channel), delivery in self._deliveries.items():

@@ -17,7 +17,8 @@ from app.domain.delivery import InvalidTransition
 from app.ingest.once import KeyReused
 from app.ingest.service import STORE_SECONDS, OnCallNotConfigured
 from app.ingest.sns import VerificationUnavailable
-from app.store import BadCursor, IncidentNotFound, StoreUnavailable
+from app.silences import InvalidSilence
+from app.store import BadCursor, IncidentNotFound, SilenceNotFound, StoreUnavailable, TooManySilences
 from app.store.rejected import RejectedNotFound
 from app.telemetry import log
 from app.web.api import ack, admin, incidents, metrics, openapi, probes, slack
@@ -48,13 +49,16 @@ STATUS_OF_ERROR: dict[type[Exception], int] = {
     UnknownAlertSource: 400,
     UnknownChannel: 400,
     OnCallNotConfigured: 400,
+    InvalidSilence: 400,
     IntakeUnauthorized: 401,
     NotLoggedIn: 401,
     Unauthorized: 401,
     BadSignature: 401,
     IncidentNotFound: 404,
     RejectedNotFound: 404,
+    SilenceNotFound: 404,
     InvalidTransition: 409,
+    TooManySilences: 409,
     BodyTruncated: 409,
     LinkExpired: 410,
     BodyTooLarge: 413,

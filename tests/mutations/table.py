@@ -56,11 +56,15 @@ AFTERWARDS = "app/destinations/incident_io/afterwards.py"
 LATENESS = "app/domain/lateness.py"
 ANSWER = "app/destinations/incident_io/answer.py"
 
+SILENCED = "app/domain/silenced.py"
+HELD = "app/delivery/silenced.py"
+
 REFUSED = "app/ingest/refused.py"
 STORE_REFUSED = "app/store/refused.py"
 REFUSALS = "app/web/api/refusals.py"
 ADMIT_REFUSED = "app/store/lua/admit_refused.lua"
 
+OF_SILENCES = ("tests/delivery/test_silences.py",)
 OF_INCIDENT = ("tests/domain/test_incident.py",)
 OF_INCIDENT_IO = ("tests/destinations/test_incident_io.py",)
 OF_ACCOUNT = ("tests/destinations/test_incident_io_account.py",)
@@ -94,6 +98,38 @@ OF_REFUSED = ("tests/web/api/test_refused.py",)
 
 MUTATIONS: tuple[Mutation, ...] = (
     # -- reopening ---------------------------------------------------------------------------------------
+    Mutation(
+        "silence_drops",
+        "What a silence held is not notified or paged when it ends.",
+        SILENCED,
+        "self.held_until or silence.until) + (self.wait or timedelta(0))",
+        "self.held_until or silence.until) + timedelta(days=365)",
+        OF_SILENCES,
+    ),
+    Mutation(
+        "silence_list_not_compared",
+        "A process that has not seen the newest list of silences stores and claims by the old one.",
+        UNIT_OF_WORK,
+        "if self.goes_by_silences:",
+        "if not self.goes_by_silences and self.saved is None:",
+        OF_SILENCES,
+    ),
+    Mutation(
+        "silence_ends_in_mid_wait",
+        "When a silence is ended, what it held pages at once, without a wait.",
+        SILENCED,
+        "(held_until or now) + (self.wait or timedelta(0))",
+        "held_until or now",
+        OF_SILENCES,
+    ),
+    Mutation(
+        "silence_by_an_old_list",
+        "A worker that has not seen the end of a silence keeps a page from leaving.",
+        HELD,
+        "unit.go_by(services.store.silences.read())",
+        "pass",
+        OF_SILENCES,
+    ),
     Mutation(
         "acknowledgement_covers_what_is_worse",
         "What becomes more severe after it was acknowledged pages nobody.",

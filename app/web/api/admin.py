@@ -11,18 +11,17 @@ from pydantic import SecretStr
 from app import actions, serializers
 from app.bootstrap import Services
 from app.domain.incident import Incident
-from app.sanitize import one_line
 from app.store import KEPT
+from app.web.api import silences
 from app.web.api.incidents import Intake
 from app.web.api.route import routed
 from app.web.api.webhook import Sent
-from app.web.http.auth import check_admin
+from app.web.http.auth import acting, check_admin, json_body
 from app.web.http.body import MAX_BODY
 from app.web.http.concurrency import alone
 from app.web.http.parameters import limit_of, minutes_of, search_of, single
 
 LONGEST_LIST = 500
-LONGEST_BY = 100
 JsonObject = dict[str, Any]
 
 
@@ -36,13 +35,7 @@ def blueprint(services: Services, intake: Intake, secret: SecretStr) -> Blueprin
 
     @admin.get("/api/incidents")
     def list_incidents() -> JsonObject:
-        search, limit = search_of(request.args), limit_of(request.args, 50, LONGEST_LIST)
-        page = services.store.incidents.page(search, limit, single(request.args, "cursor"))
-        now = services.clock()
-        return {
-            "incidents": [serializers.brief(services, i, now) for i in page.incidents],
-            "cursor": page.cursor,
-        }
+        return _listed(services)
 
     @admin.get("/api/incidents/<incident_id>")
     def show_incident(incident_id: str) -> JsonObject:
@@ -50,21 +43,21 @@ def blueprint(services: Services, intake: Intake, secret: SecretStr) -> Blueprin
 
     @admin.post("/api/incidents/<incident_id>/ack")
     def acknowledge(incident_id: str) -> JsonObject:
-        minutes = minutes_of(_body().get("minutes"))
-        acknowledged = actions.acknowledge(services, incident_id, _by(), minutes)
+        minutes = minutes_of(json_body().get("minutes"))
+        acknowledged = actions.acknowledge(services, incident_id, acting(), minutes)
         return _done(services, "acknowledged", acknowledged)
 
     @admin.post("/api/incidents/<incident_id>/unack")
     def unacknowledge(incident_id: str) -> JsonObject:
-        return _done(services, "unacknowledged", actions.unacknowledge(services, incident_id, _by()))
+        return _done(services, "unacknowledged", actions.unacknowledge(services, incident_id, acting()))
 
     @admin.post("/api/incidents/<incident_id>/resolve")
     def resolve(incident_id: str) -> JsonObject:
-        return _done(services, "resolved", actions.resolve(services, incident_id, _by()))
+        return _done(services, "resolved", actions.resolve(services, incident_id, acting()))
 
     @admin.post("/api/incidents/<incident_id>/escalate")
     def escalate(incident_id: str) -> JsonObject:
-        return _done(services, "escalating", actions.escalate_now(services, incident_id, _by()))
+        return _done(services, "escalating", actions.escalate_now(services, incident_id, acting()))
 
     @admin.get("/api/rejected")
     def list_rejected() -> JsonObject:
@@ -72,10 +65,18 @@ def blueprint(services: Services, intake: Intake, secret: SecretStr) -> Blueprin
 
     @admin.post("/api/rejected/<entry_id>/replay")
     def replay(entry_id: str) -> tuple[JsonObject, int]:
-        return intake.replay(entry_id, _by())
+        return intake.replay(entry_id, acting())
 
     admin.add_url_rule("/api/route", "route", view_func=partial(_routed, services), methods=["POST"])
+    silences.add_to(admin, services)
     return admin
+
+
+def _listed(services: Services) -> JsonObject:
+    search, limit = search_of(request.args), limit_of(request.args, 50, LONGEST_LIST)
+    page = services.store.incidents.page(search, limit, single(request.args, "cursor"))
+    now = services.clock()
+    return {"incidents": [serializers.brief(services, i, now) for i in page.incidents], "cursor": page.cursor}
 
 
 def _routed(services: Services) -> JsonObject:
@@ -86,19 +87,3 @@ def _routed(services: Services) -> JsonObject:
 
 def _done(services: Services, status: str, incident: Incident) -> JsonObject:
     return {"status": status, "incident": serializers.whole(services, incident)}
-
-
-def _body() -> dict[str, Any]:
-    try:
-        body = request.get_json(silent=True)
-    except RecursionError:
-        body = None
-    return body if isinstance(body, dict) else {}
-
-
-def _by() -> str:
-    """Who acts: who is logged in, or whom a program names."""
-    if g.person is not None:
-        return str(g.person)
-    by = _body().get("by")
-    return (one_line(by, LONGEST_BY) if isinstance(by, str) else "") or "admin API"

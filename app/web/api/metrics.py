@@ -108,6 +108,8 @@ def table(snapshot: Snapshot, now: float, config: Config) -> list[Row]:
         ("versus_oldest_overdue_seconds", "How late the oldest of them is.", (), late),
         ("versus_seconds_since_last_page", "Since a page was last accepted.", (), page),
         ("versus_seconds_since_last_heartbeat", "Since incident.io last accepted it.", (), beat),
+        ("versus_silences_active", "Silences that are active.", (), len(snapshot.silenced)),
+        ("versus_incidents_silenced", "Incidents that they hold.", (), sum(snapshot.silenced)),
         ("versus_workers", "Workers seen within 30 s.", (), snapshot.workers),
         ("versus_rate_limit", "Events a minute.", by_alert_source, limits),
         ("versus_rate_budget_left", "Events that may still leave within it.", by_alert_source, left),

@@ -232,6 +232,25 @@ PATHS: Json = {
             requestBody=WEBHOOK,
         )
     },
+    "/api/silences": {
+        "get": _admin("listSilences", "Silences, the newest first", _ok(ref("Silences"), "All of them.")),
+        "post": _admin(
+            "makeSilence",
+            "Hold what matches: nobody is notified or paged until the silence ends",
+            {"201": json_of(ref("SilenceDone"), "It is in force.")},
+            *(400, 403, 409),
+            requestBody={"required": True, "content": {"application/json": {"schema": ref("NewSilence")}}},
+        ),
+    },
+    "/api/silences/{silence_id}": {
+        "delete": _admin(
+            "endSilence",
+            "End it: channels are notified of what it held, and the wait begins",
+            _ok(ref("SilenceDone"), "It is over, or was before."),
+            *(403, 404),
+            parameters=[_path("silence_id", "ID of the silence.")],
+        )
+    },
     "/api/slack/interactions": {
         "post": _operation(
             "clickInSlack",

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from app.serializers import DecisionOut, IncidentBrief, IncidentOut
+from app.serializers import DecisionOut, IncidentBrief, IncidentOut, SilenceOut
 
 Json = dict[str, Any]
 
@@ -35,7 +35,7 @@ MINUTES: Json = {
     "maximum": 10080,
     "description": "For how long; without them until it is resolved.",
 }
-BRIEF, INCIDENT = ref("IncidentBrief"), ref("IncidentOut")
+BRIEF, INCIDENT, SILENCE = ref("IncidentBrief"), ref("IncidentOut"), ref("SilenceOut")
 BRIEF_OR_NULL: Json = {"anyOf": [BRIEF, {"type": "null"}]}
 _REJECTED = _object(
     {
@@ -59,7 +59,7 @@ PAYLOAD: Json = {
 }
 
 _, _INCIDENTS = models_json_schema(
-    [(one, "serialization") for one in (IncidentBrief, IncidentOut, DecisionOut)],
+    [(one, "serialization") for one in (IncidentBrief, IncidentOut, DecisionOut, SilenceOut)],
     ref_template="#/components/schemas/{model}",
 )
 SCHEMAS: Json = {
@@ -81,6 +81,25 @@ SCHEMAS: Json = {
     ),
     "Routed": _object({"at": TEXT, "decisions": {"type": "array", "items": ref("DecisionOut")}}),
     "Acted": _object({"status": TEXT, "incident": INCIDENT}),
+    "Silences": _object({"silences": {"type": "array", "items": SILENCE}}),
+    "SilenceDone": _object({"status": TEXT, "silence": SILENCE}),
+    "NewSilence": _object(
+        {
+            "match": {
+                "type": "object",
+                "minProperties": 1,
+                "additionalProperties": {"anyOf": [TEXT, {"type": "array", "items": TEXT, "minItems": 1}]},
+                "description": "Patterns for source, service, severity, title, namespace, label.<name>.",
+            },
+            "minutes": {"type": "number", "exclusiveMinimum": 0, "maximum": 43200},
+            "until": {"type": "string", "format": "date-time", "description": "Instead of minutes."},
+            "comment": {"type": "string", "minLength": 1, "description": "Why."},
+            "by": BY,
+        },
+        "minutes",
+        "until",
+        "by",
+    ),
     "Linked": _object({"status": TEXT, "incident": BRIEF}),
     "By": _object({"by": BY}, "by"),
     "Acknowledgement": _object({"by": BY, "minutes": MINUTES}, "by", "minutes"),

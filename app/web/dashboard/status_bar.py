@@ -88,6 +88,9 @@ def _items(services: Services, snapshot: Snapshot, now: datetime) -> Iterator[St
     if snapshot.payload_bytes > PLENTY * most:
         says = f"{snapshot.payload_bytes / most:.0%} of retention.payload_mib"
         yield StatusItem("Bodies kept", says, well=False)
+    if snapshot.silenced:
+        says = f"{len(snapshot.silenced)} active, holding {sum(snapshot.silenced)}"
+        yield StatusItem("Silences", says, path="/silences")
     yield StatusItem("Rejected", str(snapshot.rejected), path="/rejected")
 
 

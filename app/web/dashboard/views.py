@@ -20,7 +20,7 @@ from app.domain.timeline import TIMES
 from app.serializers import with_notifications
 from app.store import Search
 from app.web.api.incidents import Intake
-from app.web.dashboard import incident_list
+from app.web.dashboard import incident_list, silences
 from app.web.dashboard.live import Live
 from app.web.dashboard.login import home, local
 from app.web.dashboard.status_bar import SystemStatus
@@ -82,6 +82,7 @@ def blueprint(services: Services, intake: Intake) -> Blueprint:
         flash(f"Sent once more: {answer['status']}.")
         return _back()
 
+    silences.add_to(dashboard, services, live)
     return dashboard
 
 

@@ -9,14 +9,16 @@ import re
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
-from flask import Request, request
+from flask import Request, g, request
 from pydantic import SecretStr
 from werkzeug.exceptions import TooManyRequests
 
 from app.bootstrap import Services
 from app.ingest.sns import Sns
 from app.ingest.webhooks.sns import is_message
+from app.sanitize import one_line
 from app.store.sessions import ATTEMPTS
 from app.telemetry import log
 from app.web.http import session
@@ -25,6 +27,7 @@ from config import Config
 
 GRAFANA_SECONDS = 300
 """How far a signed time may be from ours."""
+LONGEST_BY = 100
 UNSIGNED = (
     "This webhook needs the intake secret, or a signature: send the secret as Bearer token, as the password "
     "of Basic, in X-Versus-Token or another header of intake.secret_headers, or as ?token=."
@@ -193,3 +196,20 @@ def _is_recent(stamp: str | None) -> bool:
     return (
         re.fullmatch(r"[0-9]{1,12}", stamp) is not None and abs(time.time() - int(stamp)) <= GRAFANA_SECONDS
     )
+
+
+def json_body() -> dict[str, Any]:
+    """The fields of the request's body; none if it is no JSON object."""
+    try:
+        body = request.get_json(silent=True)
+    except RecursionError:
+        body = None
+    return body if isinstance(body, dict) else {}
+
+
+def acting() -> str:
+    """Who acts through the admin API: who is logged in, or whom a program names."""
+    if g.person is not None:
+        return str(g.person)
+    by = json_body().get("by")
+    return (one_line(by, LONGEST_BY) if isinstance(by, str) else "") or "admin API"

@@ -206,7 +206,7 @@ FIELDS = {
     *("id", "state", "title", "description", "severity", "service", "source", "source_url", "started_at"),
     *("labels", "created_at", "due_at", "acknowledged_at", "acknowledged_by", "escalated_at", "resolved_at"),
     *("acknowledged_until", "previous_id", "next_id"),
-    *("held_until", "rule"),
+    *("held_until", "rule", "silenced_until"),
     *("failed_at", "alert_source", "attempts", "last_error", "last_reason", "ack_url", "occurrences"),
     *("deliveries", "payload", "timeline"),
 }
