@@ -106,7 +106,7 @@ def whole(services: Services, one: Incident) -> dict[str, Any]:
     channels = services.store.incidents.deliveries(one.id)
     shown = IncidentOut.model_validate(replace(one, timeline=_timeline(services, one, channels)))
     shown.ack_url = _ack_url(services, one, services.clock())
-    shown.deliveries = [_delivery(one, *pair) for pair in (*one.pagers.items(), *channels.items())]
+    shown.deliveries = _deliveries(one, channels)
     shown.payload = services.store.incidents.payload(one.id)
     return shown.model_dump()
 
@@ -114,6 +114,11 @@ def whole(services: Services, one: Incident) -> dict[str, Any]:
 def with_notifications(services: Services, one: Incident) -> Incident:
     """To be shown, not stored: the lines of its channels are on its timeline."""
     return replace(one, timeline=_timeline(services, one, services.store.incidents.deliveries(one.id)))
+
+
+def deliveries(services: Services, one: Incident) -> list[DeliveryOut]:
+    """What each destination has of the incident, pagers first."""
+    return _deliveries(one, services.store.incidents.deliveries(one.id))
 
 
 def _ack_url(services: Services, one: Incident, now: datetime | None) -> str | None:
@@ -133,6 +138,10 @@ def _in_summaries(
     for subscription in one.subscriptions:
         channel = subscription.destination
         yield from in_summaries(services.store, one, channel, channels.get(channel, Delivery()))
+
+
+def _deliveries(one: Incident, channels: Mapping[Destination, Delivery]) -> list[DeliveryOut]:
+    return [_delivery(one, *pair) for pair in (*one.pagers.items(), *channels.items())]
 
 
 def _delivery(one: Incident, destination: Destination, has: Delivery) -> DeliveryOut:

@@ -27,7 +27,7 @@ NOBODY = "8a1f0a52-7d0c-4c1b-9a55-0d4c7b1f0000"
 PAGE = "text/html; charset=utf-8"
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
-    "frame-ancestors 'none'; base-uri 'none'",
+    "frame-ancestors 'none'; base-uri 'none'; script-src 'self'; connect-src 'self'",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
