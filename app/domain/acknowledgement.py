@@ -30,9 +30,7 @@ NOT_ACKNOWLEDGED: dict[str, Any] = {
 class Acknowledgement(Record):
     """An incident that waits for an acknowledgement, has one, or is reopened."""
 
-    def acknowledged(
-        self, by: str, now: datetime, minutes: float | None = None, comment: str = ""
-    ) -> Self:
+    def acknowledged(self, by: str, now: datetime, minutes: float | None = None, comment: str = "") -> Self:
         """Somebody takes care: a page that has not left yet never will, unless the incident is reopened.
 
         `minutes`: for so long; None: until it is resolved. Again, only a later end changes anything.

@@ -102,4 +102,6 @@ def _thanks(incident: Incident) -> str:
         return "Acknowledged, thank you. The page had already gone out."
     if incident.may_be_paged:
         return "Acknowledged, thank you. The page was being sent and may still arrive."
-    return "Acknowledged, thank you. Nobody will be paged" + (" until then." if incident.acknowledged_until else ".")
+    return "Acknowledged, thank you. Nobody will be paged" + (
+        " until then." if incident.acknowledged_until else "."
+    )

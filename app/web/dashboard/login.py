@@ -38,7 +38,9 @@ def blueprint(services: Services, secret: SecretStr) -> Blueprint:
             )
         name = one_line(request.form.get("name", ""), LONGEST_NAME)
         if not name:
-            return _form(services, 400, problem="Enter your name: it is shown on the timeline of what you do.")
+            return _form(
+                services, 400, problem="Enter your name: it is shown on the timeline of what you do."
+            )
         if not is_secret(request.form.get("secret"), secret):
             log.warning("login_failed", address=request.remote_addr)
             return _form(services, 401, problem="Wrong gateway secret.")

@@ -10,7 +10,9 @@ from flask import Flask
 from markupsafe import Markup, escape
 
 # Without quotes, brackets of HTML, backslashes (escapes in JSON), and characters that turn text around.
-ADDRESS = re.compile(r"\bhttps?://[^\s<>\"'`\\\x00-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2066-\u2069]+", re.IGNORECASE)
+ADDRESS = re.compile(
+    r"\bhttps?://[^\s<>\"'`\\\x00-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2066-\u2069]+", re.IGNORECASE
+)
 CLOSING = {")": "(", "]": "[", "}": "{"}
 
 # As `app.domain.timeline` writes them: RFC 3339, and for people.

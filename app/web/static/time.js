@@ -24,8 +24,8 @@ function showTimes(scope) {
     if (!same) {
       const second = document.createElement("span");
       second.className = "utc";
-      second.textContent = utc;
-      time.append(" ", second);
+      second.textContent = ` ${utc}`;
+      time.append(second);
     }
     time.title = `${at.toLocaleString("en-GB")} (${at.toISOString().slice(0, 19)}Z)`;
   }

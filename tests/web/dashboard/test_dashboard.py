@@ -208,6 +208,57 @@ def test_the_buttons_act_in_the_name_of_who_is_logged_in(
     assert [(e.event, e.detail) for e in need(urgent["id"]).timeline][-1] == ("escalate_now", "by Dana")
 
 
+@pytest.mark.parametrize(("action", "verb"), [("resolve", "Resolve"), ("escalate", "Page now")])
+def test_what_can_not_be_undone_asks_first_without_a_script(
+    person: FlaskClient, services: Services, report: Report, action: str, verb: str
+) -> None:
+    incident = report(title="<b>Disk</b>")
+    path = f"/incidents/{incident['id']}/{action}"
+    asked = act(person, path, next="https://elsewhere.example")
+    assert f"{verb} “&lt;b&gt;Disk&lt;/b&gt;”?" in asked.text
+    assert "This cannot be undone." in asked.text
+    assert 'href="/"' in asked.text
+    before = services.store.incidents.require(incident["id"]).timeline
+    assert [entry.event for entry in before] == ["received", "waiting"]
+    person.post(path, data={"csrf": csrf_of(asked.text), "confirmed": "yes"})
+    assert len(services.store.incidents.require(incident["id"]).timeline) == 3
+
+
+def test_an_acknowledgement_offers_undo_and_may_have_a_comment(
+    person: FlaskClient, services: Services, report: Report
+) -> None:
+    incident = report(title="Disk full")
+    path = f"/incidents/{incident['id']}"
+    page = act(person, f"{path}/ack", comment="Restarting\nthe <b>job</b>", next=path).text
+    assert f'formaction="{path}/unack">Undo</button>' in page
+    assert "Acknowledged by Dana: &#34;Restarting the &lt;b&gt;job&lt;/b&gt;&#34;." in page
+    assert f'{path}/unack"' not in act(person, f"{path}/unack", next=path).text
+    assert services.store.incidents.require(incident["id"]).state == "pending"
+
+
+def test_an_incidents_page_folds_repeats_and_lists_deliveries(person: FlaskClient, report: Report) -> None:
+    for _ in range(7):
+        incident = report(
+            title="Disk full", description="See https://wiki.example/disk.", deduplication_key="disk"
+        )
+    page = person.get(f"/incidents/{incident['id']}").text
+    assert "Repeated 6 times, last at <time" in page
+    assert page.index("https://wiki.example/disk") < page.index(">Timeline<")
+    assert '<th scope="row" dir="auto">incident_io/default</th>' in page
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/api/incidents", "/api/rejected"])
+def test_a_browser_gets_errors_as_pages_and_a_program_as_json(client: FlaskClient, path: str) -> None:
+    page = client.get(path, headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+    assert page.content_type.startswith("text/html")
+    assert page.status_code in (401, 404)
+    for accept in ("application/json", "*/*", ""):
+        assert client.get(path, headers={"Accept": accept}).get_json()["error"]
+    # What posts a webhook may name text/html first, as Java does.
+    sent = client.post("/api/incidents", data="{x", headers={"Accept": "text/html, */*; q=.2"})
+    assert sent.get_json()["error"]
+
+
 def test_a_button_leads_back_to_where_it_was(person: FlaskClient, report: Report) -> None:
     incident = report()
     path = f"/incidents/{incident['id']}"
