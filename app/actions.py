@@ -11,15 +11,19 @@ from app.store import StoreRefusesWrites, StoreUnavailable, UnitOfWork
 from app.telemetry import log
 
 
-def acknowledge(services: Services, incident_id: str, by: str, minutes: float | None = None) -> Incident:
+def acknowledge(
+    services: Services, incident_id: str, by: str, minutes: float | None = None, comment: str = ""
+) -> Incident:
     """Stop the page, or let the others know that somebody is on it: for so many minutes, or until it is over.
 
     The same again changes nothing. What is done to one that another incident continues is done to that one.
-    Raises `IncidentNotFound`, `InvalidTransition` (resolved already), `StoreUnavailable`, like the other
-    actions.
+    `comment`: stands on the timeline. Raises `IncidentNotFound`, `InvalidTransition` (resolved already),
+    `StoreUnavailable`, like the other actions.
     """
     try:
-        return _act(services, incident_id, "acknowledged", lambda i, now: i.acknowledged(by, now, minutes))
+        return _act(
+            services, incident_id, "acknowledged", lambda i, now: i.acknowledged(by, now, minutes, comment)
+        )
     except StoreUnavailable as error:
         raise StoreUnavailable(
             "Your acknowledgement could not be stored, and the page will go out if it has not already. "

@@ -145,7 +145,7 @@ def whole(services: Services, one: Incident) -> dict[str, Any]:
     channels, now = services.store.incidents.deliveries(one.id), services.clock()
     shown = IncidentOut.model_validate(replace(_as_of(one, now), timeline=_timeline(services, one, channels)))
     shown.ack_url = _ack_url(services, one, now)
-    shown.deliveries = [_delivery(one, *pair) for pair in (*one.pagers.items(), *channels.items())]
+    shown.deliveries = _deliveries(one, channels)
     shown.payload = services.store.incidents.payload(one.id)
     return shown.model_dump()
 
@@ -194,6 +194,11 @@ def with_notifications(services: Services, one: Incident) -> Incident:
     return replace(one, timeline=_timeline(services, one, services.store.incidents.deliveries(one.id)))
 
 
+def deliveries(services: Services, one: Incident) -> list[DeliveryOut]:
+    """What each destination has of the incident, pagers first."""
+    return _deliveries(one, services.store.incidents.deliveries(one.id))
+
+
 def _as_of(one: Incident, now: datetime | None) -> Incident:
     """Without a silence that is over: nothing had to be written when it ended."""
     return one if now is None or one.is_silenced(now) else replace(one, silenced_until=None)
@@ -216,6 +221,10 @@ def _in_summaries(
     for subscription in one.subscriptions:
         channel = subscription.destination
         yield from in_summaries(services.store, one, channel, channels.get(channel, Delivery()))
+
+
+def _deliveries(one: Incident, channels: Mapping[Destination, Delivery]) -> list[DeliveryOut]:
+    return [_delivery(one, *pair) for pair in (*one.pagers.items(), *channels.items())]
 
 
 def _delivery(one: Incident, destination: Destination, has: Delivery) -> DeliveryOut:

@@ -30,10 +30,11 @@ NOT_ACKNOWLEDGED: dict[str, Any] = {
 class Acknowledgement(Record):
     """An incident that waits for an acknowledgement, has one, or is reopened."""
 
-    def acknowledged(self, by: str, now: datetime, minutes: float | None = None) -> Self:
+    def acknowledged(self, by: str, now: datetime, minutes: float | None = None, comment: str = "") -> Self:
         """Somebody takes care: a page that has not left yet never will, unless the incident is reopened.
 
         `minutes`: for so long; None: until it is resolved. Again, only a later end changes anything.
+        `comment`: stands on the timeline.
         """
         if self.phase is Phase.RESOLVED:
             raise InvalidTransition("The incident is resolved already; there is nothing left to acknowledge.")
@@ -45,6 +46,8 @@ class Acknowledgement(Record):
             detail += ", after the page went out"
         elif self._in_flight(now):
             detail += ", while the page was being sent"
+        if comment:
+            detail += f': "{comment}"'
         # Claims stay: the worker that holds one still has to record how its attempt ended.
         acknowledged = replace(
             self,

@@ -25,12 +25,12 @@ from app.web.api import ack, admin, incidents, metrics, openapi, probes, slack
 from app.web.api.incidents import BodyTruncated, Intake
 from app.web.api.refusals import Refusals
 from app.web.dashboard import icon, login, views
-from app.web.http import session
+from app.web.http import markup, session
 from app.web.http.auth import IntakeUnauthorized, Unauthorized
 from app.web.http.body import BadBody, BodyTooLarge
 from app.web.http.concurrency import ServerBusy
 from app.web.http.overload import RETRY_AFTER_SECONDS
-from app.web.http.pages import page, wants_page
+from app.web.http.pages import is_browser, page, wants_page
 from app.web.http.parameters import BadParameter
 from app.web.http.paths import INTAKE, Paths
 from app.web.http.proxies import Proxies
@@ -69,15 +69,16 @@ STATUS_OF_ERROR: dict[type[Exception], int] = {
 }
 
 
-# Blueprints whose errors people see.
+# Blueprints whose errors people see, also when they act; elsewhere, when a browser asks for a page.
 PAGES = ("acknowledge", "dashboard", "login")
 HEADINGS = {
-    400: "Something in it is wrong",
+    400: "Bad request",
     401: "Log in first",
-    403: "Not sent by this page",
-    404: "There is no such thing",
-    409: "That can't be done",
-    413: "That is too large",
+    403: "This form is too old",
+    404: "Not found",
+    405: "There is no page here",
+    409: "Not possible",
+    413: "Too large",
     429: "Too many attempts",
 }
 LINK_HEADINGS = {
@@ -103,6 +104,7 @@ def create_app(services: Services | None = None) -> Flask:
     app.extensions["services"] = services
     # A person who reads an answer wants the ID first, not `acknowledged_at`.
     app.json.sort_keys = False  # type: ignore[attr-defined]
+    markup.register(app)
     intake = Intake(services)
     app.register_blueprint(incidents.blueprint(intake, services.config.queue.sns.path))
     app.register_blueprint(ack.blueprint(services))
@@ -144,7 +146,7 @@ def _answer_errors(app: Flask, services: Services, refusals: Refusals) -> None:
         from_a_script = "X-Live" in request.headers
         if isinstance(error, NotLoggedIn) and request.method == "GET" and not from_a_script:
             return redirect(f"{request.script_root}/login?{urlencode({'next': _asked_for()})}", 303)
-        if request.blueprint in PAGES and wants_page() and not from_a_script:
+        if _for_people() and not from_a_script:
             of_link = request.blueprint == "acknowledge"
             heading = (LINK_HEADINGS if of_link else HEADINGS).get(status, "Try again in a moment")
             response = page("message.html", status, heading=heading, sentence=sentence, of_link=of_link)
@@ -160,6 +162,13 @@ def _answer_errors(app: Flask, services: Services, refusals: Refusals) -> None:
         if status == 429:
             response.headers["Retry-After"] = "60"
         return response
+
+
+def _for_people() -> bool:
+    """Whether the error is a page. Programs that post webhooks get JSON, whatever they accept."""
+    if request.blueprint in PAGES:
+        return wants_page()
+    return request.method in ("GET", "HEAD") and is_browser()
 
 
 def _asked_for() -> str:

@@ -115,8 +115,8 @@ def test_show_tells_everything(shell: Shell, whole: Services) -> None:
 def test_explain_tells_why(shell: Shell, whole: Services) -> None:
     incident = create(whole)
     lines = shell.run("explain", incident.id)
-    assert lines[0] == "It pages nobody: on-call was not asked for when it came in."
-    assert lines[-1] == "Next: nothing; the provider is not to be sent anything."
+    assert lines[0] == "No page: the alert came in without on-call."
+    assert lines[-1] == "Next: nothing; there is nothing to send to the provider."
     [one] = shell.json("explain", incident.id)
     assert one["explanation"] == lines
 

@@ -36,15 +36,15 @@ ESCALATED_NOW = (
 @pytest.mark.parametrize(
     ("incident", "words"),
     [
-        (OPEN, "It pages nobody: on-call was not asked for"),
-        (PENDING, "It pages at "),
-        (ACKNOWLEDGED, "It paged nobody, because it was acknowledged by ops."),
-        (RESOLVED, "It paged nobody, because it was resolved first."),
-        (ESCALATED, "because nobody had acknowledged when it was due."),
-        (ESCALATED_NOW, "because somebody asked for it."),
+        (OPEN, "No page: the alert came in without on-call."),
+        (PENDING, "Pages at "),
+        (ACKNOWLEDGED, "Nobody was paged: acknowledged by ops."),
+        (RESOLVED, "Nobody was paged: resolved before the page was due."),
+        (ESCALATED, "because nobody had acknowledged it by then."),
+        (ESCALATED_NOW, "because somebody requested the page."),
         (FAILED, "NOBODY WAS PAGED: 404"),
         (GIVEN_UP, "NOBODY WAS PAGED: 500"),
-        (RESOLVED_AFTER_PAGE, "It paged through alert source 'default' at "),
+        (RESOLVED_AFTER_PAGE, "Paged through alert source 'default' at "),
     ],
 )
 def test_whether_it_paged_and_why(incident: Incident, words: str) -> None:
@@ -54,24 +54,24 @@ def test_whether_it_paged_and_why(incident: Incident, words: str) -> None:
 def test_it_names_the_alert_sources_that_took_the_page() -> None:
     failed = FAILED.repeated(ALERT, LATER, due_at=LATER, pager=INFRA, asked=True)
     other = failed.claimed(INFRA, "u", LATER, LEASE).delivered(INFRA, "u", LATER, "202")
-    assert verdict(other, LATER).startswith("It paged through alert source 'infra' at ")
+    assert verdict(other, LATER).startswith("Paged through alert source 'infra' at ")
     retried = other.claimed(PAGER, "v", LATER, LEASE).delivered(PAGER, "v", LATER, "202")
-    assert verdict(retried, LATER).startswith("It paged through alert source 'default' and 'infra' at ")
+    assert verdict(retried, LATER).startswith("Paged through alert source 'default' and 'infra' at ")
 
 
 def test_what_is_due_and_has_not_left_is_told_so() -> None:
-    assert "its page has not been accepted yet" in verdict(RETRYING, LATER)
+    assert "has not been accepted yet" in verdict(RETRYING, LATER)
 
 
 @pytest.mark.parametrize(
     ("incident", "words"),
     [
-        (OPEN, "Next: nothing; the provider is not to be sent anything."),
-        (GIVEN_UP, "Next: nothing, until its sender reports it again or somebody asks for the page."),
-        (PENDING, "Next: the page goes out as soon as"),
-        (IN_FLIGHT, "Next: the page is being sent; if no outcome comes, it is sent again at "),
-        (RETRYING, "Next: the page is tried at "),
-        (RESOLVED_AFTER_PAGE, "Next: the resolve event is tried at "),
+        (OPEN, "Next: nothing; there is nothing to send to the provider."),
+        (GIVEN_UP, "Next: nothing, until the alert is repeated or somebody requests the page."),
+        (PENDING, "Next: the page is sent as soon as"),
+        (IN_FLIGHT, "Next: the page is being sent. Without an answer it is sent again at "),
+        (RETRYING, "Next: the page is sent at "),
+        (RESOLVED_AFTER_PAGE, "Next: the resolve event is sent at "),
     ],
 )
 def test_what_comes_next(incident: Incident, words: str) -> None:

@@ -78,7 +78,7 @@ def test_an_incident_arrives_and_is_acknowledged_with_the_keyboard(
     page.keyboard.press("a")
     expect(arrived.locator(".left")).to_have_count(0, timeout=SOON)
     expect(page.get_by_role("region", name="Acknowledged")).to_contain_text("Disk of build-7 is full")
-    expect(page.locator("#note")).to_have_text("Acknowledged: Disk of build-7 is full")
+    expect(page.locator("#note")).to_contain_text("Acknowledged: Disk of build-7 is full")
     expect(arrived).to_contain_text("by Dana")
     assert page.evaluate("window.sameDocument")
     shown = service.show(incident)
@@ -87,7 +87,7 @@ def test_an_incident_arrives_and_is_acknowledged_with_the_keyboard(
     page.keyboard.press("Enter")
     page.wait_for_url(f"{service.base}/incidents/{incident['id']}")
     expect(page.locator(".timeline")).to_contain_text("Acknowledged by Dana.")
-    expect(page.locator(".verdict")).to_contain_text("It paged nobody, because it was acknowledged by Dana.")
+    expect(page.locator(".verdict")).to_contain_text("Nobody was paged: acknowledged by Dana.")
     expect(page.locator("pre")).to_contain_text('"service": "ci"')
     page.keyboard.press("h")
     page.wait_for_url(f"{service.base}/")
@@ -99,27 +99,26 @@ def test_an_incident_arrives_and_is_acknowledged_with_the_keyboard(
     expect(row(page, incident)).to_be_visible()
 
 
-def test_what_can_not_be_taken_back_asks_first_when_a_key_wants_it(
-    page: Page, service: Stack, errors: list[str]
-) -> None:
+def test_what_can_not_be_taken_back_asks_first(page: Page, service: Stack, errors: list[str]) -> None:
     incident = service.report(600, body={"title": "Latency of search"})
     log_in(page, service, f"/incidents/{incident['id']}")
     page.keyboard.press("p")
-    expect(page.get_by_role("dialog")).to_contain_text("Page now: Latency of search?")
+    expect(page.get_by_role("dialog")).to_contain_text("Page now “Latency of search”?")
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
     page.keyboard.press("r")
-    page.get_by_role("button", name="No", exact=True).click()
+    expect(page.get_by_role("button", name="Cancel")).to_be_focused()
+    page.get_by_role("button", name="Cancel").click()
     assert service.show(incident)["state"] == "pending"
-    page.keyboard.press("p")
-    page.get_by_role("button", name="Yes").click()
+    page.get_by_role("button", name="Page now").click()
+    page.get_by_role("dialog").get_by_role("button", name="Page now").click()
     wait_until(lambda: service.simulator.events(incident["id"]), "it was paged")
-    expect(page.locator(".timeline")).to_contain_text("The provider took the page", timeout=SOON)
+    expect(page.locator(".timeline")).to_contain_text("the provider accepted the page", timeout=SOON)
     page.keyboard.press("r")
-    page.get_by_role("button", name="Yes").click()
+    page.get_by_role("dialog").get_by_role("button", name="Resolve").click()
     expect(page.locator(".tags .state")).to_have_text("Resolved", timeout=SOON)
     page.keyboard.press("a")
-    expect(page.locator("#note")).to_have_text("That can't be done to this incident.")
+    expect(page.locator("#note")).to_contain_text("This is not possible for this incident.")
     page.keyboard.press("?")
     expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
 
@@ -130,6 +129,7 @@ def test_one_touch_of_a_button_does_what_it_says(page: Page, service: Stack, err
     row(page, taken).get_by_role("button", name="Acknowledge").click()
     expect(row(page, taken)).to_contain_text("by Dana", timeout=SOON)
     row(page, over).get_by_role("button", name="Resolve").click()
+    page.get_by_role("dialog").get_by_role("button", name="Resolve").click()
     expect(row(page, over)).to_contain_text("resolved", timeout=SOON)
     assert service.show(over)["timeline"][-1]["detail"] == "by Dana"
 
@@ -141,7 +141,7 @@ def test_without_javascript_people_can_read_and_act(browser: Browser, service: S
     log_in(page, service)
     expect(row(page, incident)).to_contain_text("pages at")
     row(page, incident).get_by_role("button", name="Acknowledge").click()
-    expect(page.get_by_role("status").first).to_have_text("Acknowledged: Without a script")
+    expect(page.get_by_role("status").first).to_contain_text("Acknowledged: Without a script")
     assert service.show(incident)["acknowledged_by"] == "Dana"
     page.get_by_role("link", name="Without a script").click()
     expect(page.locator(".timeline")).to_contain_text("Acknowledged by Dana.")
@@ -245,9 +245,92 @@ def test_everybody_can_use_the_pages(browser: Browser, service: Stack, size: str
     ):
         page.goto(f"{service.base}{path}")
         check(page)
+    page.goto(f"{service.base}/incidents/{incident['id']}")
+    page.locator("#options summary").click()
+    page.locator("#health summary").click()
+    check(page)
+    page.get_by_role("button", name="Resolve", exact=True).click()
+    expect(page.get_by_role("dialog").get_by_role("button", name="Cancel")).to_be_focused()
+    check(page)
+    page.get_by_role("button", name="Cancel").click()
+    page.goto(service.base + incident["ack_url"][incident["ack_url"].index("/api/ack") :])
+    check(page)
+    page.goto(f"{service.base}/nowhere")
+    check(page)
     context.clear_cookies()
     page.goto(f"{service.base}/login")
     check(page)
+    context.close()
+
+
+def test_an_acknowledgement_can_be_undone_where_it_was_made(
+    page: Page, service: Stack, errors: list[str]
+) -> None:
+    incident = service.report(600, body={"title": "Cache is cold"})
+    log_in(page, service, f"/incidents/{incident['id']}")
+    page.get_by_role("button", name="Acknowledge", exact=True).click()
+    page.get_by_role("button", name="Undo", exact=True).click()
+    expect(page.locator(".tags .state")).to_have_text("Pending", timeout=SOON)
+    assert service.show(incident)["state"] == "pending"
+    # A comment goes with the form, and what is typed stays while the page follows the news.
+    page.locator("#options summary").click()
+    page.locator("#comment").fill("Warming it up")
+    service.report(600, body={"title": "Something else"})
+    expect(page).to_have_title(re.compile("Cache is cold"))
+    page.get_by_role("button", name="For 30 minutes").click()
+    expect(page.locator(".timeline")).to_contain_text('"Warming it up"', timeout=SOON)
+    expect(page.get_by_role("button", name="Undo", exact=True)).to_be_visible()
+
+
+def test_times_are_those_of_the_readers_zone_with_utc_below(browser: Browser, service: Stack) -> None:
+    incident = service.report(600, body={"title": "Far away"})
+    context = browser.new_context(timezone_id="Asia/Kolkata")
+    page = context.new_page()
+    for path in (
+        f"/incidents/{incident['id']}",
+        incident["ack_url"][incident["ack_url"].index("/api/ack") :],
+    ):
+        page.goto(service.base + path) if "ack" in path else log_in(page, service, path)
+        shown = page.locator("time[data-ago]").first
+        expect(shown.locator("span").first).to_have_text(re.compile(r"\d\d:\d\d, (in )?\d+ (min|s)( ago)?$"))
+        expect(shown.locator(".utc")).to_have_text(re.compile(r"\d\d:\d\d UTC$"))
+        # India is five and a half hours ahead.
+        local, utc = (int(at[-2:]) for at in shown.evaluate("t => t.innerText.match(/\\d\\d:\\d\\d/g)"))
+        assert (local - utc) % 60 == 30
+    context.close()
+
+
+SMALL = """() => [...document.querySelectorAll('a, button, summary, select, input:not([type=hidden])')]
+  .map(one => one.matches('[type=radio], [type=checkbox]') ? one.closest('label') : one)
+  .filter(one => one.checkVisibility() && !one.closest('.skip, .description, .facts, h3, q'))
+  .map(one => [one.outerHTML.slice(0, 100), one.getBoundingClientRect()])
+  .filter(([, box]) => box.width > 0 && (box.width < 44 || box.height < 44))
+  .map(([html, box]) => `${html} ${box.width} x ${box.height}`)"""
+"""Targets of touch that are too small; links within a text are as high as its lines."""
+
+
+def test_every_target_on_a_telephone_is_large_enough(browser: Browser, service: Stack) -> None:
+    incident = service.report(600, body={"title": "x", "url": "https://a.example/", "severity": "high"})
+    requests.post(f"{service.base}/api/incidents", data="{broken", timeout=15)
+    context = browser.new_context(viewport=SIZES["telephone"], has_touch=True)  # type: ignore[arg-type]
+    page = context.new_page()
+    page.goto(f"{service.base}/login")
+    assert page.evaluate(SMALL) == []
+    log_in(page, service)
+    link = incident["ack_url"][incident["ack_url"].index("/api/ack") :]
+    for path in (f"/incidents/{incident['id']}", "/rejected", "/", link, "/nowhere"):
+        page.goto(f"{service.base}{path}")
+        closed = page.locator("details:not([open]) > summary")
+        while closed.count():
+            closed.first.tap()
+        assert page.evaluate(SMALL) == [], path
+    page.goto(f"{service.base}/incidents/{incident['id']}")
+    page.get_by_role("button", name="Resolve", exact=True).tap()
+    assert page.evaluate(SMALL) == []
+    buttons = page.locator(".one > header > .actions button").evaluate_all(
+        "all => all.map(one => one.getBoundingClientRect()).map(box => [box.height >= 48, box.bottom])"
+    )
+    assert all(tall and bottom <= SIZES["telephone"]["height"] for tall, bottom in buttons)
     context.close()
 
 

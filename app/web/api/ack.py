@@ -86,6 +86,7 @@ def _answer(services: Services, incident: Incident, *, status: str, note: str | 
     return page(
         "acknowledge.html",
         200,
+        live=True,
         incident=incident,
         action=action,
         now=now,
@@ -98,7 +99,9 @@ def _answer(services: Services, incident: Incident, *, status: str, note: str | 
 
 def _thanks(incident: Incident) -> str:
     if incident.escalated_at is not None:
-        return "Thank you. The page had gone out already; your acknowledgement is recorded."
+        return "Acknowledged, thank you. The page had already gone out."
     if incident.may_be_paged:
-        return "Thank you. The page was on its way and may still arrive; your acknowledgement is recorded."
-    return "Thank you. Nobody will be paged" + (" until then." if incident.acknowledged_until else ".")
+        return "Acknowledged, thank you. The page was being sent and may still arrive."
+    return "Acknowledged, thank you. Nobody will be paged" + (
+        " until then." if incident.acknowledged_until else "."
+    )

@@ -66,6 +66,7 @@ class Live:
                 tag=system_status.tag,
                 csrf=session.csrf_token(),
                 person=g.person,
+                now=self._services.clock(),
                 here=f"{request.script_root}{request.full_path}".rstrip("?"),
                 version=__version__,
                 **context,

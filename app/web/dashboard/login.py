@@ -26,7 +26,7 @@ def blueprint(services: Services, secret: SecretStr) -> Blueprint:
 
     @login.get("/login")
     def ask() -> Response:
-        return _form(200, problem=None)
+        return _form(services, 200, problem=None)
 
     @login.post("/login")
     def log_in() -> Response | Redirect:
@@ -34,14 +34,16 @@ def blueprint(services: Services, secret: SecretStr) -> Blueprint:
         if not services.store.sessions.may_try(client_address()):
             log.warning("login_throttled", address=request.remote_addr)
             raise TooManyRequests(
-                f"More than {ATTEMPTS} attempts within a minute came from your address: wait a minute."
+                f"More than {ATTEMPTS} attempts in one minute from your address: wait a minute."
             )
         name = one_line(request.form.get("name", ""), LONGEST_NAME)
         if not name:
-            return _form(400, problem="Say who you are: the name stands on the timeline of what you do.")
+            return _form(
+                services, 400, problem="Enter your name: it is shown on the timeline of what you do."
+            )
         if not is_secret(request.form.get("secret"), secret):
             log.warning("login_failed", address=request.remote_addr)
-            return _form(401, problem="That is not the gateway secret.")
+            return _form(services, 401, problem="Wrong gateway secret.")
         session.log_in(services, name)
         log.info("login", by=name, address=request.remote_addr)
         return redirect(local(request.form.get("next", ""), home()), 303)
@@ -67,11 +69,12 @@ def home() -> str:
     return f"{request.script_root}/"
 
 
-def _form(status: int, *, problem: str | None) -> Response:
+def _form(services: Services, status: int, *, problem: str | None) -> Response:
     return page(
         "login.html",
         status,
         problem=problem,
+        installation=services.config.name,
         name=one_line(request.form.get("name", ""), LONGEST_NAME),
         next=local(request.values.get("next", ""), home()),
         csrf=session.csrf_token(),

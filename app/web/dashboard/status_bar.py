@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from app.bootstrap import Services
 from app.destinations.incident_io.on_call import nobody
 from app.domain.state import State
+from app.domain.timeline import clock
 from app.ops.health import WORKER_SEEN_WITHIN, clock_stepped, lost_data, read_snapshot
 from app.store import Budget, Snapshot
 
@@ -48,6 +49,11 @@ class SystemStatus:
     """Another one whenever an incident has changed."""
     today: date
     """UTC."""
+
+    @property
+    def problems(self) -> list[StatusItem]:
+        """What is not well."""
+        return [item for item in self.items if not item.well]
 
     @property
     def tag(self) -> str:
@@ -97,21 +103,21 @@ def _items(services: Services, snapshot: Snapshot, now: datetime) -> Iterator[St
 def _overdue(snapshot: Snapshot) -> StatusItem:
     if not snapshot.overdue or snapshot.oldest_due is None:
         return StatusItem("Overdue", "none")
-    return StatusItem("Overdue", f"{snapshot.overdue}, since {_clock(snapshot.oldest_due)}", well=False)
+    return StatusItem("Overdue", f"{snapshot.overdue}, since {_at(snapshot.oldest_due)}", well=False)
 
 
 def _heartbeat(snapshot: Snapshot, now: datetime) -> StatusItem:
     if snapshot.last_heartbeat is None:
-        return StatusItem("Heartbeat", "none was accepted yet", well=False)
+        return StatusItem("Heartbeat", "none accepted yet", well=False)
     late = now.timestamp() - snapshot.last_heartbeat > HEARTBEAT_LATE.total_seconds()
     return StatusItem(
-        "Heartbeat", f"{'last' if late else 'at'} {_clock(snapshot.last_heartbeat)}", well=not late
+        "Heartbeat", f"{'last' if late else 'at'} {_at(snapshot.last_heartbeat)}", well=not late
     )
 
 
 def _budget(name: str, budget: Budget) -> StatusItem:
     if budget.paused_until is not None:
-        return StatusItem(f"Rate of {name}", f"paused until {_clock(budget.paused_until)}", well=False)
+        return StatusItem(f"Rate of {name}", f"paused until {_at(budget.paused_until)}", well=False)
     if budget.left is None:
         return StatusItem(f"Rate of {name}", "no limit")
     says = f"{budget.left} of {budget.limit} left"
@@ -119,5 +125,5 @@ def _budget(name: str, budget: Budget) -> StatusItem:
     return StatusItem(f"Rate of {name}", says, well, budget.left, budget.limit)
 
 
-def _clock(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).strftime("%H:%M:%S UTC")
+def _at(moment: float) -> str:
+    return clock(datetime.fromtimestamp(moment, UTC))

@@ -17,7 +17,8 @@ from app.domain.alert import SEVERITIES, VERSUS
 from app.domain.incident import Incident
 from app.domain.state import State
 from app.domain.timeline import TIMES
-from app.serializers import with_notifications
+from app.sanitize import one_line
+from app.serializers import deliveries, with_notifications
 from app.store import Search
 from app.web.api.incidents import Intake
 from app.web.dashboard import incident_list, silences
@@ -31,11 +32,18 @@ from app.web.http.parameters import minutes_of, search_of, single
 
 ACTIONS: dict[str, tuple[Callable[..., Incident], str]] = {
     "ack": (actions.acknowledge, "Acknowledged: {title}"),
-    "unack": (actions.unacknowledge, "Open again: {title}"),
+    "unack": (actions.unacknowledge, "No longer acknowledged: {title}"),
     "resolve": (actions.resolve, "Resolved: {title}"),
     "escalate": (actions.escalate_now, "Paging now: {title}"),
 }
 
+CONFIRM = {
+    "resolve": ("Resolve", "This cannot be undone."),
+    "escalate": ("Page now", "The people on call are paged immediately. This cannot be undone."),
+}
+"""Actions that ask first: the button, and what it means."""
+
+LONGEST_COMMENT = 200
 LONGEST_PAYLOAD = 200_000
 """Characters of a sender's body that are shown."""
 REJECTED_SHOWN = 100
@@ -66,10 +74,13 @@ def blueprint(services: Services, intake: Intake) -> Blueprint:
         return live.answer("incident.html", lambda _: _about(services, incident_id))
 
     @dashboard.post("/incidents/<incident_id>/<any(ack, unack, resolve, escalate):action>")
-    def act(incident_id: str, action: str) -> Redirect:
+    def act(incident_id: str, action: str) -> Response | Redirect:
+        if action in CONFIRM and "confirmed" not in request.form:
+            return _confirm(services.store.incidents.require(incident_id), action)
         do, done = ACTIONS[action]
-        more = {"minutes": minutes_of(request.form.get("minutes"))} if action == "ack" else {}
-        flash(done.format(title=do(services, incident_id, g.person, **more).title))
+        incident = do(services, incident_id, g.person, **(_acknowledgement() if action == "ack" else {}))
+        # Its category is what "Undo" is for.
+        flash(done.format(title=incident.title), incident.id if action == "ack" else "message")
         return _back()
 
     @dashboard.get("/rejected")
@@ -79,11 +90,31 @@ def blueprint(services: Services, intake: Intake) -> Blueprint:
     @dashboard.post("/rejected/<entry_id>/replay")
     def replay(entry_id: str) -> Redirect:
         answer, _ = intake.replay(entry_id, g.person)
-        flash(f"Sent once more: {answer['status']}.")
+        flash(f"Replayed: {answer['status']}.")
         return _back()
 
     silences.add_to(dashboard, services, live)
     return dashboard
+
+
+def _acknowledgement() -> dict[str, Any]:
+    """How somebody acknowledges. Raises `BadParameter`."""
+    comment = one_line(request.form.get("comment", ""), LONGEST_COMMENT)
+    return {"minutes": minutes_of(request.form.get("minutes")), "comment": comment}
+
+
+def _confirm(incident: Incident, action: str) -> Response:
+    """The page that asks first, for browsers without our script."""
+    verb, warning = CONFIRM[action]
+    return page(
+        "confirm.html",
+        200,
+        verb=verb,
+        warning=warning,
+        title=incident.title,
+        csrf=session.csrf_token(),
+        next=local(request.form.get("next", ""), home()),
+    )
 
 
 def closed() -> Blueprint:
@@ -92,7 +123,7 @@ def closed() -> Blueprint:
 
     @dashboard.get("/")
     def show() -> Response:
-        words = "Set GATEWAY_SECRET and start it again to see the incidents here."
+        words = "Set GATEWAY_SECRET and restart it to see the incidents here."
         return page("message.html", 200, heading="Versus Incident is running", sentence=words)
 
     return dashboard
@@ -122,13 +153,14 @@ def _about(services: Services, incident_id: str) -> dict[str, Any]:
     payload = services.store.incidents.payload(incident_id)
     return {
         "incident": incident,
+        "deliveries": deliveries(services, incident),
         "times": TIMES,
         "payload": None if payload is None else _readable(payload),
         "rejected": payload.get("rejected") if incident.source == VERSUS else None,
         "verdict": explain.verdict(incident, services.clock()),
         "next_step": explain.next_step(incident, services.clock()),
         "late": explain.lateness(incident),
-        "happened": explain.happened,
+        "timeline": list(explain.narrated(incident.timeline)),
     }
 
 

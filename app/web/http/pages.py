@@ -24,16 +24,21 @@ LIVE_HEADERS = {
 """Of a page that runs our own script."""
 
 
+def is_browser() -> bool:
+    """Whether the client names `text/html`, and likes it no less than JSON."""
+    accepted = request.accept_mimetypes
+    return "text/html" in set(accepted.values()) and accepted["text/html"] >= accepted["application/json"]
+
+
 def wants_page() -> bool:
     """Whether the client is a browser rather than a program that wants JSON.
 
     Browsers name `text/html`; a program that takes anything gets the page to look at, and JSON when it acts.
     """
-    accepted = request.accept_mimetypes
     # By name: what stands for everything, as in the `*/*` of many libraries, asks for nothing.
-    named = set(accepted.values())
+    named = set(request.accept_mimetypes.values())
     if "text/html" in named:
-        return accepted["text/html"] >= accepted["application/json"]
+        return is_browser()
     return request.method != "POST" and "application/json" not in named
 
 

@@ -117,7 +117,7 @@ def check_csrf() -> None:
     offered = request.headers.get(CSRF_HEADER) or request.form.get(CSRF_FIELD, "")
     held = str(session.get("csrf", ""))
     if not held or not same(offered, held) or request.headers.get("Sec-Fetch-Site", "none") not in OWN_SITES:
-        raise Forbidden("This was not sent by a page of ours, or the page is too old: load it again.")
+        raise Forbidden("The form is too old or came from another site. Reload the page and try again.")
 
 
 def same(offered: str, right: str) -> bool:

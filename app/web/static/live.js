@@ -12,7 +12,6 @@ const live = document.getElementById("live");
 const root = document.body.dataset.root; // before the paths of the service
 const token = document.body.dataset.csrf;
 let tag = document.body.dataset.tag;
-let ahead = 0; // of the server's clock before ours, ms
 let answered = Date.now();
 let trouble = ""; // what the last answer complained of
 let question = new AbortController();
@@ -54,7 +53,7 @@ async function ask(how) {
       trouble = (await answer.json()).error;
     }
   } catch {
-    // `tick` tells of it, and the next question may go better.
+    // `tick` says so, and the next question may be answered.
   } finally {
     clearTimeout(late);
   }
@@ -63,18 +62,38 @@ async function ask(how) {
 function show(html) {
   const known = new Set(rows().map((row) => row.id));
   const focused = document.activeElement?.closest("[data-id]");
-  const place = focused && [...focused.querySelectorAll("a, button")].indexOf(document.activeElement);
+  const place = focused && [...focused.querySelectorAll("a, button, summary")].indexOf(document.activeElement);
   const scrolled = [...live.querySelectorAll("pre")].map((pre) => pre.scrollTop);
+  const entered = keepEntered();
   live.innerHTML = html;
+  entered();
   live.querySelectorAll("pre").forEach((pre, n) => (pre.scrollTop = scrolled[n] ?? 0));
-  if (focused) {
+  if (focused && !live.contains(document.activeElement)) {
     const row = document.getElementById(focused.id);
-    const target = row?.querySelectorAll("a, button")[place] ?? row?.querySelector("a");
+    const target = row?.querySelectorAll("a, button, summary")[place] ?? row?.querySelector("a");
     (target ?? live).focus({ preventScroll: true });
   }
   for (const row of rows().filter((row) => !known.has(row.id))) row.classList.add("new");
   summarise();
+  showTimes(live);
   tick();
+}
+
+// What people opened and typed in the part that changes; gives the function that puts it back.
+function keepEntered() {
+  const open = [...live.querySelectorAll("details[id]")].map((one) => [one.id, one.open]);
+  const typed = [...live.querySelectorAll("input[id]:not([type=checkbox])")].map((one) => [one.id, one.value]);
+  const focused = document.activeElement;
+  const inside = live.contains(focused) && focused.matches("input[id]") && [focused.id, focused.selectionStart];
+  return () => {
+    const found = (id) => document.getElementById(id);
+    open.forEach(([id, was]) => found(id)?.toggleAttribute("open", was));
+    typed.forEach(([id, value]) => found(id) && (found(id).value = value));
+    if (inside && found(inside[0])) {
+      found(inside[0]).focus({ preventScroll: true });
+      found(inside[0]).setSelectionRange(inside[1], inside[1]);
+    }
+  };
 }
 
 function rows() {
@@ -99,20 +118,10 @@ function tick() {
     left.textContent = seconds > 0 ? clock(seconds) : seconds > -LATE_SECONDS ? "now" : `late ${clock(-seconds)}`;
     left.classList.toggle("soon", seconds <= 60);
   }
-  for (const time of live.querySelectorAll("time[data-ago]")) {
-    if (time.title === "") time.title = new Date(time.dateTime).toLocaleString();
-    let ago = time.nextElementSibling;
-    if (!ago?.classList.contains("ago")) {
-      ago = document.createElement("span");
-      ago.className = "ago";
-      time.after(ago);
-    }
-    ago.textContent = ` (${since((now - Date.parse(time.dateTime)) / 1000)})`;
-  }
   const silent = Date.now() - answered;
   const old = silent > STALE_MS;
   const stale = document.getElementById("stale");
-  if (old) stale.textContent = `No event for ${since(silent / 1000, "")}: what you see may be old. ${trouble}`;
+  if (old) stale.textContent = `No answer for ${span(silent / 1000)}: what you see may be old. ${trouble}`;
   if (stale.hidden === old) stale.hidden = !old;
 }
 
@@ -123,14 +132,20 @@ function clock(seconds) {
   return hours > 0 ? `${hours}:${rest}` : rest.replace(/^0/, "");
 }
 
-function since(seconds, ago = " ago") {
-  const units = [["day", 86400], ["h", 3600], ["min", 60], ["s", 1]];
-  const [unit, size] = units.find(([, size]) => seconds >= size) ?? ["s", 1];
-  const count = Math.max(0, Math.floor(seconds / size));
-  return `${count} ${unit}${unit === "day" && count > 1 ? "s" : ""}${ago}`;
-}
-
 // -- acting ----------------------------------------------------------------------------------------------
+
+const CONFIRM = {
+  resolve: "This cannot be undone.",
+  escalate: "The people on call are paged immediately. This cannot be undone.",
+};
+const SHOWN_MS = 20_000; // a note of what was done; its "Undo" is a button of the incident, too
+
+let fading = 0;
+
+function press(button) {
+  if (button.dataset.action in CONFIRM) confirmFirst(button);
+  else act(button);
+}
 
 // A button's form goes to `/incidents/…`; the API has the same path and answers a script in JSON.
 async function act(button) {
@@ -138,45 +153,79 @@ async function act(button) {
   const title = button.closest("[data-id]").dataset.title ?? "It";
   button.disabled = true;
   let words;
+  let done = false;
   try {
-    const answer = await fetch(`${root}/api${path.slice(root.length)}`, {
-      method: "POST",
-      headers: { "X-CSRF-Token": token, "Content-Type": "application/json", Accept: "application/json" },
-      body: button.value ? JSON.stringify({ minutes: Number(button.value) }) : "{}",
-      signal: AbortSignal.timeout(10_000),
-    });
+    const answer = await post(path, button.value ? { minutes: Number(button.value) } : {});
     const said = await answer.json();
-    words = answer.ok ? `${said.status}: ${title}` : said.error;
+    done = answer.ok;
+    words = done ? `${said.status}: ${title}` : said.error;
   } catch {
     words = `No answer came, so it may not have been done: ${title}`;
   }
   button.disabled = false;
-  say(words);
+  say(words, done && button.dataset.action === "ack" ? path.replace(/ack$/, "unack") : "");
   ask("now");
 }
 
-function say(words) {
-  const note = document.getElementById("note");
-  note.textContent = words.charAt(0).toUpperCase() + words.slice(1);
-  note.hidden = false;
+function post(path, body) {
+  return fetch(`${root}/api${path.slice(root.length)}`, {
+    method: "POST",
+    headers: { "X-CSRF-Token": token, "Content-Type": "application/json", Accept: "application/json" },
+    body: JSON.stringify(body),
+    signal: AbortSignal.timeout(10_000),
+  });
 }
 
-// A key is pressed by accident more easily than a button, so what can't be taken back asks first.
+// `undo`: the path that takes it back, if there is one.
+function say(words, undo = "") {
+  const note = document.getElementById("note");
+  const button = document.getElementById("undo");
+  note.firstElementChild.textContent = words.charAt(0).toUpperCase() + words.slice(1);
+  button.hidden = !undo;
+  button.dataset.path = undo;
+  note.hidden = false;
+  clearTimeout(fading);
+  fading = setTimeout(fade, SHOWN_MS);
+}
+
+function fade() {
+  const note = document.getElementById("note");
+  if (note.matches(":hover, :focus-within")) fading = setTimeout(fade, SHOWN_MS);
+  else note.hidden = true;
+}
+
+async function undo() {
+  const { path } = document.getElementById("undo").dataset;
+  try {
+    const answer = await post(path, {});
+    const said = await answer.json();
+    say(answer.ok ? "No longer acknowledged: it waits again" : said.error);
+  } catch {
+    say("No answer came, so it may still be acknowledged");
+  }
+  ask("now");
+}
+
 function confirmFirst(button) {
   const sure = document.getElementById("sure");
   const title = button.closest("[data-id]").dataset.title;
-  document.getElementById("sure-title").textContent = `${button.textContent}: ${title}?`;
+  document.getElementById("sure-title").textContent = `${button.textContent} \u201c${title}\u201d?`;
+  document.getElementById("sure-warning").textContent = CONFIRM[button.dataset.action];
+  document.getElementById("sure-yes").textContent = button.textContent;
   sure.returnValue = "no";
-  sure.onclose = () => sure.returnValue === "yes" && act(button);
+  sure.onclose = () => {
+    if (sure.returnValue === "yes") act(button);
+  };
   sure.showModal();
 }
 
+document.getElementById("undo").addEventListener("click", undo);
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button[data-action]");
-  if (button) {
-    event.preventDefault();
-    act(button);
-  }
+  // A comment goes with the form.
+  if (!button || (button.dataset.action === "ack" && document.getElementById("comment")?.value)) return;
+  event.preventDefault();
+  press(button);
 });
 
 // -- keys ------------------------------------------------------------------------------------------------
@@ -194,9 +243,8 @@ document.addEventListener("keydown", (event) => {
   else if (event.key === "?") document.getElementById("keys").showModal();
   else if (event.key in BUTTONS) {
     const button = current?.querySelector(`[data-action=${BUTTONS[event.key]}]`);
-    if (!button) return say(current ? "That can't be done to this incident." : "Choose an incident with j and k first.");
-    if (event.key === "a") act(button);
-    else confirmFirst(button);
+    if (!button) return say(current ? "This is not possible for this incident." : "Choose an incident with j and k first.");
+    press(button);
   } else return;
   event.preventDefault();
 });

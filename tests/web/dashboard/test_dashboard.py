@@ -147,7 +147,7 @@ def test_no_parameter_of_a_search_is_anything_but_a_parameter(client: FlaskClien
 def test_a_search_that_makes_no_sense_says_what_would(person: FlaskClient, query: str) -> None:
     answer = person.get(f"/?{query}", headers={"Accept": "text/html"})
     assert answer.status_code == 400
-    assert "Something in it is wrong" in answer.text
+    assert "Bad request" in answer.text
 
 
 # -- one incident -------------------------------------------------------------------------------------------
@@ -165,12 +165,12 @@ def test_an_incidents_page_explains_every_decision(
     actions.note_link_opened(services, incident["id"], "by a browser")
     page = person.get(f"/incidents/{incident['id']}").text
     for words in (
-        "The alert came in: from generic.",
+        "Alert received from generic.",
         "Attempt 1 to page.",
-        "The attempt failed: 500: try later (request r-1).",
-        "The provider took the page",
-        "The acknowledgement link was opened, which acknowledges nothing: by a browser.",
-        "nobody had acknowledged when it was due",
+        "Attempt failed: 500: try later (request r-1).",
+        "Escalated, the provider accepted the page",
+        "Acknowledgement link opened, which does not acknowledge anything: by a browser.",
+        "nobody had acknowledged it by then",
         "It was accepted 62.00 s after it was due.",
         "It fills.",
         "eu",
@@ -200,12 +200,63 @@ def test_the_buttons_act_in_the_name_of_who_is_logged_in(
 ) -> None:
     taken, over, urgent = report(title="Taken"), report(title="Over"), report(title="Urgent")
     assert "Acknowledged: Taken" in act(person, f"/incidents/{taken['id']}/ack").text
-    assert "Resolved: Over" in act(person, f"/incidents/{over['id']}/resolve").text
-    assert "Paging now: Urgent" in act(person, f"/incidents/{urgent['id']}/escalate").text
+    assert "Resolved: Over" in act(person, f"/incidents/{over['id']}/resolve", confirmed="yes").text
+    assert "Paging now: Urgent" in act(person, f"/incidents/{urgent['id']}/escalate", confirmed="yes").text
     need = services.store.incidents.require
     assert need(taken["id"]).acknowledged_by == "Dana"
     assert [(e.event, e.detail) for e in need(over["id"]).timeline][-1] == ("resolved", "by Dana")
     assert [(e.event, e.detail) for e in need(urgent["id"]).timeline][-1] == ("escalate_now", "by Dana")
+
+
+@pytest.mark.parametrize(("action", "verb"), [("resolve", "Resolve"), ("escalate", "Page now")])
+def test_what_can_not_be_undone_asks_first_without_a_script(
+    person: FlaskClient, services: Services, report: Report, action: str, verb: str
+) -> None:
+    incident = report(title="<b>Disk</b>")
+    path = f"/incidents/{incident['id']}/{action}"
+    asked = act(person, path, next="https://elsewhere.example")
+    assert f"{verb} “&lt;b&gt;Disk&lt;/b&gt;”?" in asked.text
+    assert "This cannot be undone." in asked.text
+    assert 'href="/"' in asked.text
+    before = services.store.incidents.require(incident["id"]).timeline
+    assert [entry.event for entry in before] == ["received", "waiting"]
+    person.post(path, data={"csrf": csrf_of(asked.text), "confirmed": "yes"})
+    assert len(services.store.incidents.require(incident["id"]).timeline) == 3
+
+
+def test_an_acknowledgement_offers_undo_and_may_have_a_comment(
+    person: FlaskClient, services: Services, report: Report
+) -> None:
+    incident = report(title="Disk full")
+    path = f"/incidents/{incident['id']}"
+    page = act(person, f"{path}/ack", comment="Restarting\nthe <b>job</b>", next=path).text
+    assert f'formaction="{path}/unack">Undo</button>' in page
+    assert "Acknowledged by Dana: &#34;Restarting the &lt;b&gt;job&lt;/b&gt;&#34;." in page
+    assert f'{path}/unack"' not in act(person, f"{path}/unack", next=path).text
+    assert services.store.incidents.require(incident["id"]).state == "pending"
+
+
+def test_an_incidents_page_folds_repeats_and_lists_deliveries(person: FlaskClient, report: Report) -> None:
+    for _ in range(7):
+        incident = report(
+            title="Disk full", description="See https://wiki.example/disk.", deduplication_key="disk"
+        )
+    page = person.get(f"/incidents/{incident['id']}").text
+    assert "Repeated 6 times, last at <time" in page
+    assert page.index("https://wiki.example/disk") < page.index(">Timeline<")
+    assert '<th scope="row" dir="auto">incident_io/default</th>' in page
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/api/incidents", "/api/rejected"])
+def test_a_browser_gets_errors_as_pages_and_a_program_as_json(client: FlaskClient, path: str) -> None:
+    page = client.get(path, headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+    assert page.content_type.startswith("text/html")
+    assert page.status_code in (401, 404)
+    for accept in ("application/json", "*/*", ""):
+        assert client.get(path, headers={"Accept": accept}).get_json()["error"]
+    # What posts a webhook may name text/html first, as Java does.
+    sent = client.post("/api/incidents", data="{x", headers={"Accept": "text/html, */*; q=.2"})
+    assert sent.get_json()["error"]
 
 
 def test_a_button_leads_back_to_where_it_was(person: FlaskClient, report: Report) -> None:
@@ -216,7 +267,7 @@ def test_a_button_leads_back_to_where_it_was(person: FlaskClient, report: Report
 
 def test_what_can_no_more_be_done_is_said_in_a_sentence(person: FlaskClient, report: Report) -> None:
     incident = report()
-    act(person, f"/incidents/{incident['id']}/resolve")
+    act(person, f"/incidents/{incident['id']}/resolve", confirmed="yes")
     fields = {"csrf": csrf_of(person.get("/").text)}
     answer = person.post(f"/incidents/{incident['id']}/ack", data=fields, headers={"Accept": "text/html"})
     assert answer.status_code == 409
@@ -375,7 +426,7 @@ def test_of_many_rejected_bodies_the_last_are_shown(person: FlaskClient, client:
     for n in range(REJECTED_SHOWN + 5):
         client.post("/api/incidents", data=f"{n}{'&' * 2100}")
     page = person.get("/rejected").text
-    assert f"{REJECTED_SHOWN + 5}, the last {REJECTED_SHOWN} of them" in page
+    assert f"{REJECTED_SHOWN + 5}, newest {REJECTED_SHOWN} shown" in page
     assert page.count('class="row rejected"') == REJECTED_SHOWN
 
 
@@ -402,7 +453,7 @@ def test_the_strip_tells_what_is_wrong(
     clock.wind(minutes=4)
     services.store.delivery_queue.worker_lives("worker-1", clock())
     page = person.get("/").text
-    assert re.search(r"Overdue</span>\s*<span class=\"value\">1, since 03:03:00 UTC", page)
+    assert re.search(r"Overdue</span>\s*<span class=\"value\">1, since <time[^>]*>03:03\xa0UTC", page)
     assert "none seen" not in page
 
 

@@ -50,7 +50,7 @@ def test_the_name_is_kept_on_one_line(client: FlaskClient) -> None:
 def test_a_wrong_secret_is_refused(client: FlaskClient, secret: str, logged: Callable[[], str]) -> None:
     answer = log_in(client, secret=secret.encode("utf-8", "replace").decode())
     assert answer.status_code == 401
-    assert "That is not the gateway secret." in answer.text
+    assert "Wrong gateway secret." in answer.text
     assert client.get("/").status_code == 303
     assert "event=login_failed" in logged()
     assert GATEWAY_SECRET not in logged() + answer.text
@@ -59,7 +59,7 @@ def test_a_wrong_secret_is_refused(client: FlaskClient, secret: str, logged: Cal
 def test_a_name_is_needed(client: FlaskClient) -> None:
     answer = log_in(client, name=" \t")
     assert answer.status_code == 400
-    assert "Say who you are" in answer.text
+    assert "Enter your name" in answer.text
 
 
 def test_ten_attempts_a_minute_and_address(client: FlaskClient) -> None:

@@ -20,7 +20,7 @@ def test_an_incident_can_be_silenced_from_its_page(person: FlaskClient, report: 
     for filled in ('name="service" value="checkout"', 'name="severity" value="low"', "env=prod"):
         assert filled in form
     assert make(person, service="checkout", labels="env=prod\r\n") == 303
-    assert "Silenced until" in person.get(f"/incidents/{incident['id']}").text
+    assert ">the silence</a>" in person.get(f"/incidents/{incident['id']}").text
     listed = person.get("/silences").text
     assert "service checkout, label.env prod" in listed
     assert "holds 1 incident " in listed
@@ -37,7 +37,7 @@ def test_ending_it_releases_what_it_holds(person: FlaskClient, report: Report) -
     page = person.get("/silences").text
     assert "No silence is active." in page
     assert "by <bdi>Dana</bdi>" in page
-    assert "Silenced until" not in person.get(f"/incidents/{incident['id']}").text
+    assert ">the silence</a>" not in person.get(f"/incidents/{incident['id']}").text
 
 
 def test_a_mistake_keeps_what_was_filled_in(person: FlaskClient) -> None:

@@ -31,15 +31,15 @@ def item(services: Services, name: str) -> StatusItem:
 
 
 def test_a_heartbeat_that_was_never_taken_is_not_well(services: Services) -> None:
-    assert item(services, "Heartbeat") == StatusItem("Heartbeat", "none was accepted yet", well=False)
+    assert item(services, "Heartbeat") == StatusItem("Heartbeat", "none accepted yet", well=False)
 
 
 def test_a_heartbeat_is_late_after_three_of_them(services: Services, clock: Clock) -> None:
     services.store.delivery_queue.heartbeat_accepted(clock())
     clock.wind(seconds=90)
-    assert item(services, "Heartbeat") == StatusItem("Heartbeat", "at 03:00:00 UTC")
+    assert item(services, "Heartbeat") == StatusItem("Heartbeat", "at 2026-03-04 03:00:00 UTC")
     clock.wind(seconds=1)
-    assert item(services, "Heartbeat") == StatusItem("Heartbeat", "last 03:00:00 UTC", well=False)
+    assert item(services, "Heartbeat") == StatusItem("Heartbeat", "last 2026-03-04 03:00:00 UTC", well=False)
 
 
 def test_a_rate_budget_is_scarce_at_a_tenth(services: Services, provider: RecordingProvider) -> None:
@@ -60,7 +60,7 @@ def test_an_alert_source_that_is_held_back_is_not_well(
     until = clock() + timedelta(seconds=60)
     services.store.delivery_queue.back_off(PAGER, services.limits(PAGER), until, clock(), "t")
     held = item(services, "Rate of default")
-    assert "paused until 03:01:00 UTC" in held.says
+    assert "paused until 2026-03-04 03:01:00 UTC" in held.says
     assert not held.well
 
 
