@@ -63,6 +63,8 @@ class Snapshot:
     last_heartbeat: float | None
     """When the provider last accepted the heartbeat, Unix time."""
     rejected: int
+    last_rejected_at: float | None
+    """Unix time."""
     rejected_bytes: int
     payload_bytes: int
     """Of the bodies of incidents that are not resolved."""
@@ -94,6 +96,7 @@ def read(
         ("ZRANGE", FAILING, 0, 0, "WITHSCORES"),
         ("ZCOUNT", WORKERS, (now - seen).timestamp(), "+inf"),
         ("ZCARD", REJECTED),
+        ("ZREVRANGE", REJECTED, 0, 0, "WITHSCORES"),
         ("GET", BYTES),
         ("SMEMBERS", CHANNELS),
         ("GET", LAST_HEARTBEAT),
@@ -104,7 +107,7 @@ def read(
     answers = iter(connection.calls([*general, *of_states, *of_pagers]))
     stored = islice(answers, len(general))
     version, counts, last, pending, late_now, failing, due, refused, workers, *rest = stored
-    rejected, size, channels, beat, payload_bytes = rest
+    rejected, last_rejected, size, channels, beat, payload_bytes = rest
     states = {state: int(next(answers)) for state in State}
     firsts = [float(first[1]) for first in (due, refused) if first]
     return Snapshot(
@@ -117,6 +120,7 @@ def read(
         workers=int(workers),
         last_heartbeat=None if beat is None else float(beat),
         rejected=int(rejected),
+        last_rejected_at=float(last_rejected[1]) if last_rejected else None,
         rejected_bytes=int(size or 0),
         payload_bytes=int(payload_bytes or 0),
         notifications=_waiting(connection, sorted(channels)),

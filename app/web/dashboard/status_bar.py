@@ -43,6 +43,8 @@ class SystemStatus:
     """Incidents in each state."""
     rejected: int
     """Bodies that are kept."""
+    last_rejected_at: datetime | None
+    """When the newest of them was refused, UTC."""
     version: str
     """Another one whenever an incident has changed."""
     today: date
@@ -59,7 +61,15 @@ def read_status(services: Services) -> SystemStatus:
     snapshot = read_snapshot(services)
     now = services.clock()
     items = tuple(_items(services, snapshot, now))
-    return SystemStatus(items, snapshot.states, snapshot.rejected, snapshot.version, now.date())
+    rejected_at = snapshot.last_rejected_at
+    return SystemStatus(
+        items,
+        snapshot.states,
+        snapshot.rejected,
+        None if rejected_at is None else datetime.fromtimestamp(rejected_at, UTC),
+        snapshot.version,
+        now.date(),
+    )
 
 
 def _items(services: Services, snapshot: Snapshot, now: datetime) -> Iterator[StatusItem]:

@@ -20,14 +20,14 @@ from app.domain.timeline import TIMES
 from app.serializers import with_notifications
 from app.store import Search
 from app.web.api.incidents import Intake
-from app.web.dashboard import incident_list
+from app.web.dashboard import bulk, incident_list, status_page
 from app.web.dashboard.live import Live
 from app.web.dashboard.login import home, local
 from app.web.dashboard.status_bar import SystemStatus
 from app.web.http import session
 from app.web.http.concurrency import limit_concurrency
 from app.web.http.pages import page
-from app.web.http.parameters import minutes_of, search_of, single
+from app.web.http.parameters import BadParameter, minutes_of, search_of, single
 
 ACTIONS: dict[str, tuple[Callable[..., Incident], str]] = {
     "ack": (actions.acknowledge, "Acknowledged: {title}"),
@@ -38,6 +38,8 @@ ACTIONS: dict[str, tuple[Callable[..., Incident], str]] = {
 
 LONGEST_PAYLOAD = 200_000
 """Characters of a sender's body that are shown."""
+SEARCHED = ("state", "severity", "service", "source", "q", "since", "until")
+"""Parameters of a search."""
 REJECTED_SHOWN = 100
 """Of the bodies that are kept; the API has them all."""
 
@@ -58,8 +60,10 @@ def blueprint(services: Services, intake: Intake) -> Blueprint:
     @dashboard.get("/")
     def show_incidents() -> Response:
         search, cursor = search_of(request.args), single(request.args, "cursor")
-        given = {"search": search, "states": State, "severities": SEVERITIES}
-        return live.answer("incident_list.html", lambda now: _listed(services, search, cursor, now), **given)
+        given = {"search": search, "states": State, "severities": SEVERITIES, "actions": bulk.ACTIONS}
+        return live.answer(_view(), lambda now: _listed(services, search, cursor, now), **given)
+
+    bulk.register(dashboard, services)
 
     @dashboard.get("/incidents/<incident_id>")
     def show_incident(incident_id: str) -> Response:
@@ -81,6 +85,11 @@ def blueprint(services: Services, intake: Intake) -> Blueprint:
         answer, _ = intake.replay(entry_id, g.person)
         flash(f"Sent once more: {answer['status']}.")
         return _back()
+
+    @dashboard.get("/status")
+    def show_status() -> Response:
+        about = status_page.about(services)
+        return live.answer("status.html", lambda _: about, seen=repr(about))
 
     return dashboard
 
@@ -107,7 +116,22 @@ def _listed(
         if plain
         else incident_list.found(services, search, cursor)
     )
-    return {"groups": groups, "searched": not plain, "older": _older(groups)}
+    return {
+        "groups": groups,
+        "searched": not plain,
+        "older": _older(groups),
+        "matching": urlencode([pair for pair in request.args.items(multi=True) if pair[0] in SEARCHED]),
+        "need_somebody": incident_list.NEED_SOMEBODY,
+        "next_due": next((one.due_at for g in groups for one in g.incidents if g.name == "waiting"), None),
+    }
+
+
+def _view() -> str:
+    """The template: the list, or the one for a screen on the wall. Raises `BadParameter`."""
+    view = single(request.args, "view")
+    if view not in (None, "wall"):
+        raise BadParameter.of("view", view, "wall, or left out")
+    return "wall.html" if view else "incident_list.html"
 
 
 def _rejected(services: Services, system_status: SystemStatus) -> dict[str, Any]:
