@@ -31,6 +31,7 @@ from config.providers import (
 from config.redis_settings import Redis
 from config.values import (
     REOPEN_ON,
+    HeaderName,
     Host,
     Name,
     Networks,
@@ -156,6 +157,10 @@ class Config(Block):
         Setting("IP addresses or networks such as 10.0.0.0/8, separated by commas", "TRUSTED_PROXIES"),
     ] = ()
     """Whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed."""
+    trusted_name_header: Annotated[
+        HeaderName | None, Setting("the name of a header such as X-Forwarded-User", "TRUSTED_NAME_HEADER")
+    ] = None
+    """In which trusted proxies say who somebody is; a name for those who are logged in, never a login."""
     intake_secret: Annotated[PassPhrase | None, Setting(PHRASE, "INTAKE_SECRET")] = None
     intake: Intake = Intake()
     queue: Queue = Queue()

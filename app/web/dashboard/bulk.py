@@ -1,4 +1,4 @@
-"""Acknowledging or resolving many incidents: each in an atomic step of its own, and each failure is reported."""
+"""Acknowledging or resolving many incidents: each in an atomic step of its own; each failure is reported."""
 
 from __future__ import annotations
 
@@ -75,7 +75,9 @@ def register(dashboard: Blueprint, services: Services) -> None:
     def ask_about_matching() -> Response:
         action = _action(request.args)
         found = services.store.incidents.page(search_of(request.args), MOST, None)
-        return _ask(action, [one for one in found.incidents if action.can(one)], more=found.cursor is not None)
+        return _ask(
+            action, [one for one in found.incidents if action.can(one)], more=found.cursor is not None
+        )
 
     @dashboard.post("/incidents/selected")
     def act_on_selected() -> Response | Redirect:

@@ -14,6 +14,7 @@ from app.store import Budget, Snapshot
 
 HEARTBEAT_LATE = timedelta(seconds=90)
 """Three heartbeats."""
+REJECTED_LATELY = timedelta(days=1)
 PLENTY = 0.8
 """Of the bytes that bodies may take."""
 SCARCE = 0.1
@@ -44,7 +45,7 @@ class SystemStatus:
     rejected: int
     """Bodies that are kept."""
     last_rejected_at: datetime | None
-    """When the newest of them was refused, UTC."""
+    """When the newest of them was refused, UTC; None when that is more than a day ago."""
     version: str
     """Another one whenever an incident has changed."""
     today: date
@@ -61,12 +62,12 @@ def read_status(services: Services) -> SystemStatus:
     snapshot = read_snapshot(services)
     now = services.clock()
     items = tuple(_items(services, snapshot, now))
-    rejected_at = snapshot.last_rejected_at
+    rejected_at = datetime.fromtimestamp(snapshot.last_rejected_at or 0.0, UTC)
     return SystemStatus(
         items,
         snapshot.states,
         snapshot.rejected,
-        None if rejected_at is None else datetime.fromtimestamp(rejected_at, UTC),
+        rejected_at if now - rejected_at < REJECTED_LATELY else None,
         snapshot.version,
         now.date(),
     )

@@ -1,4 +1,4 @@
-"""The status page: what `/readyz` says, the last drill, versions, and the settings in force without secrets."""
+"""The status page: what `/readyz` says, the last drill, versions, and the settings in force."""
 
 from __future__ import annotations
 
@@ -45,4 +45,7 @@ def _flat(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, 
         if isinstance(value, Mapping):
             yield from _flat(value, f"{before}{name}.")
         elif value not in (None, [], ""):
-            yield f"{before}{name}", value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            yield (
+                f"{before}{name}",
+                value if isinstance(value, str) else json.dumps(value, ensure_ascii=False),
+            )

@@ -60,7 +60,12 @@ def blueprint(services: Services, intake: Intake) -> Blueprint:
     @dashboard.get("/")
     def show_incidents() -> Response:
         search, cursor = search_of(request.args), single(request.args, "cursor")
-        given = {"search": search, "states": State, "severities": SEVERITIES, "actions": bulk.ACTIONS}
+        given: dict[str, Any] = {
+            "search": search,
+            "states": State,
+            "severities": SEVERITIES,
+            "actions": bulk.ACTIONS,
+        }
         return live.answer(_view(), lambda now: _listed(services, search, cursor, now), **given)
 
     bulk.register(dashboard, services)

@@ -3,7 +3,7 @@
 "use strict";
 
 const selected = new Set(); // IDs of incidents
-const unfolded = new Set(); // IDs of folds
+const unfolded = new Set(); // IDs of what can be unfolded
 const selection = document.getElementById("selected");
 
 function boxes() {
@@ -22,7 +22,7 @@ function remember(box) {
 
 // After the list was shown anew: one that is gone or over is not selected any more.
 function restore() {
-  for (const fold of document.querySelectorAll("#live .fold")) fold.open = unfolded.has(fold.id);
+  for (const fold of document.querySelectorAll("#live details")) fold.open = unfolded.has(fold.id);
   const there = boxes();
   for (const box of there) box.checked = selected.has(box.value);
   const ids = new Set(there.map((box) => box.value));
@@ -39,7 +39,7 @@ document.addEventListener("change", (event) => {
 document.addEventListener(
   "toggle",
   (event) => {
-    if (!event.target.matches?.(".fold")) return;
+    if (!event.target.matches?.("#live details")) return;
     if (event.target.open) unfolded.add(event.target.id);
     else unfolded.delete(event.target.id);
   },
