@@ -46,11 +46,12 @@ def write_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, shrin
 
     table = Table(box=None, pad_edge=False)
     for heading in headings:
-        if heading == shrinks:
-            table.add_column(heading, overflow="ellipsis", no_wrap=True, ratio=1)
-        else:
-            table.add_column(heading, overflow="fold", no_wrap=bool(shrinks))
+        # Only columns that may wrap give way.
+        table.add_column(heading, overflow="fold", no_wrap=bool(shrinks) and heading != shrinks)
     for row in cells:
         # As text: a stranger's square brackets are no mark-up.
-        table.add_row(*map(Text, row))
+        texts = dict(zip(headings, map(Text, row), strict=True))
+        if shrinks:
+            texts[shrinks].no_wrap, texts[shrinks].overflow = True, "ellipsis"
+        table.add_row(*texts.values())
     Console().print(table)

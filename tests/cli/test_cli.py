@@ -109,6 +109,7 @@ def test_list_fits_a_terminal_of_80_columns(
 ) -> None:
     incident = create(whole, title="Disk of the database is full " * 4, severity="critical", wait=90)
     monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "dumb")
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     heading, line = shell.run("list")
     assert max(len(heading), len(line)) <= 80

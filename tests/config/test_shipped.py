@@ -41,6 +41,7 @@ def test_the_shipped_file_takes_every_variable() -> None:
         "INTAKE_SECRET": "intake",
         "PUBLIC_HOST": "https://versus.example.com/",
         "TRUSTED_PROXIES": "10.0.0.0/8",
+        "TRUSTED_NAME_HEADER": "X-Forwarded-User",
         "ONCALL_WAIT_MINUTES": "0.5",
         "ONCALL_INITIALIZED_ONLY": "true",
         **{f"{prefix}{name}": f"source-{name.lower()}" for name in ("INFRA", "APP", "DB")},

@@ -7,9 +7,12 @@ import platform
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from flask import Blueprint, Response
+
 from app import __version__
 from app.bootstrap import Services
 from app.ops.health import WORKER_SEEN_WITHIN, readiness
+from app.web.dashboard.live import Live
 
 CHECKS = {
     "redis": "Redis",
@@ -18,6 +21,15 @@ CHECKS = {
     "settings": "Settings of all processes",
 }
 """What the checks of `/readyz` are called."""
+
+
+def register(dashboard: Blueprint, services: Services, live: Live) -> None:
+    """The page; `dashboard` checks the login."""
+
+    @dashboard.get("/status")
+    def show_status() -> Response:
+        shown = about(services)
+        return live.answer("status.html", lambda _: shown, seen=repr(shown))
 
 
 def about(services: Services) -> dict[str, Any]:

@@ -91,11 +91,7 @@ def blueprint(services: Services, intake: Intake) -> Blueprint:
         flash(f"Sent once more: {answer['status']}.")
         return _back()
 
-    @dashboard.get("/status")
-    def show_status() -> Response:
-        about = status_page.about(services)
-        return live.answer("status.html", lambda _: about, seen=repr(about))
-
+    status_page.register(dashboard, services, live)
     return dashboard
 
 

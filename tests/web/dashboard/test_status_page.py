@@ -25,7 +25,7 @@ def test_the_status_page_says_what_a_page_needs_and_shows_no_secret(
     assert "&lt;secret&gt;" in page
     assert API_KEY not in page
     assert GATEWAY_SECRET not in page
-    services.store.delivery_queue.worker_seen("w1", clock())
+    services.store.delivery_queue.worker_lives("w1", clock())
     services.store.drills.ended(LastDrill(clock(), False, "No worker claimed the page."))
     page = person.get("/status").text
     assert "Ready: a page would leave" in page
