@@ -34,7 +34,7 @@ FIELDS = {
     "severity": f"One of {', '.join(SEVERITIES)}, or what other tools call them.",
     "service": "What it is about.",
     "status": "firing (the default), acknowledged or resolved.",
-    "deduplication_key": "The same key again is the same problem, until it is resolved. Without one each is new.",
+    "deduplication_key": "The same key again is the same problem, until it is resolved.",
     "source": "Who sends it.",
     "source_url": "Where the sender shows it.",
     "started_at": "When it began, RFC 3339.",
