@@ -9,7 +9,7 @@ from typing import Any
 
 from config.document import read_document, variables
 from config.go_edition import Advice, Key, go_variables, gone
-from config.schema import ALTERNATES, SETTINGS, TEXTS, rule_path
+from config.keys import ALTERNATES, SETTINGS, TEXTS, rule_path
 from config.warnings import OWN_VARIABLES
 
 # Go expands these too.

@@ -52,6 +52,7 @@ OWN_PATHS = {
         "readyz",
         "rejected",
         "silences",
+        "status",
     ),
     "static",
 }

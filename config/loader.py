@@ -14,10 +14,7 @@ from config.block import Block
 from config.channels import NAME
 from config.document import ConfigError, environment, expand, read_document, variables
 from config.go_edition import gone
-from config.nearest import nearest
-from config.providers import DEFAULT
-from config.rules import LONGEST_NAME
-from config.schema import (
+from config.keys import (
     ALTERNATES,
     CHANNELS,
     LISTED,
@@ -27,11 +24,14 @@ from config.schema import (
     RULES,
     SETTINGS,
     TEXTS,
-    Config,
     inner_block,
     is_secret,
     rule_path,
 )
+from config.nearest import nearest
+from config.providers import DEFAULT
+from config.rules import LONGEST_NAME
+from config.schema import Config
 from config.values import InvalidValue
 from config.warnings import Key, Noted
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 
-from config.schema import SETTINGS, rule_path
+from config.keys import SETTINGS, rule_path
 
 Key = tuple[str, ...]
 

@@ -88,7 +88,8 @@ Networks = Annotated[tuple[Network, ...], SEPARATED]
 Words = Annotated[tuple[Annotated[str, StringConstraints(to_lower=True)], ...], SEPARATED]
 REOPEN_ON = ("severity", "members")
 ReopenOn = Annotated[Words, AfterValidator(_reopen_on)]
-HeaderNames = Annotated[tuple[Annotated[str, matching("[A-Za-z0-9_-]{1,100}")], ...], SEPARATED]
+HeaderName = Annotated[str, matching("[A-Za-z0-9_-]{1,100}")]
+HeaderNames = Annotated[tuple[HeaderName, ...], SEPARATED]
 SnsTopics = Annotated[
     tuple[Annotated[str, matching(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w-]{1,256}(\.fifo)?")], ...],
     SEPARATED,
@@ -222,6 +223,7 @@ SAMPLE_INCIDENT = SimpleNamespace(
     next_id=None,
     due_at=_NOON,
     held_until=_NOON,
+    silenced_until=_NOON,
     rule="not at night",
     acknowledged_at=_NOON,
     acknowledged_by="somebody",

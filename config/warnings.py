@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from config.go_edition import go_variables
-from config.schema import ALTERNATES, SETTINGS, Config
+from config.keys import ALTERNATES, SETTINGS
+from config.schema import Config
 
 SHORTEST_SECRET = 16
 """Characters of a gateway secret, below which there is a warning: it signs links, which strangers may try."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from packaging.specifiers import SpecifierSet
 
-from config.schema import SETTINGS
+from config.keys import SETTINGS
 from local.processes import ROOT, procfile
 from tests.clone import clone
 from tests.test_requirements import locked

@@ -20,7 +20,11 @@ from app.serializers import brief, whole, with_notifications
 from app.store import Search
 
 NEWEST = 1_000
+HEADINGS = ("id", "state", "severity", "created", "pages", "title")
+SHORT_HEADINGS = ("id", "age", "title", "severity", "state")
 SHORTEST_PREFIX = 4
+SHOWN_OF_ID = 8
+NEXT = "Send a test, which pages nobody: versus send-test"
 LONGEST_NAME = 100
 
 
@@ -50,17 +54,43 @@ def list_incidents(services: Services, arguments: argparse.Namespace) -> int:
     now = services.clock()
     if arguments.json:
         write_json(brief(services, one, now) for one in found)
+    elif not found:
+        sys.stderr.write("No incidents match.\n" if search != Search() else f"No incidents yet. {NEXT}\n")
+    elif sys.stdout.isatty():
+        write_table(SHORT_HEADINGS, (_short_row(one, now) for one in found), shrinks="title")
     else:
-        headings = ("id", "state", "severity", "created", "pages", "title")
-        write_table(headings, (_row(one, now) for one in found))
+        write_table(HEADINGS, (_row(one, now) for one in found))
     return 0
 
 
+def _short_row(incident: Incident, now: datetime) -> tuple[str, ...]:
+    """For a terminal of 80 columns; the other commands take the beginning of an ID."""
+    left = _left(incident, now)
+    state = incident.state if left is None else f"{incident.state}, {_short(left)}"
+    age = _short((now - incident.created_at).total_seconds())
+    return incident.id[:SHOWN_OF_ID], age, incident.title, incident.severity or "", state
+
+
 def _row(incident: Incident, now: datetime) -> tuple[str, ...]:
-    waits = incident.state is State.PENDING and incident.due_at is not None
-    left = f"in {max(0, int((incident.due_at - now).total_seconds()))} s" if waits and incident.due_at else ""
+    left = _left(incident, now)
+    pages = "" if left is None else f"in {int(left)} s"
     created = rfc3339(incident.created_at)[:19] + "Z"
-    return incident.id, incident.state, incident.severity or "", created, left, incident.title
+    return incident.id, incident.state, incident.severity or "", created, pages, incident.title
+
+
+def _left(incident: Incident, now: datetime) -> float | None:
+    """Seconds until it pages; None if it does not wait."""
+    if incident.state is not State.PENDING or incident.due_at is None:
+        return None
+    return max(0.0, (incident.due_at - now).total_seconds())
+
+
+def _short(seconds: float) -> str:
+    """In the largest unit of which there is at least one."""
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{max(0, int(seconds))} s"
 
 
 def show(services: Services, arguments: argparse.Namespace) -> int:

@@ -30,8 +30,11 @@ def write_json(values: Iterable[Any]) -> None:
     sys.stdout.write("".join(f"{json.dumps(value)}\n" for value in values))
 
 
-def write_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table for eyes, without the control characters that strangers may have sent."""
+def write_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, shrinks: str = "") -> None:
+    """A table for eyes, without the control characters that strangers may have sent.
+
+    `shrinks`: the column that is cut where the terminal is too narrow; without one, cells are folded.
+    """
     cells = [[one_line(cell, CELL) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         sys.stdout.write("".join("\t".join(row) + "\n" for row in cells))
@@ -43,8 +46,12 @@ def write_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
     table = Table(box=None, pad_edge=False)
     for heading in headings:
-        table.add_column(heading, overflow="fold")
+        # Only columns that may wrap give way.
+        table.add_column(heading, overflow="fold", no_wrap=bool(shrinks) and heading != shrinks)
     for row in cells:
         # As text: a stranger's square brackets are no mark-up.
-        table.add_row(*map(Text, row))
+        texts = dict(zip(headings, map(Text, row), strict=True))
+        if shrinks:
+            texts[shrinks].no_wrap, texts[shrinks].overflow = True, "ellipsis"
+        table.add_row(*texts.values())
     Console().print(table)

@@ -6,6 +6,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,7 +21,7 @@ from app.ingest import webhooks
 from app.ingest.service import Options, ReceivedAlert, receive
 from app.ops.health import readiness
 from app.sanitize import one_line
-from app.store import StoreUnavailable
+from app.store import LastDrill, StoreUnavailable
 from config import Config
 
 TITLE = "[DRILL] Nothing is broken: this tries the way of a page"
@@ -30,6 +31,7 @@ TEST_WORDS = "Somebody ran `versus send-test`. There is nothing to do."
 # A request to web that waits for Redis without success, and then for incident.io, is answered by then.
 ANSWER_SECONDS = 20.0
 POLL_SECONDS = 0.02
+LONGEST_VERDICT = 500
 
 WebAnswer = tuple[int, dict[str, Any]]
 """Status and JSON of what web answered."""
@@ -73,8 +75,23 @@ class Drill:
 
     def run(self) -> None:
         """Raises `DrillFailed`, and `StoreUnavailable` when Redis goes away; what it created is resolved
-        even then.
+        even then. The verdict is kept for the status page.
         """
+        try:
+            verdict = self._run()
+        except DrillFailed as error:
+            self._ended(str(error), passed=False)
+            raise
+        self._ended(verdict, passed=True)
+        self.report(verdict)
+
+    def _ended(self, verdict: str, *, passed: bool) -> None:
+        # Where Redis went away, the verdict of the drill itself is what people need.
+        with suppress(StoreUnavailable):
+            at = self.services.clock()
+            self.services.store.drills.ended(LastDrill(at, passed, one_line(verdict, LONGEST_VERDICT)))
+
+    def _run(self) -> str:
         self._began = self.services.clock()
         self._say(self._began, f"sent to {self.url}")
         try:
@@ -83,7 +100,7 @@ class Drill:
         finally:
             self._resolve()
         ended = self._watch(incident_id, lambda i: i.is_over, self.timeout)
-        self.report(_verdict(ended))
+        return _verdict(ended)
 
     # -- the hops ---------------------------------------------------------------------------------------
 

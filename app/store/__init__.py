@@ -19,6 +19,7 @@ from app.store.connection import (
 )
 from app.store.counters import Sources
 from app.store.delivery_queue import CHECK_AGAIN_SECONDS, DeliveryQueue, DueDelivery, Limit
+from app.store.drills import Drills, LastDrill
 from app.store.epoch import Epoch, Loss
 from app.store.fingerprints import Fingerprints
 from app.store.incidents import Incidents
@@ -45,6 +46,7 @@ __all__ = [
     "Defaults",
     "DueDelivery",
     "IncidentNotFound",
+    "LastDrill",
     "Loss",
     "Search",
     "SearchPage",
@@ -88,6 +90,7 @@ class Store:
         )
         self.clock = Clock(self._connection)
         self.delivery_queue = DeliveryQueue(self._connection)
+        self.drills = Drills(self._connection)
         counted = Sources(self._connection, sources)
         reader = Reader(self._connection, defaults, self.now)
         self.silences = SilenceList(self._connection)

@@ -65,6 +65,8 @@ class Snapshot:
     last_heartbeat: float | None
     """When the provider last accepted the heartbeat, Unix time."""
     rejected: int
+    last_rejected_at: float | None
+    """Unix time."""
     rejected_bytes: int
     payload_bytes: int
     """Of the bodies of incidents that are not resolved."""
@@ -78,17 +80,8 @@ class Snapshot:
     """Another one whenever an incident has changed; read before everything else."""
 
 
-def read(
-    connection: Connection,
-    now: datetime,
-    late: timedelta,
-    seen: timedelta,
-    limits: Mapping[Destination, Sequence[Limit]],
-    silences: SilenceList,
-) -> Snapshot:
-    """How things stand at `now`; a worker lives if it was seen within `seen`. Raises `StoreUnavailable`."""
-    pagers = [(pager, own[0]) for pager, own in limits.items() if own]
-    general: list[Command] = [
+def _general(now: datetime, late: timedelta, seen: timedelta) -> list[Command]:
+    return [
         ("GET", VERSION),
         ("HGETALL", COUNTS),
         ("GET", LAST_PAGE),
@@ -99,17 +92,31 @@ def read(
         ("ZRANGE", FAILING, 0, 0, "WITHSCORES"),
         ("ZCOUNT", WORKERS, (now - seen).timestamp(), "+inf"),
         ("ZCARD", REJECTED),
+        ("ZREVRANGE", REJECTED, 0, 0, "WITHSCORES"),
         ("GET", BYTES),
         ("SMEMBERS", CHANNELS),
         ("GET", LAST_HEARTBEAT),
         ("GET", PAYLOAD_BYTES),
     ]
+
+
+def read(
+    connection: Connection,
+    now: datetime,
+    late: timedelta,
+    seen: timedelta,
+    limits: Mapping[Destination, Sequence[Limit]],
+    silences: SilenceList,
+) -> Snapshot:
+    """How things stand at `now`; a worker lives if it was seen within `seen`. Raises `StoreUnavailable`."""
+    pagers = [(pager, own[0]) for pager, own in limits.items() if own]
+    general = _general(now, late, seen)
     of_states: list[Command] = [("ZCARD", BY_STATE + state) for state in State]
     of_pagers = [command for pager, (window, _) in pagers for command in _of_pager(pager, window, now)]
     answers = iter(connection.calls([*general, *of_states, *of_pagers]))
     stored = islice(answers, len(general))
     version, counts, last, pending, late_now, failing, due, refused, workers, *rest = stored
-    rejected, size, channels, beat, payload_bytes = rest
+    rejected, last_rejected, size, channels, beat, payload_bytes = rest
     states = {state: int(next(answers)) for state in State}
     firsts = [float(first[1]) for first in (due, refused) if first]
     return Snapshot(
@@ -122,6 +129,7 @@ def read(
         workers=int(workers),
         last_heartbeat=None if beat is None else float(beat),
         rejected=int(rejected),
+        last_rejected_at=float(last_rejected[1]) if last_rejected else None,
         rejected_bytes=int(size or 0),
         payload_bytes=int(payload_bytes or 0),
         notifications=_waiting(connection, sorted(channels), now),

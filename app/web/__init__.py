@@ -125,7 +125,8 @@ def create_app(services: Services | None = None) -> Flask:
         app.register_blueprint(admin.blueprint(services, intake, secret))
     app.wsgi_app = Paths(app.wsgi_app, services.config.public_path, _has(app))  # type: ignore[method-assign]
     if trusted := services.config.trusted_proxies:
-        app.wsgi_app = Proxies(app.wsgi_app, trusted)  # type: ignore[method-assign]
+        name_header = services.config.trusted_name_header
+        app.wsgi_app = Proxies(app.wsgi_app, trusted, name_header)  # type: ignore[method-assign]
     _answer_errors(app, services, intake.refusals)
     return app
 

@@ -6,6 +6,7 @@ import argparse
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -94,6 +95,28 @@ def test_list_shows_the_newest_first_and_what_is_asked_for(shell: Shell, whole: 
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
     assert shell.json("list", "--since", tomorrow) == []
     assert len(shell.json("list", "--until", tomorrow)) == 2
+
+
+def test_list_says_when_there_is_nothing(shell: Shell, whole: Services) -> None:
+    assert shell.run("list") == []
+    assert "versus send-test" in shell.err
+    create(whole)
+    assert shell.run("list", "--state", "resolved") == []
+    assert shell.err == "No incidents match.\n"
+
+
+def test_list_fits_a_terminal_of_80_columns(
+    shell: Shell, whole: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    incident = create(whole, title="Disk of the database is full " * 4, severity="critical")
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    heading, line = shell.run("list")
+    assert max(len(heading), len(line)) <= 80
+    assert line.startswith(f"{incident.id[:8]} ")
+    assert re.search(r"Disk of the database.*…", line)
+    assert re.search(r"critical +open", line)
 
 
 def test_what_strangers_wrote_does_nothing_to_a_terminal(shell: Shell, whole: Services) -> None:

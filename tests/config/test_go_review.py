@@ -10,7 +10,7 @@ import pytest
 from app.cli import main
 from config.go_edition import GONE, VARIABLES
 from config.go_review import review
-from config.schema import ALTERNATES, SETTINGS
+from config.keys import ALTERNATES, SETTINGS
 
 GO_EDITION = Path(__file__).parent / "go_edition.yaml"
 # What the Go edition reads by itself (its pkg/config/config.go), and what its own configuration refers to.

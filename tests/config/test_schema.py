@@ -19,8 +19,8 @@ from app.domain.incident import Incident
 from app.serializers import IncidentBrief
 from config import AlertSource, Config, ConfigError, UnknownAlertSource, load_config
 from config.block import Block
+from config.keys import NAMED, SETTINGS, inner_block
 from config.redis_address import RedisAddress, passwords_in
-from config.schema import NAMED, SETTINGS, inner_block
 from config.values import SAMPLE_INCIDENT
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ import pytest
 from dotenv import dotenv_values
 
 from config import ConfigError, load_config
-from config.schema import SETTINGS
+from config.keys import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "config/config.yaml"
@@ -41,6 +41,7 @@ def test_the_shipped_file_takes_every_variable() -> None:
         "INTAKE_SECRET": "intake",
         "PUBLIC_HOST": "https://versus.example.com/",
         "TRUSTED_PROXIES": "10.0.0.0/8",
+        "TRUSTED_NAME_HEADER": "X-Forwarded-User",
         "ONCALL_WAIT_MINUTES": "0.5",
         "ONCALL_INITIALIZED_ONLY": "true",
         **{f"{prefix}{name}": f"source-{name.lower()}" for name in ("INFRA", "APP", "DB")},

@@ -134,6 +134,64 @@ def test_one_touch_of_a_button_does_what_it_says(page: Page, service: Stack, err
     assert service.show(over)["timeline"][-1]["detail"] == "by Dana"
 
 
+def test_people_select_several_and_go_on_with_the_next(page: Page, service: Stack, errors: list[str]) -> None:
+    first, second, third = (service.report(500 + n, body={"title": f"Node {n}"}) for n in range(3))
+    log_in(page, service)
+    row(page, first).get_by_role("link").focus()
+    page.keyboard.press("a")
+    expect(row(page, first)).to_contain_text("by Dana", timeout=SOON)
+    # The focus is on the next one that waits, not where the acknowledged one went.
+    expect(row(page, second).get_by_role("link")).to_be_focused()
+    page.keyboard.press("x")
+    page.keyboard.press("j")
+    page.keyboard.press("x")
+    expect(page.locator(".how-many")).to_have_text("2 selected")
+    # News comes in, and what was selected is selected still.
+    arrived = service.report(3000, body={"title": "News"})
+    expect(row(page, arrived)).to_be_visible(timeout=SOON)
+    expect(page.locator(".select input:checked")).to_have_count(2)
+    page.get_by_role("form", name="Selected incidents").get_by_role("button", name="Acknowledge").click()
+    expect(page.get_by_role("status").first).to_have_text("Acknowledged: 2 incidents.")
+    for incident in (second, third):
+        assert service.show(incident)["acknowledged_by"] == "Dana"
+    assert service.show(arrived)["state"] == "pending"
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_all_of_one_service_are_acknowledged_in_two_actions(
+    browser: Browser, own: Callable[..., Stack], script: bool
+) -> None:
+    stack = own()
+    bodies = [{"title": f"Pod {n}", "service": "shop & co"} for n in range(510)]
+    assert stack.post(bodies, oncall_wait_minutes=60).status_code == 201
+    other = stack.report(3600, body={"service": "search"})
+    context = browser.new_context(java_script_enabled=script)
+    page = context.new_page()
+    log_in(page, stack)
+    page.get_by_role("link", name="Acknowledge all of shop & co…").click()
+    page.get_by_role("button", name="Acknowledge 510").click()
+    expect(page.get_by_role("status").first).to_have_text("Acknowledged: 510 incidents.")
+    expect(page.locator(".headline")).to_contain_text("1 waiting")
+    assert stack.show(other)["state"] == "pending"
+    context.close()
+
+
+@pytest.mark.parametrize(("width", "most"), [(1440, 2500), (360, 6000)])
+def test_forty_incidents_fit(browser: Browser, own: Callable[..., Stack], width: int, most: int) -> None:
+    stack = own()
+    bodies = [{"title": f"Latency of service {n} is high", "service": f"service-{n}"} for n in range(40)]
+    stack.post(bodies, oncall_wait_minutes=60)
+    context = browser.new_context(viewport={"width": width, "height": 740})
+    page = context.new_page()
+    log_in(page, stack)
+    expect(page.locator(".row")).to_have_count(40)
+    assert page.evaluate("document.documentElement.scrollHeight") <= most
+    first = page.locator(".row").first.bounding_box()
+    assert first is not None
+    assert first["y"] + first["height"] <= 740
+    context.close()
+
+
 def test_without_javascript_people_can_read_and_act(browser: Browser, service: Stack) -> None:
     incident = service.report(600, body={"title": "Without a script"})
     context = browser.new_context(java_script_enabled=False)
@@ -241,6 +299,9 @@ def test_everybody_can_use_the_pages(browser: Browser, service: Stack, size: str
         "/?q=lag&state=pending",
         "/rejected",
         "/?q=nothing",
+        "/?view=wall",
+        "/status",
+        "/incidents/selected?action=resolve&state=pending",
         "/api/docs",
     ):
         page.goto(f"{service.base}{path}")

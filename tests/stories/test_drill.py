@@ -11,6 +11,7 @@ from collections.abc import Callable
 import pytest
 import requests
 
+from app.store import Store
 from local.embedded import EmbeddedRedis
 from tests.fakes import API_KEY, GATEWAY_SECRET
 from tests.stories.stack import Stack, wait_until
@@ -57,6 +58,9 @@ def test_the_page_and_its_resolve_event_arrive_and_each_hop_is_timed(stack: Stac
     assert output.count("  due\n") == 1
     assert re.search(r"^ +1\.\d{3} s  due$", output, re.MULTILINE), output
     assert output.splitlines()[-1].startswith("The whole way is open: the page was accepted 0.")
+    last = Store(stack.redis.url).drills.last()
+    assert last is not None
+    assert (last.passed, last.verdict) == (True, output.splitlines()[-1])
 
 
 def test_a_page_that_is_accepted_at_the_second_attempt_is_a_success(stack: Stack) -> None:

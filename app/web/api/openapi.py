@@ -30,6 +30,31 @@ ERRORS = {
     "`Retry-After` seconds.",
 }
 
+FIELDS = {
+    "title": "What is wrong, in a line.",
+    "description": "The rest of it; Markdown.",
+    "severity": f"One of {', '.join(SEVERITIES)}, or what other tools call them.",
+    "service": "What it is about.",
+    "status": "firing (the default), acknowledged or resolved.",
+    "deduplication_key": "The same key again is the same problem, until it is resolved.",
+    "source": "Who sends it.",
+    "source_url": "Where the sender shows it.",
+    "started_at": "When it began, RFC 3339.",
+    "labels": "Names and values.",
+}
+CURL = """curl -H 'Content-Type: application/json' \\
+  -d '{"title": "Disk full", "severity": "high", "deduplication_key": "disk-7"}' \\
+  'https://versus.example.com/api/incidents?oncall_wait_minutes=3'"""
+ANSWER = """{
+  "status": "Incident created",
+  "incident": {
+    "id": "0b9c4c1e-…",
+    "state": "pending",
+    "due_at": "2026-03-04T03:03:00.000Z",
+    "ack_url": "https://versus.example.com/api/ack/0b9c4c1e-…"
+  }
+}"""
+
 SECRET: list[Json] = [{"gatewaySecret": []}, {"dashboardLogin": []}]
 
 
@@ -43,7 +68,8 @@ def blueprint() -> Blueprint:
 
     @openapi.get("/api/docs")
     def docs() -> Response:
-        return page("docs.html", 200, api=document_of(current_app))
+        api = document_of(current_app)
+        return page("docs.html", 200, api=api, fields=FIELDS, curl=CURL, answer=ANSWER)
 
     return openapi
 

@@ -6,6 +6,7 @@ that has another tag by now, else 304.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +27,15 @@ READ_EVERY = 0.3
 PAGES_KEPT = 64
 """Different pages that are kept as they were rendered, for all who have them open."""
 
+PAGES = (
+    ("Incidents", "/", ("incident_list.html", "incident.html")),
+    ("Silences", "/silences", ("silences.html", "silence_form.html")),
+    ("Rejected", "/rejected", ("rejected.html",)),
+    ("Status", "/status", ("status.html",)),
+    ("API", "/api/docs", ()),
+)
+"""The navigation: what each is called, its path, and the templates that belong to it."""
+
 Parts = Callable[[SystemStatus], dict[str, Any]]
 
 
@@ -41,17 +51,18 @@ class Live:
         self._rendered: dict[str, tuple[str, str]] = {}
         """Tag and HTML of each page."""
 
-    def answer(self, template: str, parts: Parts, **context: Any) -> Response:
+    def answer(self, template: str, parts: Parts, *, seen: str = "", **context: Any) -> Response:
         """The whole page, the part that changes, or 304 when that is what the browser has already.
 
         `parts` gives what the part that changes shows; it follows from the incidents and from the standing.
-        Nothing in it is different from one person to the next.
+        Nothing in it is different from one person to the next. `seen`: what it shows besides, if anything.
         """
         live = request.headers.get("X-Live")
         with self._alone():
             system_status = self._read(READ_EVERY if live == "poll" else 0.0)
-            known = live is not None and request.if_none_match.contains_weak(system_status.tag)
-            part = "" if known else self._part(system_status, template, parts)
+            tag = _tag(system_status, seen)
+            known = live is not None and request.if_none_match.contains_weak(tag)
+            part = "" if known else self._part(system_status, tag, template, parts)
         if known:
             response = Response(status=304)
         elif live is not None:
@@ -63,7 +74,8 @@ class Live:
                 live=True,
                 part=part,
                 kind=template,
-                tag=system_status.tag,
+                tag=tag,
+                pages=PAGES,
                 csrf=session.csrf_token(),
                 person=g.person,
                 now=self._services.clock(),
@@ -71,7 +83,7 @@ class Live:
                 version=__version__,
                 **context,
             )
-        response.set_etag(system_status.tag)
+        response.set_etag(tag)
         response.headers["Cache-Control"] = "no-store"
         response.headers["X-Now"] = str(int(self._services.clock().timestamp() * 1000))
         return response
@@ -93,13 +105,18 @@ class Live:
             self._system_status, self._read_at = read_status(self._services), time.monotonic()
         return self._system_status
 
-    def _part(self, system_status: SystemStatus, template: str, parts: Parts) -> str:
-        tag, html = self._rendered.get(request.full_path, ("", ""))
-        if tag != system_status.tag:
+    def _part(self, system_status: SystemStatus, tag: str, template: str, parts: Parts) -> str:
+        rendered, html = self._rendered.get(request.full_path, ("", ""))
+        if rendered != tag:
             html = render_template(
                 template, system_status=system_status, today=system_status.today, **parts(system_status)
             )
             if len(self._rendered) >= PAGES_KEPT:
                 self._rendered.clear()
-            self._rendered[request.full_path] = system_status.tag, html
+            self._rendered[request.full_path] = tag, html
         return html
+
+
+def _tag(system_status: SystemStatus, seen: str) -> str:
+    tag = system_status.tag
+    return hashlib.sha256(f"{tag}{seen}".encode()).hexdigest()[: len(tag)] if seen else tag

@@ -16,8 +16,6 @@ from app.web.http.auth import client_address, is_secret
 from app.web.http.concurrency import limit_concurrency
 from app.web.http.pages import page
 
-LONGEST_NAME = 80
-
 
 def blueprint(services: Services, secret: SecretStr) -> Blueprint:
     """The login page."""
@@ -36,7 +34,7 @@ def blueprint(services: Services, secret: SecretStr) -> Blueprint:
             raise TooManyRequests(
                 f"More than {ATTEMPTS} attempts in one minute from your address: wait a minute."
             )
-        name = one_line(request.form.get("name", ""), LONGEST_NAME)
+        name = one_line(request.form.get("name", ""), session.LONGEST_NAME) or session.stated_name()
         if not name:
             return _form(
                 services, 400, problem="Enter your name: it is shown on the timeline of what you do."
@@ -75,7 +73,7 @@ def _form(services: Services, status: int, *, problem: str | None) -> Response:
         status,
         problem=problem,
         installation=services.config.name,
-        name=one_line(request.form.get("name", ""), LONGEST_NAME),
+        name=one_line(request.form.get("name", ""), session.LONGEST_NAME) or session.stated_name(),
         next=local(request.values.get("next", ""), home()),
         csrf=session.csrf_token(),
     )

@@ -16,6 +16,7 @@ from app.store import Budget, Snapshot
 
 HEARTBEAT_LATE = timedelta(seconds=90)
 """Three heartbeats."""
+REJECTED_LATELY = timedelta(days=1)
 PLENTY = 0.8
 """Of the bytes that bodies may take."""
 SCARCE = 0.1
@@ -45,6 +46,8 @@ class SystemStatus:
     """Incidents in each state."""
     rejected: int
     """Bodies that are kept."""
+    last_rejected_at: datetime | None
+    """When the newest of them was refused, UTC; None when that is more than a day ago."""
     version: str
     """Another one whenever an incident has changed."""
     today: date
@@ -66,7 +69,15 @@ def read_status(services: Services) -> SystemStatus:
     snapshot = read_snapshot(services)
     now = services.clock()
     items = tuple(_items(services, snapshot, now))
-    return SystemStatus(items, snapshot.states, snapshot.rejected, snapshot.version, now.date())
+    rejected_at = datetime.fromtimestamp(snapshot.last_rejected_at or 0.0, UTC)
+    return SystemStatus(
+        items,
+        snapshot.states,
+        snapshot.rejected,
+        rejected_at if now - rejected_at < REJECTED_LATELY else None,
+        snapshot.version,
+        now.date(),
+    )
 
 
 def _items(services: Services, snapshot: Snapshot, now: datetime) -> Iterator[StatusItem]:

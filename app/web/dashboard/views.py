@@ -21,14 +21,14 @@ from app.sanitize import one_line
 from app.serializers import deliveries, with_notifications
 from app.store import Search
 from app.web.api.incidents import Intake
-from app.web.dashboard import incident_list, silences
+from app.web.dashboard import bulk, incident_list, silences, status_page
 from app.web.dashboard.live import Live
 from app.web.dashboard.login import home, local
 from app.web.dashboard.status_bar import SystemStatus
 from app.web.http import session
 from app.web.http.concurrency import limit_concurrency
 from app.web.http.pages import page
-from app.web.http.parameters import minutes_of, search_of, single
+from app.web.http.parameters import BadParameter, minutes_of, search_of, single
 
 ACTIONS: dict[str, tuple[Callable[..., Incident], str]] = {
     "ack": (actions.acknowledge, "Acknowledged: {title}"),
@@ -46,6 +46,8 @@ CONFIRM = {
 LONGEST_COMMENT = 200
 LONGEST_PAYLOAD = 200_000
 """Characters of a sender's body that are shown."""
+SEARCHED = ("state", "severity", "service", "source", "q", "since", "until")
+"""Parameters of a search."""
 REJECTED_SHOWN = 100
 """Of the bodies that are kept; the API has them all."""
 
@@ -66,8 +68,12 @@ def blueprint(services: Services, intake: Intake) -> Blueprint:
     @dashboard.get("/")
     def show_incidents() -> Response:
         search, cursor = search_of(request.args), single(request.args, "cursor")
-        given = {"search": search, "states": State, "severities": SEVERITIES}
-        return live.answer("incident_list.html", lambda now: _listed(services, search, cursor, now), **given)
+        known: dict[str, Any] = {"states": State, "severities": SEVERITIES, "actions": bulk.ACTIONS}
+        return live.answer(
+            _view(), lambda now: _listed(services, search, cursor, now), search=search, **known
+        )
+
+    bulk.register(dashboard, services)
 
     @dashboard.get("/incidents/<incident_id>")
     def show_incident(incident_id: str) -> Response:
@@ -94,6 +100,7 @@ def blueprint(services: Services, intake: Intake) -> Blueprint:
         return _back()
 
     silences.add_to(dashboard, services, live)
+    status_page.register(dashboard, services, live)
     return dashboard
 
 
@@ -139,7 +146,22 @@ def _listed(
         if plain
         else incident_list.found(services, search, cursor)
     )
-    return {"groups": groups, "searched": not plain, "older": _older(groups)}
+    return {
+        "groups": groups,
+        "searched": not plain,
+        "older": _older(groups),
+        "matching": urlencode([pair for pair in request.args.items(multi=True) if pair[0] in SEARCHED]),
+        "need_somebody": incident_list.NEED_SOMEBODY,
+        "next_due": next((one.due_at for g in groups for one in g.incidents if g.name == "waiting"), None),
+    }
+
+
+def _view() -> str:
+    """The template: the list, or the one for a screen on the wall. Raises `BadParameter`."""
+    view = single(request.args, "view")
+    if view not in (None, "wall"):
+        raise BadParameter.of("view", view, "wall, or left out")
+    return "wall.html" if view else "incident_list.html"
 
 
 def _rejected(services: Services, system_status: SystemStatus) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from app.bootstrap import Services
 
 PAGES = 24
 """Pages that may be rendered at a time, in threads of their own (`app/web/gunicorn_conf.py`)."""
-LARGEST_FORM = 16_384
-"""Bytes; a form of ours has a few hundred."""
+LARGEST_FORM = 65_536
+"""Bytes; the IDs of 1,000 selected incidents take 40,000."""
 STORE_SECONDS = 1.0
 """Seconds that a page waits for Redis."""
 

@@ -14,6 +14,10 @@ from config import Network
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]{1,100}){1,10}")
 
 
+PERSON = "versus.person"
+"""Of the environment of a request: who sent it, as a trusted proxy says."""
+
+
 class Proxies:
     """Passes requests on with the address, scheme and prefix that the client used, as trusted proxies say.
 
@@ -21,9 +25,12 @@ class Proxies:
     proxy of ours; whatever stands before that, the client may have invented.
     """
 
-    def __init__(self, app: WSGIApplication, trusted: Sequence[Network]) -> None:
+    def __init__(
+        self, app: WSGIApplication, trusted: Sequence[Network], name_header: str | None = None
+    ) -> None:
         self._app = app
         self._trusted = trusted
+        self._name_key = f"HTTP_{name_header.upper().replace('-', '_')}" if name_header else ""
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         peer = environ.get("REMOTE_ADDR", "")
@@ -39,6 +46,8 @@ class Proxies:
             prefix = environ.get("HTTP_X_FORWARDED_PREFIX", "").rpartition(",")[2].strip().rstrip("/")
             if _PREFIX.fullmatch(prefix):
                 environ[FORWARDED] = prefix
+            # What a client wrote itself stands before what the proxy added.
+            environ[PERSON] = environ.get(self._name_key, "").rpartition(",")[2].strip()
         return self._app(environ, start_response)
 
     def _is_ours(self, address: str) -> bool:

@@ -17,9 +17,14 @@ from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, Se
 from werkzeug.exceptions import Forbidden
 
 from app.bootstrap import Services
+from app.sanitize import one_line
+from app.web.http.proxies import PERSON
 
 KEPT = timedelta(days=7)
 """No login is good for longer, however much it is used; unused ones end sooner (`app/store/sessions.py`)."""
+
+LONGEST_NAME = 80
+"""Characters of a person's name."""
 
 CSRF_FIELD = "csrf"
 CSRF_HEADER = "X-CSRF-Token"
@@ -89,13 +94,20 @@ def log_out(services: Services) -> None:
     session.clear()
 
 
+def stated_name() -> str:
+    """Who this is as a trusted proxy says, or nothing. It proves no login."""
+    stated = str(request.environ.get(PERSON, ""))
+    # WSGI takes bytes of headers for Latin-1.
+    return one_line(stated.encode("latin-1", "replace").decode("utf-8", "replace"), LONGEST_NAME)
+
+
 def person(services: Services) -> str | None:
-    """Who is logged in. Raises `StoreUnavailable`."""
+    """Who is logged in, by the name that a trusted proxy states, if one does. Raises `StoreUnavailable`."""
     session_id, name, until = session.get("id"), session.get("name"), session.get("until")
     if not isinstance(until, float) or time.time() > until:
         return None
     if isinstance(session_id, str) and isinstance(name, str) and services.store.sessions.lives(session_id):
-        return name
+        return stated_name() or name
     return None
 
 

@@ -62,14 +62,20 @@ async function ask(how) {
 function show(html) {
   const known = new Set(rows().map((row) => row.id));
   const focused = document.activeElement?.closest("[data-id]");
+  const next = focused && nextInGroup(focused);
+  const group = focused?.closest(".group")?.id;
   const place = focused && [...focused.querySelectorAll("a, button, summary")].indexOf(document.activeElement);
   const scrolled = [...live.querySelectorAll("pre")].map((pre) => pre.scrollTop);
   const entered = keepEntered();
   live.innerHTML = html;
   entered();
   live.querySelectorAll("pre").forEach((pre, n) => (pre.scrollTop = scrolled[n] ?? 0));
+  document.dispatchEvent(new Event("shown"));
   if (focused && !live.contains(document.activeElement)) {
-    const row = document.getElementById(focused.id);
+    // What was acted on may have left its group: people go on with the one after it.
+    const moved = document.getElementById(focused.id);
+    const left = next.map((id) => document.getElementById(id)).find((row) => row?.closest(".group")?.id === group);
+    const row = group && moved?.closest(".group")?.id !== group && left ? left : moved;
     const target = row?.querySelectorAll("a, button, summary")[place] ?? row?.querySelector("a");
     (target ?? live).focus({ preventScroll: true });
   }
@@ -100,6 +106,17 @@ function rows() {
   return [...live.querySelectorAll(".row")];
 }
 
+// IDs of the other incidents of its group, in the order in which people would go on.
+function nextInGroup(row) {
+  const all = [...(row.closest(".group")?.querySelectorAll(".row") ?? [])].filter(seen).map((one) => one.id);
+  const at = all.indexOf(row.id);
+  return [...all.slice(at + 1), ...all.slice(0, Math.max(at, 0)).reverse()];
+}
+
+function seen(element) {
+  return element.getClientRects().length > 0;
+}
+
 function summarise() {
   const { waiting, icon } = document.getElementById("summary").dataset;
   const heading = live.querySelector("h1")?.textContent;
@@ -115,7 +132,7 @@ function tick() {
   const now = Date.now() + ahead;
   for (const left of live.querySelectorAll(".left")) {
     const seconds = Math.ceil(Number(left.dataset.due) - now / 1000);
-    left.textContent = seconds > 0 ? clock(seconds) : seconds > -LATE_SECONDS ? "now" : `late ${clock(-seconds)}`;
+    left.textContent = seconds > 0 ? (left.dataset.before ?? "") + clock(seconds) : seconds > -LATE_SECONDS ? "now" : `late ${clock(-seconds)}`;
     left.classList.toggle("soon", seconds <= 60);
   }
   const silent = Date.now() - answered;
@@ -250,9 +267,10 @@ document.addEventListener("keydown", (event) => {
 });
 
 function move(current, step) {
-  const all = rows();
-  const next = all[current ? all.indexOf(current) + step : step > 0 ? 0 : all.length - 1];
-  const target = next?.querySelector("a, button");
+  const all = [...live.querySelectorAll(".row, .fold > summary")].filter(seen);
+  const from = current ?? document.activeElement?.closest(".fold > summary");
+  const next = all[from ? all.indexOf(from) + step : step > 0 ? 0 : all.length - 1];
+  const target = next?.matches("summary") ? next : next?.querySelector("a, button");
   target?.focus();
   target?.scrollIntoView({ block: "nearest" });
 }

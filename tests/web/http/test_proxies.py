@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.web.http.proxies import Proxies
+from app.web.http.proxies import PERSON, Proxies
 
 OURS = [ip_network("10.0.0.0/8"), ip_network("192.0.2.7"), ip_network("fd00::/8")]
 
@@ -57,3 +57,24 @@ def test_the_client_is_the_last_that_is_no_proxy_of_ours(peer: str, stated: str,
 )
 def test_the_scheme_is_what_our_nearest_proxy_says(peer: str, stated: str, scheme: str) -> None:
     assert seen(peer, proto=stated)[1] == scheme
+
+
+@pytest.mark.parametrize(
+    ("peer", "header", "name"),
+    [
+        ("10.1.2.3", "dana@example.com", "dana@example.com"),
+        # What the client itself wrote stands before what our proxy added.
+        ("10.1.2.3", "mallory, dana", "dana"),
+        ("203.0.113.1", "mallory", None),
+    ],
+)
+def test_a_name_is_believed_from_our_proxies_alone(peer: str, header: str, name: str | None) -> None:
+    found: list[Any] = []
+
+    def app(environ: dict[str, Any], _: object) -> list[bytes]:
+        found.append(environ.get(PERSON))
+        return []
+
+    environ = {"REMOTE_ADDR": peer, "wsgi.url_scheme": "http", "HTTP_X_FORWARDED_USER": header}
+    Proxies(app, OURS, "X-Forwarded-User")(environ, lambda *_: lambda _: None)
+    assert found == [name]

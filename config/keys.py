@@ -1,0 +1,103 @@
+"""Every key of the configuration file as a path, and what kind of value stands there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from pydantic import SecretStr
+
+from config.block import Block
+from config.channels import ChannelSettings, Listed
+from config.hours import Hours
+from config.match import Match
+from config.providers import Alternate, OtherInstance, OtherUrl, ResponsePlan, RoutingKey
+from config.rules import Rule
+from config.schema import Config
+from config.values import Setting
+
+
+def _settings(block: type[Block], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Setting]]:
+    for name, field in block.model_fields.items():
+        for setting in (entry for entry in field.metadata if isinstance(entry, Setting)):
+            yield (*path, name), setting
+        if inner := inner_block(block, name):
+            yield (*path, name), Setting("a mapping of settings")
+            yield from _settings(inner, (*path, name))
+
+
+def inner_block(block: type[Block], name: str) -> type[Block] | None:
+    """The block that a key of a block holds, if it holds one."""
+    kind = block.model_fields[name].annotation
+    return kind if isinstance(kind, type) and issubclass(kind, Block) else None
+
+
+ALTERNATES: dict[tuple[str, ...], tuple[str, str]] = {
+    ("oncall", "incident_io", "other_alert_source_config_ids"): (
+        "INCIDENTIO_OTHER_ALERT_SOURCE_CONFIG_ID_",
+        "alert_source_config_id",
+    ),
+    ("oncall", "pagerduty", "other_routing_keys"): ("PAGERDUTY_OTHER_ROUTING_KEY_", "routing_key"),
+    ("oncall", "servicenow", "other_instance_urls"): ("SERVICENOW_OTHER_INSTANCE_URL_", "instance_url"),
+    ("oncall", "aws_incident_manager", "other_response_plan_arns"): (
+        "AWS_INCIDENT_MANAGER_OTHER_RESPONSE_PLAN_ARN_",
+        "response_plan_arn",
+    ),
+    ("oncall", "webhook", "other_urls"): ("ONCALL_WEBHOOK_OTHER_URL_", "url"),
+}
+"""Mappings of names to what a request may ask for instead of the configured one, which is called `default`:
+the beginning of the variables that add one, and the key of the configured one."""
+CHANNELS = ("alert", "channels")
+RULES = ("oncall", "rules")
+LISTED: dict[tuple[str, ...], type[Block]] = {CHANNELS: Listed, RULES: Rule}
+"""Lists whose entries are blocks."""
+READ: dict[tuple[str, ...], Callable[[object], Any]] = {
+    (*RULES, "<name>", "match"): Match.read,
+    (*RULES, "<name>", "hours"): Hours.read,
+}
+"""Mappings that are one value; reading one raises `InvalidValue`."""
+TEXTS = {
+    ("alert", "msteams", "other_power_urls"),
+    ("alert", "lark", "other_webhook_urls"),
+    ("oncall", "webhook", "headers"),
+}
+"""Mappings of names to texts."""
+LISTS = {
+    (*CHANNELS, "<name>", "events"),
+    (*RULES, "<name>", "channels"),
+    ("oncall", "fallback"),
+    ("oncall", "reopen_on"),
+    ("intake", "secret_headers"),
+}
+"""Lists of texts."""
+NAMED: dict[tuple[str, ...], type[Block]] = {
+    **dict(zip(ALTERNATES, (Alternate, RoutingKey, OtherInstance, ResponsePlan, OtherUrl), strict=True)),
+    **LISTED,
+}
+"""Mappings and lists whose entries are blocks."""
+SETTINGS: dict[tuple[str, ...], Setting] = dict(_settings(Config))
+"""Every key, as a path. The keys of what is named or listed stand under `<name>`."""
+for _path, _block in NAMED.items():
+    SETTINGS |= dict(_settings(_block, (*_path, "<name>")))
+
+PROVIDER_SECRETS = {"api_key", "account_api_key", "routing_key"}
+# Keys of channels that are secrets whatever they hold; the URL of a listed one may be none.
+CHANNEL_SECRETS = {"token", "bot_token", "password", "signing_secret", "power_automate_url", "webhook_url"}
+
+
+def is_secret(key: tuple[str, ...], text: str) -> bool:
+    """Whether the file should not hold the value itself."""
+    if rule_path(key) == (*CHANNELS, "<name>", "url"):
+        # Besides the whole address, which may be one without a secret.
+        return any(secret != text for secret in ChannelSettings("", SecretStr(text)).secrets())
+    if key[:-1] in TEXTS or key[:3] == ("oncall", "pagerduty", "other_routing_keys"):
+        return True
+    return key[-1] in (CHANNEL_SECRETS if key[0] == "alert" else PROVIDER_SECRETS)
+
+
+def rule_path(key: tuple[str, ...]) -> tuple[str, ...]:
+    """Where the rules for a key stand in `SETTINGS`."""
+    for path in NAMED:
+        if key[: len(path)] == path and len(key) > len(path):
+            return (*path, "<name>", *key[len(path) + 1 :])
+    return key[:-1] if key[:-1] in TEXTS else key

@@ -1,0 +1,142 @@
+"""Acknowledging and resolving many incidents: what is done to each, and which failures are named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from app import actions
+from app.bootstrap import Services
+from app.domain.incident import Incident
+from app.store import StoreUnavailable
+from app.web.dashboard import bulk
+from tests.fakes import Clock
+from tests.web.conftest import Report, csrf_of
+
+
+def send(person: FlaskClient, ids: list[str], action: str = "ack", **more: str) -> Any:
+    fields = {"csrf": csrf_of(person.get("/").text), "action": action, "id": ids, "next": "/", **more}
+    headers = {"Accept": "text/html"}
+    return person.post("/incidents/selected", data=fields, headers=headers, follow_redirects=True)
+
+
+def states(services: Services, ids: list[str]) -> list[str]:
+    return [services.store.incidents.require(one).state for one in ids]
+
+
+def test_all_that_are_selected_are_acknowledged_in_the_name_of_who_is_logged_in(
+    person: FlaskClient, services: Services, report: Report
+) -> None:
+    ids = [report(title=f"Disk {n}")["id"] for n in range(3)]
+    assert "Acknowledged: 2 incidents." in send(person, ids[:2]).text
+    assert states(services, ids) == ["acknowledged", "acknowledged", "pending"]
+    assert services.store.incidents.require(ids[0]).acknowledged_by == "Dana"
+
+
+def test_each_that_fails_is_named_with_its_reason_and_the_others_are_done(
+    person: FlaskClient, services: Services, report: Report
+) -> None:
+    over, waits = report(title="Over")["id"], report(title="Waits")["id"]
+    actions.resolve(services, over, "Robin")
+    page = send(person, [over, "none", waits]).text
+    assert "2 of 3 were not changed" in page
+    assert "nothing left to acknowledge" in page
+    assert "There is no such incident" in page
+    assert states(services, [over, waits]) == ["resolved", "acknowledged"]
+
+
+def test_once_redis_does_not_answer_the_rest_is_not_tried(
+    services: Services, report: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [report(title=f"Disk {n}")["id"] for n in range(4)]
+    tried: list[str] = []
+
+    def do(services: Services, incident_id: str, by: str) -> Incident:
+        tried.append(incident_id)
+        if incident_id == ids[1]:
+            raise StoreUnavailable("Redis can't be reached.")
+        return actions.acknowledge(services, incident_id, by)
+
+    action = bulk.Action("Acknowledge", "Acknowledged", do, lambda _: True)
+    outcome = bulk.act_on(services, action, ids, "Dana")
+    assert tried == ids[:2]
+    assert [one.id for one in outcome.changed] == ids[:1]
+    assert [incident_id for incident_id, _ in outcome.failed] == ids[1:]
+    assert "It was not tried" in outcome.failed[-1][1]
+
+
+def test_what_takes_too_long_is_not_tried_to_the_end(
+    services: Services, report: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "SECONDS", -1.0)
+    incident_id = report()["id"]
+    outcome = bulk.act_on(services, bulk.ACTIONS["ack"], [incident_id], "Dana")
+    assert [one for one, _ in outcome.failed] == [incident_id]
+    assert states(services, [incident_id]) == ["pending"]
+
+
+def test_resolving_asks_first(person: FlaskClient, services: Services, report: Report) -> None:
+    incident_id = report(title="Disk <full>")["id"]
+    page = send(person, [incident_id], "resolve").text
+    assert "Resolve 1 incident?" in page
+    assert "Disk &lt;full&gt;" in page
+    assert states(services, [incident_id]) == ["pending"]
+    assert "Resolved: 1 incident." in send(person, [incident_id], "resolve", sure="yes").text
+    assert states(services, [incident_id]) == ["resolved"]
+
+
+def test_all_that_match_are_named_before_they_are_acknowledged(
+    person: FlaskClient, services: Services, report: Report
+) -> None:
+    ids = [report(title=f"Disk {n}", service="shop")["id"] for n in range(60)]
+    report(title="Other", service="search")
+    actions.acknowledge(services, ids[0], "Robin")
+    page = person.get("/incidents/selected?action=ack&service=shop&state=pending&state=acknowledged").text
+    assert "Acknowledge 59 incidents?" in page
+    assert page.count('name="id"') == 59
+    assert "Other" not in page
+    assert states(services, ids[:2]) == ["acknowledged", "pending"]
+
+
+@pytest.mark.parametrize(
+    ("ids", "action", "words"),
+    [
+        ([], "ack", "Nothing is selected"),
+        ([f"{n:036}" for n in range(bulk.MOST + 1)], "ack", "select 1000 at the most"),
+        (["a"], "escalate", "it must be ack or resolve"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(person: FlaskClient, ids: list[str], action: str, words: str) -> None:
+    answer = send(person, ids, action)
+    assert answer.status_code == 400
+    assert words in answer.text
+
+
+def test_a_thousand_may_be_sent_at_once(person: FlaskClient) -> None:
+    page = send(person, [f"{n:036}" for n in range(bulk.MOST)]).text
+    assert "1000 of 1000 were not changed" in page
+
+
+def test_it_needs_a_login_and_its_token(client: FlaskClient, person: FlaskClient, report: Report) -> None:
+    incident_id = report()["id"]
+    answer = person.post("/incidents/selected", data={"action": "ack", "id": incident_id})
+    assert answer.status_code == 403
+    stranger = client.application.test_client()
+    assert stranger.get("/incidents/selected?action=ack").status_code == 303
+    assert stranger.post("/incidents/selected", data={"action": "ack", "id": incident_id}).status_code == 401
+
+
+def test_many_of_one_service_are_folded_at_the_place_of_the_first(
+    person: FlaskClient, report: Report, clock: Clock
+) -> None:
+    for n in range(4):
+        report({"oncall_wait_minutes": str(10 + n)}, title=f"Disk {n}", service="shop & co")
+        report({"oncall_wait_minutes": str(20 + n)}, title=f"Queue {n}", service=f"queue-{n}")
+    page = person.get("/").text
+    assert page.count('<details class="fold') == 1
+    assert page.index("shop &amp; co</span>") < page.index("Queue 0")
+    assert "service=shop%20%26%20co&amp;state=pending" in page
+    # Who searches sees each.
+    assert '<details class="fold' not in person.get("/?state=pending").text
