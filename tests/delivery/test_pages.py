@@ -14,7 +14,7 @@ from app.bootstrap import Services
 from app.delivery.pages import ATTEMPT_SECONDS, LEASE, deliver
 from app.destinations.base import PagerEvent, RateLimit
 from app.destinations.http import WHOLE_SECONDS
-from app.domain.alert import Alert
+from app.domain.alert import SEVERITIES, Alert, Severity
 from app.domain.delivery import Outcome, Step
 from app.domain.incident import Incident
 from app.domain.state import State
@@ -23,6 +23,7 @@ from app.store import Store
 from local.embedded import EmbeddedRedis
 from tests.fakes import INFRA, PAGER, Clock, RecordingProvider
 from tests.relay import Relay
+from tests.store.damage import damage
 
 TRY_AGAIN = Outcome("try_again", "500", reason="server_error")
 UNCERTAIN = Outcome("try_again", "no answer", reason="timeout", uncertain=True)
@@ -76,6 +77,19 @@ def test_nobody_acknowledges_and_one_event_leaves(
     assert provider.notified() == [("firing", due)]
     incident = read(services, due)
     assert (incident.state, incident.attempts, list(incident.steps())) == (State.ESCALATED, 1, [])
+
+
+@pytest.mark.parametrize("severity", SEVERITIES)
+def test_a_record_that_cannot_be_read_pages_whatever_its_severity_was(
+    services: Services, provider: RecordingProvider, clock: Clock, redis_url: str, severity: Severity
+) -> None:
+    alert = Alert(title="Disk full", source="generic", severity=severity)
+    [one] = receive(services, [ReceivedAlert(alert, "{}")], Options(wait_minutes=3))
+    assert one.incident is not None
+    damage(redis.Redis.from_url(redis_url), "no JSON", one.incident.id)
+    clock.wind(minutes=3)
+    deliver(services, one.incident.id)
+    assert provider.notified() == [("firing", one.incident.id)]
 
 
 def test_an_acknowledged_incident_never_pages(

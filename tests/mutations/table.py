@@ -1300,6 +1300,14 @@ MUTATIONS: tuple[Mutation, ...] = (
         "        except ZeroDivisionError:",
         OF_READING,
     ),
+    Mutation(
+        "lost_severity_never_pages",
+        "A record that can't be read, and was less severe than is believed of it, never pages.",
+        ACQUIRE_SLOT,
+        "elseif tonumber(place) % span > now then",
+        "elseif tonumber(place) > class + now then",
+        OF_PAGE,
+    ),
     # -- Redis lost what it knew ------------------------------------------------------------------------
     Mutation(
         "lost_data_is_not_noticed",

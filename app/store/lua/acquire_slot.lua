@@ -10,8 +10,9 @@ local place = redis.call('ZSCORE', queue, member)
 if not place then
   redis.call('ZADD', queue, rank, member)
   redis.call('SADD', pagers, pager)
-elseif tonumber(place) > class + now then
-  -- Another worker was given it less than two seconds ago.
+elseif tonumber(place) % span > now then
+  -- Another worker was given it less than two seconds ago. Its place may be of another class: of a record
+  -- that can't be read, the severity is not known any more.
   return 0
 end
 if redis.call('ZCARD', queue) > capacity then
