@@ -42,17 +42,26 @@ def a_late_page_is_told_to_every_channel(known: Known) -> Iterator[Violation]:
 
 
 def what_does_not_get_out_is_late(known: Known) -> Iterator[Violation]:
-    """A page that was refused until long after it was due is late, and so is one that the fallback has."""
+    """A page that was refused until long after it was due is late, and so is one that the fallback has.
+
+    While Redis refuses writes, the fallback is tried all the same, and nothing can be recorded as late.
+    """
     excuses = Excuses(known)
     for incident in known.stored:
         record, due_at = known.records.get(incident), known.due_at(incident)
         if record is None or record.timeline is None or record.late or _in_doubt(known, incident):
             continue
-        if any(event.source == SPARE and event.kind == "firing" for event in known.events[incident]):
+        fallback = [e for e in known.events[incident] if e.source == SPARE and e.kind == "firing"]
+        if any(_can_be_recorded(known, event) for event in fallback):
             yield Violation(
                 "what_does_not_get_out_is_late", "The fallback was tried, and nobody notified.", incident
             )
-        elif due_at is not None and not known.reopenings(incident) and not known.pages_now(incident):
+        elif (
+            not fallback
+            and due_at is not None
+            and not known.reopenings(incident)
+            and not known.pages_now(incident)
+        ):
             late_at = due_at + LATE_AFTER + excuses.uneven(due_at)
             if _refused_until(known, incident, due_at, late_at) and _calm(known, due_at, late_at + SLACK):
                 yield Violation(
@@ -182,10 +191,16 @@ def _is_clear(known: Known, event: Event) -> bool:
     return event.accepted and event.status == 202 and _calm(known, event.at, event.at + LEASE)
 
 
+def _can_be_recorded(known: Known, event: Event) -> bool:
+    """Redis took writes when it was sent."""
+    refusals = (fault for fault in known.history.faults if fault.kind == "redis_refuses_writes")
+    return not any(meets(refusal, event.at, event.at) for refusal in refusals)
+
+
 def _taken_before(known: Known, incident: str, at: float) -> bool:
     """Each alert source that may have been asked for had the page, well before."""
     sources = known.wanted_sources(incident) - {SPARE}
-    return all(
+    return bool(sources) and all(
         any(_is_clear(known, e) and e.at + LEASE < at for e in known.accepted(incident, "firing", source))
         for source in sources
     )

@@ -43,6 +43,11 @@ KEPT: dict[str, Iterable[Any]] = {
     "an attempt that nobody saw": (
         *(webhook(), SPARED, LATE, TOLD, Fault(kind="incidentio_cut", began_at=109.0, ended_at=112.0)),
     ),
+    "by the fallback, while Redis refused writes": (
+        *(*CHAIN[:-1], replace(LATE, late=())),
+        Fault(kind="redis_refuses_writes", began_at=108.0, ended_at=130.0),
+    ),
+    "late, of a webhook that got no answer": (OUT, NO, AGAIN, SPARED, LATE, TOLD),
     "late, and acknowledged meanwhile": (
         *(webhook(), OUT, NO, deed("acknowledge", 119.0), replace(LATE, state="acknowledged")),
         TOLD,

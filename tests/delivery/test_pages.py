@@ -80,6 +80,19 @@ def test_nobody_acknowledges_and_one_event_leaves(
     assert (incident.state, incident.attempts, list(incident.steps())) == (State.ESCALATED, 1, [])
 
 
+@pytest.mark.parametrize("severity", SEVERITIES)
+def test_a_record_that_cannot_be_read_pages_whatever_its_severity_was(
+    services: Services, provider: RecordingProvider, clock: Clock, redis_url: str, severity: Severity
+) -> None:
+    alert = Alert(title="Disk full", source="generic", severity=severity)
+    [one] = receive(services, [ReceivedAlert(alert, "{}")], Options(wait_minutes=3))
+    assert one.incident is not None
+    damage(redis.Redis.from_url(redis_url), "no JSON", one.incident.id)
+    clock.wind(minutes=3)
+    deliver(services, one.incident.id)
+    assert provider.notified() == [("firing", one.incident.id)]
+
+
 def test_an_acknowledged_incident_never_pages(
     services: Services, provider: RecordingProvider, due: str
 ) -> None:
