@@ -1435,6 +1435,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "        except ZeroDivisionError:",
         OF_READING,
     ),
+    # -- Redis lost what it knew ------------------------------------------------------------------------
     Mutation(
         "lost_data_is_not_noticed",
         "A server that was emptied is taken for one that begins.",
