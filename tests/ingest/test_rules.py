@@ -51,7 +51,7 @@ def test_hours_hold_and_the_whole_wait_begins_when_they_end(
     assert (
         "The rule 'not at night' holds it until 2026-03-04 07:00:00 UTC: then it waits, and pages at" in words
     )
-    assert "A rule decided: 'not at night', held until 2026-03-04T07:00:00.000Z." in words
+    assert "Rule: 'not at night', held until 2026-03-04T07:00:00.000Z." in words
     clock.now = NIGHT_ENDS + timedelta(minutes=2)
     pages.deliver(services, held.id, [PAGER])
     assert provider.notified() == []
@@ -78,8 +78,8 @@ def test_without_hours_nobody_is_paged_and_the_rule_is_named(services: Services,
     silent = taken(with_rules(services, [never]), an_alert(labels={"env": "test"}))
     assert (silent.state, silent.due_at, silent.rule) == (State.OPEN, None, "tests")
     words = " ".join(explain(silent, clock.now))
-    assert "on-call was not asked for when it came in, by the rule 'tests'." in words
-    assert "A rule decided: 'tests', by which nobody is paged." in words
+    assert "No page: the alert came in without on-call, by the rule 'tests'." in words
+    assert "Rule: 'tests', by which nobody is paged." in words
 
 
 def test_elements_of_an_array_go_their_own_ways(services: Services, clock: Clock) -> None:
