@@ -500,8 +500,14 @@ class World(RuleBasedStateMachine):
         self._changed(fate, "reopened", now)
 
     def _newest(self, incident_id: str) -> str:
-        """What is done to one that is continued is done to the one that continues it."""
+        """What is done to one that is continued is done to the one that continues it.
+
+        A record that was lost and made anew does not know of that one.
+        """
+        incidents = self.services.store.incidents
         while self._exists(incident_id) and (after := self.fates[incident_id].next_id):
+            if self.fates[incident_id].doubtful and incidents.require(incident_id).next_id is None:
+                break
             incident_id = after
         return incident_id
 

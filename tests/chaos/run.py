@@ -110,7 +110,8 @@ def _settle(platform: Platform, healed_at: float, within: float) -> tuple[Histor
         _see_to_losses(platform)
         history = _snapshot(platform)
         violations = check(history)
-        hopeless = any(not violation.curable for violation in violations)
+        # Without the records, as while a web process starts, nothing is certain.
+        hopeless = bool(history.records) and any(not violation.curable for violation in violations)
         if not violations or hopeless or time.time() > healed_at + within:
             return history, violations
         time.sleep(POLL)
