@@ -243,12 +243,7 @@ def _join(services: Services, unit: UnitOfWork, incident_id: str, pagers: Sequen
     def work(unit: UnitOfWork) -> Incident:
         return unit.save(unit.require(incident_id).joined_by(pagers, services.clock()))
 
-    joined = services.update(work, unit)
-    for pager in pagers:
-        if joined.next_step(pager) is None:
-            # Over, or acknowledged: what the queue has of it is from before the record was lost.
-            services.store.delivery_queue.remove(pager, incident_id)
-    return joined
+    return services.update(work, unit)
 
 
 def kind_of(step: Step) -> Kind:

@@ -102,12 +102,13 @@ def index(before: Incident | None, after: Incident, *, enqueue_at: datetime | No
         had, delivery = Delivery() if before is None else _has(before, pager), _has(after, pager)
         was = None if before is None else before.next_step(pager)
         step = after.next_step(pager)
-        # A new record may replace one that was lost, and whose traces are still here.
+        # The queue may still have what a record that was lost had there: of this incident, or of a pager.
+        joined = before is not None and pager != ITSELF and pager not in before.pagers
         if was is None and step is None and had == delivery and (before is not None or _is_new(after)):
             continue
         member = member_of(after.id, pager)
         yield from _ended(had, delivery, step, member)
-        if before is not None and was == step:
+        if before is not None and was == step and not joined:
             if step is not None and before.urgency(step) != after.urgency(step):
                 yield "ZADD", QUEUE + pager, "XX", _rank(after, step), member
         elif step is None:
@@ -215,11 +216,6 @@ class DeliveryQueue:
         names = sorted(self._connection.call("SMEMBERS", PAGERS))
         scores = self._connection.calls([("ZSCORE", DUE, member_of(incident_id, name)) for name in names])
         return [Destination(name) for name, score in zip(names, scores, strict=True) if score is not None]
-
-    def remove(self, pager: Destination, incident_id: str) -> None:
-        """Forget a delivery of which nothing is to be sent: its record was lost, and made anew without it."""
-        member = member_of(incident_id, pager)
-        self._connection.calls([("ZREM", key, member) for key in (DUE, NEXT_CHECK, FAILING, QUEUE + pager)])
 
     # -- permission to send --------------------------------------------------------------------------
 

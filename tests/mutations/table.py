@@ -777,10 +777,10 @@ MUTATIONS: tuple[Mutation, ...] = (
         "The second alert source never hears that the problem is over.",
         DELIVERY_QUEUE,
         """        step = after.next_step(pager)
-        # A new record""",
+        # The queue may""",
         """        first = next(iter(after.pagers))
         step = after.next_step(pager) if after.resolved_at is None or pager == first else None
-        # A new record""",
+        # The queue may""",
         OF_TWO_PAGERS,
     ),
     Mutation(
@@ -819,9 +819,9 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "what_joins_late_stays_queued",
         "An alert source that joins what is over is overdue for ever.",
-        PAGE,
-        "            services.store.delivery_queue.remove(pager, incident_id)\n",
-        "            pass\n",
+        DELIVERY_QUEUE,
+        "was == step and not joined:",
+        "was == step:",
         OF_PAGE,
     ),
     Mutation(
