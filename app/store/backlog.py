@@ -109,6 +109,9 @@ class Backlog:
                 self.write()
             except StoreUnavailable:
                 time.sleep(PAUSE)
+            except RuntimeError:
+                # Python is ending and starts no thread any more; `finish` says what is left.
+                return
             with self._changing:
                 if not self._writes:
                     self._thread = None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -85,3 +87,29 @@ def test_the_end_of_a_process_does_not_wait_for_ever(
     assert "unstored_forgotten" in log.getvalue()
     assert "count=1" in log.getvalue()
     redis.works.set()
+
+
+ENDING = """
+import threading
+from app.store import StoreUnavailable, backlog
+
+backlog.PAUSE = 0.01
+
+def write():
+    raise StoreUnavailable("away")
+
+def outlive():
+    threading.main_thread().join()
+    # The interpreter waits for this thread, and starts none any more.
+    writing.join(10)
+
+kept = backlog.Backlog()
+kept.add("a", write, 1)
+writing = next(t for t in threading.enumerate() if t.name == "backlog")
+threading.Thread(target=outlive).start()
+"""
+
+
+def test_a_process_that_ends_shows_no_traceback() -> None:
+    ended = subprocess.run([sys.executable, "-c", ENDING], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
