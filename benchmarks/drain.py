@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from app.domain.alert import SEVERITIES, Severity
@@ -49,11 +50,11 @@ def ranks(events: Sequence[Request], severities: Mapping[str, Severity]) -> list
     return [SEVERITIES.index(severities[event.body["deduplication_key"]]) for event in events]
 
 
-def overtaken_by(ranks: Sequence[int]) -> int:
-    """By how many places, at the worst, something less severe left before something more severe."""
-    first: dict[int, int] = {}
-    worst = 0
-    for place, rank in enumerate(ranks):
-        first.setdefault(rank, place)
-        worst = max(worst, *(place - begun for other, begun in first.items() if other > rank), 0)
-    return worst
+def overtaken(ranks: Sequence[int]) -> list[int]:
+    """Of each event, how many that are less severe left before it."""
+    left: Counter[int] = Counter()
+    places = []
+    for rank in ranks:
+        places.append(sum(count for other, count in left.items() if other > rank))
+        left[rank] += 1
+    return places
