@@ -448,13 +448,14 @@ def the_resolve_event_follows_the_page(known: Known) -> Iterator[Violation]:
 def what_is_over_is_over_at_incident_io(known: Known) -> Iterator[Violation]:
     """An incident that is resolved, and whose page was taken, is resolved at incident.io in the end.
 
-    What was paged directly is in the memory of one process until Redis takes it: killing that forgets it.
-    So is what a Redis knew that lost its data, and where, if only a damaged record said so.
+    What was paged directly, or without a claim while Redis took no writes, is in the memory of one process
+    until Redis takes it: killing that forgets it. Forgotten is also what a Redis knew that lost its data, and
+    where it was paged, if only a damaged record said so.
     """
     excuses = Excuses(known)
     for incident, record in known.records.items():
         last = [known.accepted(incident, source=source)[-1] for source in known.sources(incident)]
-        last = [event for event in last if not excuses.page_forgotten(event)]
+        last = [e for e in last if not excuses.page_forgotten(e) and not excuses.sender_killed(e)]
         if excuses.source_forgotten(incident) and any(event.kind == "resolved" for event in last):
             continue
         left = [event for event in last if event.kind != "resolved" and not known.forgotten(event)]

@@ -172,6 +172,21 @@ class Excuses:
         refusals = (fault for fault in self._faults if fault.kind == "redis_refuses_writes")
         return any(f.began_at <= answered and f.ended_at + REACH >= exchange.sent_at for f in refusals)
 
+    def sender_killed(self, page: Event) -> bool:
+        """It may have been sent without a claim, by a worker that ended before it could store that."""
+        refusals = [
+            fault
+            for fault in self._faults
+            if fault.kind == "redis_refuses_writes"
+            and fault.began_at - REACH <= page.at <= fault.ended_at + REACH
+        ]
+        ends = [
+            life.at
+            for life in self._known.history.lives
+            if life.name.startswith("worker") and life.event == "ended"
+        ]
+        return any(page.at <= end <= fault.ended_at + REACH for fault in refusals for end in ends)
+
     def only_refuses(self, exchange: Exchange) -> bool:
         """From before the request until its answer Redis refused writes, and nothing else was broken."""
         sent, answered = exchange.sent_at, exchange.answered_at or float("inf")

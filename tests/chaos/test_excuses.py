@@ -44,6 +44,8 @@ ANOTHER = record("open", "another", due_at=None)
 DAMAGED = fault("record_damaged", 105.0, incident="i")
 DAMAGED_LATER = replace(DAMAGED, began_at=111.0, ended_at=111.5)
 REFUSES = fault("redis_refuses_writes", 115.0, 140.0)
+REFUSED = fault("redis_refuses_writes", 109.0, 116.0)
+SENDER_KILLED = Life(at=112.0, name="worker-1", event="ended", detail="SIGKILL")
 STEP = fault("redis_clock_steps", 105.0)
 ROTATION = fault("secret_rotated", 112.0, 118.0)
 KNOWN_PROBLEM = (
@@ -97,6 +99,9 @@ KEPT: dict[str, Iterable[Any]] = {
     "the second alert source is forgotten with the record": (
         *(*TWICE, DAMAGED_LATER, deed("resolve", 120), event(120.2, "resolved")),
         record("resolved", escalated_at=110.1),
+    ),
+    "still firing: sent by a worker that was killed while Redis refused writes": (
+        *(*RESOLVED[:3], RESOLVED[4], REFUSED, SENDER_KILLED),
     ),
     "a little early since Redis's clock stepped": (*PAGED, STEP, replace(PAGED[1], at=109.95)),
     "early since it stepped in a slow time": (
@@ -204,6 +209,21 @@ BROKEN: list[tuple[str, str, Iterable[Any]]] = [
             *(webhook(), INFRA, DAMAGED, *at_both(110.1), deed("resolve", 120), event(120.2, "resolved")),
             record("resolved", escalated_at=110.1),
         ),
+    ),
+    (
+        "what_is_over_is_over_at_incident_io",
+        "still firing: Redis refused writes, and no worker was killed",
+        (*RESOLVED[:3], RESOLVED[4], REFUSED),
+    ),
+    (
+        "what_is_over_is_over_at_incident_io",
+        "still firing: a worker was killed after Redis took writes again",
+        (*RESOLVED[:3], RESOLVED[4], REFUSED, replace(SENDER_KILLED, at=125.0)),
+    ),
+    (
+        "what_is_over_is_over_at_incident_io",
+        "still firing: a worker was killed, and Redis took writes",
+        (*RESOLVED[:3], RESOLVED[4], SENDER_KILLED),
     ),
     ("nothing_pages_unasked_or_early", "before the step", (webhook(), STEP, event(104.0))),
     ("nothing_pages_unasked_or_early", "a second early after a step", (webhook(), STEP, event(109.0))),
