@@ -20,6 +20,7 @@ from app.domain.record import ITSELF
 from app.store.delivery_queue import WINDOW_SECONDS
 from app.telemetry import log
 from tasks.slots import Slots
+from tasks.stuck_pages import StuckPages
 
 TURN = LEASE
 """For which the worker of rank 1 leaves an incident to that of rank 0."""
@@ -40,6 +41,7 @@ class ReadOnly:
         self._services = services
         self._name = name
         self._slots = slots or Slots("read_only", each=EACH, most=MOST_AT_ONCE)
+        self._stuck = StuckPages(services, slots)
         self._lock = threading.Lock()
         self._sending: set[str] = set()
         self.end()
@@ -52,6 +54,7 @@ class ReadOnly:
         self._left: dict[str, dict[Destination, Delivery]] = {}
         self._sent: defaultdict[str, deque[datetime]] = defaultdict(deque)
         self._paused: dict[Destination, datetime] = {}
+        self._stuck.end()
 
     def page(self) -> None:
         """Hand out what is due; to be called again and again while writes are refused.
@@ -67,6 +70,7 @@ class ReadOnly:
             self._due[pager] = queue = deque(store.read_only.due(pager, now, MOST))
             while self._since and queue and self._slots.acquire(pager):
                 self._slots.run(pager, partial(self._work, pager), then=lambda: None)
+        self._stuck.notify(now)
 
     def _work(self, pager: Destination) -> None:
         while (since := self._since) is not None and (queue := self._due.get(pager)):
@@ -108,7 +112,7 @@ class ReadOnly:
         if stored is None or not (due := [step.at for _, step in stored.steps()]):
             return
         now = self._services.clock()
-        incident = replace(stored, pagers={**stored.pagers, **left})
+        incident = before = replace(stored, pagers={**stored.pagers, **left})
         if now < max(since, min(due)) + turn:
             return
         for pager, step in list(incident.steps()):
@@ -121,6 +125,8 @@ class ReadOnly:
                 incident = page_stored(self._services, unit, incident, pager, step)
                 self._remember_pause(incident, pager)
             self._remember(incident)
+        if incident.is_stuck and not before.is_stuck:
+            self._stuck.add(incident)
 
     def _remember(self, incident: Incident) -> None:
         with self._lock:

@@ -1,5 +1,7 @@
 """Pages without a claim, while Redis does not take writes: sent first, and stored once it does.
 
+If no pager takes one, the channels are notified in the same way.
+
 What is sent carries the key that it always has, so that a page which somebody else sent too is one alert.
 """
 
@@ -7,14 +9,20 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from app.bootstrap import Services
 from app.delivery.pages import ATTEMPT_SECONDS, LEASE, SIZE, PageJob, kind_of, log_attempt
 from app.delivery.retry import PAGES
-from app.domain.delivery import Destination, Step
+from app.delivery.summaries import NAMED, UNKNOWN
+from app.destinations.base import Message, Summary
+from app.domain.alert import rank
+from app.domain.delivery import Destination, Outcome, Step
 from app.domain.incident import Incident
+from app.domain.subscription import ChangeEvent
 from app.store import UnitOfWork
 
 
@@ -54,6 +62,26 @@ def page_unstored(services: Services, incident: Incident, now: datetime, deadlin
         incident = _sent(page, incident, *due, at, time.monotonic() + share, again=False)
         left -= 1
     return incident if incident.escalated_at is not None else None
+
+
+def notify_stuck(services: Services, channel: Destination, incidents: Sequence[Incident]) -> Outcome:
+    """Notify a channel that these pages do not get out, of several in one message. Nothing is stored."""
+    found, now = services.channels.channel(channel), services.clock()
+    if found is None:
+        return UNKNOWN
+    stuck = sorted(((stuck_event(one), one) for one in incidents), key=lambda each: rank(each[1].severity))
+    if len(stuck) == 1:
+        event, incident = stuck[0]
+        link = services.links.url(incident.id, now)
+        return found[0].send(Message(event, incident, now, link), found[1])
+    counts = Counter(event for event, _ in stuck).most_common()
+    dashboard = f"{services.config.public_base}/"
+    return found[0].send(Summary(stuck[:NAMED], len(stuck), counts, now, dashboard), found[1])
+
+
+def stuck_event(incident: Incident) -> ChangeEvent:
+    """Whether its page failed for good, or is late."""
+    return "failed" if incident.failed_at is not None else "late"
 
 
 def _sent(

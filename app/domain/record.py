@@ -227,6 +227,11 @@ class Record:
         return min((d.failed_at for d in self.pagers.values() if d.failed_at), default=None)
 
     @property
+    def is_stuck(self) -> bool:
+        """A page of it does not get out, or did not: it is late, or failed for good."""
+        return any(delivery.late_at for delivery in self.pagers.values())
+
+    @property
     def last_error(self) -> str | None:
         """Why the last attempt failed, at the pager that is worst off."""
         return self.worst.last_error

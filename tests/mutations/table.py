@@ -1561,6 +1561,14 @@ MUTATIONS: tuple[Mutation, ...] = (
         OF_READ_ONLY,
     ),
     Mutation(
+        "stuck_without_writes_notifies_nobody",
+        "No channel hears of a page that does not get out while Redis takes no writes.",
+        READ_ONLY,
+        "if incident.is_stuck and not before.is_stuck:",
+        "if incident.is_stuck and before.is_stuck:",
+        OF_READ_ONLY,
+    ),
+    Mutation(
         "sent_without_claim_is_forgotten",
         "A worker pages the same again and again while Redis takes no writes.",
         READ_ONLY,

@@ -18,7 +18,8 @@ from app.ingest.service import Options, ReceivedAlert, receive
 from app.store import Store, StoreRefusesWrites
 from tasks.read_only import TURN, ReadOnly
 from tasks.slots import Slots
-from tests.fakes import INFRA, PAGER, Clock, RecordingProvider
+from tests.delivery.notifying import with_two_channels
+from tests.fakes import INFRA, PAGER, Clock, RecordingChannel, RecordingProvider
 from tests.refusing import refusing_writes
 from tests.stories.stack import wait_until
 
@@ -213,3 +214,56 @@ def test_it_stops_once_writes_work(
     with refusing_writes(redis_url):
         only.page()
     assert len(provider.events) == 1
+
+
+@pytest.fixture
+def channels() -> dict[str, RecordingChannel]:
+    return {"ops": RecordingChannel(), "mail": RecordingChannel()}
+
+
+@pytest.fixture
+def notifying(quick: Services, channels: dict[str, RecordingChannel]) -> Services:
+    return with_two_channels(quick, *channels.values())
+
+
+def test_every_channel_is_notified_of_a_page_that_does_not_get_out(
+    notifying: Services,
+    channels: dict[str, RecordingChannel],
+    provider: RecordingProvider,
+    clock: Clock,
+    redis_url: str,
+) -> None:
+    [incident_id] = due(notifying)
+    provider.outcomes = [Outcome("try_again", "503", "server_error")] * 9
+    notifying.store.delivery_queue.worker_lives("a", clock.now)
+    only = ReadOnly(notifying, "a", AtOnce())
+    with refusing_writes(redis_url):
+        only.page()
+        assert {name: one.notified() for name, one in channels.items()} == {"ops": [], "mail": []}
+        for _ in range(9):
+            clock.wind(seconds=30)
+            only.page()
+    for channel in channels.values():
+        assert channel.notified() == [("late", incident_id)]
+        assert channel.messages[0][0].ack_url is not None
+
+
+def test_of_many_they_are_notified_in_one_message_a_minute(
+    notifying: Services,
+    channels: dict[str, RecordingChannel],
+    provider: RecordingProvider,
+    clock: Clock,
+    redis_url: str,
+) -> None:
+    due(notifying, alike=3)
+    provider.outcomes = [Outcome("misconfigured", "404", "not_found")] * 9
+    channels["mail"].answers = [Outcome("try_again", "connection refused")]
+    notifying.store.delivery_queue.worker_lives("a", clock.now)
+    only = ReadOnly(notifying, "a", AtOnce())
+    with refusing_writes(redis_url):
+        for _ in range(7):
+            clock.wind(seconds=20)
+            only.page()
+    for channel, tries in (("ops", 1), ("mail", 2)):
+        sent = [(summary.total, summary.counts) for summary in channels[channel].summaries]
+        assert sent == [(3, [("failed", 3)])] * tries
