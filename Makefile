@@ -66,7 +66,7 @@ MINUTES ?= 2
 chaos: install ## Break everything for MINUTES=2, as SEED=... says, and check every promise (CONTRIBUTING.md)
 	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(if $(RECORD),--record $(RECORD))
 
-mutations: install ## Break the code in one place after the other; tests must notice each (6 minutes; with ARGS=--chaos 30)
+mutations: install ## Break the code in one place after the other; tests must notice each (with ARGS=--chaos chaos, too)
 	@$(BIN)/python -m tests.mutations $(ARGS)
 
 image-test: install ## Build the container image without a registry and page from it (root, buildah, debootstrap; 2 minutes)

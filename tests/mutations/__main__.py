@@ -7,12 +7,15 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from tests.mutations.mutation import DoesNotApply, Mutation
 from tests.mutations.table import MUTATIONS
 from tests.mutations.trial import ROOT, Finding, copied, run_chaos, run_tests
 
 Row = tuple[str, str, str, str]
+AT_ONCE = 2
 HEAD: Row = ("mutation", "what it breaks", "caught by", "seconds")
 
 
@@ -31,11 +34,11 @@ def main() -> int:
     if not _all_is_well_without(chosen, chaos=options.chaos):
         return 2
     rows, noticed = [HEAD], []
-    for one in chosen:
-        row, found = _tried(one, chaos=options.chaos)
-        print(f"{row[0]} | {row[1]} | {row[2]} | {row[3]}", flush=True)
-        rows.append(row)
-        noticed.append(found)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for row, found in pool.map(partial(_tried, chaos=options.chaos), chosen):
+            print(f"{row[0]} | {row[1]} | {row[2]} | {row[3]}", flush=True)
+            rows.append(row)
+            noticed.append(found)
     print("\n" + _table(rows))
     print(f"\n{noticed.count(True)} of {len(chosen)} mutations were caught.")
     if None in noticed:
@@ -58,7 +61,7 @@ def _all_is_well_without(chosen: Sequence[Mutation], *, chaos: bool) -> bool:
     """Whether nothing is found in a copy without a mutation: else what is found with one proves nothing."""
     seeds = {one.chaos.seed for one in chosen if one.chaos} if chaos else set()
     with copied() as folder:
-        findings = [run_tests(folder, sorted({name for one in chosen for name in one.tests}))]
+        findings = [run_tests(folder, sorted({name for one in chosen for name in one.tests}), whole=True)]
     for seed in sorted(seeds):
         with copied() as folder:
             findings.append(run_chaos(folder, seed))

@@ -22,6 +22,8 @@ CHAOS_SECONDS = 45
 SETTLE_SECONDS = 60
 # What a mutation makes hang is not caught: a test has to say what is wrong.
 TESTS_WITHIN = 300.0
+WHOLE_WITHIN = 1_800.0
+WHOLE = ("-n", "3", "--dist", "loadfile")
 CHAOS_WITHIN = 600.0
 ENDED_WITHIN = 30.0
 
@@ -55,11 +57,11 @@ def copied(mutation: Mutation | None = None) -> Iterator[Path]:
         yield folder
 
 
-def run_tests(folder: Path, selection: Sequence[str]) -> Finding:
-    """Run tests until the first one fails."""
+def run_tests(folder: Path, selection: Sequence[str], *, whole: bool = False) -> Finding:
+    """Run tests until the first one fails; `whole`: many, several at a time."""
     arguments = ["-m", "pytest", "-x", "-q", "-rf", "-p", "no:cacheprovider"]
-    arguments += ["--basetemp", str(folder / "tmp"), *selection]
-    code, output = _python(folder, arguments, TESTS_WITHIN)
+    arguments += ["--basetemp", str(folder / "tmp"), *(WHOLE if whole else ()), *selection]
+    code, output = _python(folder, arguments, WHOLE_WITHIN if whole else TESTS_WITHIN)
     failed = re.search(r"^FAILED (.+?)(?: - |$)", output, re.MULTILINE)
     if code == 0:
         return Finding(False, "no test")
