@@ -1515,8 +1515,16 @@ MUTATIONS: tuple[Mutation, ...] = (
         "own_sleep_is_a_step",
         "A host that stood still corrects the time of all others.",
         CLOCKS,
-        "        return steady and not reading.vetoed and now - self._known_since > WITNESS",
+        "        return stood_still and not reading.vetoed and now - self._known_since > WITNESS",
         "        return False",
+        OF_CLOCK,
+    ),
+    Mutation(
+        "newcomer_takes_a_correction_back",
+        "A process that began after a step back of Redis's clock makes all others an hour late.",
+        CLOCKS,
+        "        stood_still = reading.correction < known.correction and _is_steady(reading, known)",
+        "        stood_still = _is_steady(reading, known)",
         OF_CLOCK,
     ),
     Mutation(
