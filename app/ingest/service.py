@@ -286,10 +286,15 @@ def _write_later(
 
 def _stored(unit: UnitOfWork, sent: Incident, alert: Alert) -> Incident:
     at = sent.changed_at
+
+    def again(incident: Incident) -> Incident:
+        return incident.repeated(alert, at, due_at=at, pager=next(iter(sent.pagers)), asked=False)
+
     known, other = unit.get(sent.id), unit.find(sent.identity, alert.marks)
     if known is not None and known.phase is not Phase.RESOLVED:
-        repeated = known.repeated(alert, at, due_at=at, pager=next(iter(sent.pagers)), asked=False)
-        return repeated.sent_unclaimed(sent.pagers, at)
+        repeated = again(known)
+        # One that was acknowledged since, and is reopened by this, is continued by one that nobody has paged.
+        return repeated.sent_unclaimed(sent.pagers, at) if repeated.id == sent.id else repeated
     if known is not None and known.resolved_at is not None and at <= known.resolved_at:
         # Another process had stored an earlier page of it, and the resolve came after both.
         return known.sent_unclaimed(sent.pagers, at)
@@ -299,7 +304,13 @@ def _stored(unit: UnitOfWork, sent: Incident, alert: Alert) -> Incident:
         sent = replace(sent, pagers={**sent.pagers, **still})
     if (end := unit.end(sent.id)) is not None and end.at >= at:
         return sent.resolved(alert.source, end.at)
-    if other is not None:
-        # It was reported to somebody else before this could be stored, and waits or is paged by itself.
-        return replace(sent, identity=None).resolved(f"versus, since it is incident {other.id} now", at)
-    return sent
+    if other is None:
+        return sent
+    repeated = again(other)
+    if repeated.id == sent.id:
+        # What its acknowledgement does not cover was paged as the incident that continues it.
+        return repeated.sent_unclaimed(sent.pagers, at)
+    # It was reported to somebody else before this could be stored, and waits or is paged by itself; one that
+    # is acknowledged does so only if this reopens it.
+    unit.save(repeated)
+    return replace(sent, identity=None).resolved(f"versus, since it is incident {other.id} now", at)

@@ -42,7 +42,8 @@ def test_what_time_might_have_cured_is_told_last() -> None:
     waiting = [(webhook(one), event(110.1, key=one), record("escalating", one)) for one in "abc"]
     stated = history(*(part for parts in waiting for part in parts), *ACKNOWLEDGED, event(110.5), KILLED)
     last, _ = report.accusation(result(stated)).splitlines()[-2:]
-    assert last.startswith("records_agree_with_incident_io") and "Time might have cured it. (c)" in last
+    assert last.startswith("records_agree_with_incident_io")
+    assert "Time might have cured it. (c)" in last
 
 
 def test_the_figures_of_a_run() -> None:

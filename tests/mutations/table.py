@@ -1632,6 +1632,34 @@ MUTATIONS: tuple[Mutation, ...] = (
         "False",
         OF_RECEIVE,
     ),
+    Mutation(
+        "direct_page_of_what_got_worse_is_ended",
+        "What got worse after its acknowledgement, while Redis took no writes, is paged and ended at once.",
+        INGEST,
+        """    repeated = again(other)
+    if repeated.id == sent.id:
+""",
+        """    repeated = again(other)
+    if False:
+""",
+        OF_RECEIVE,
+    ),
+    Mutation(
+        "direct_page_reopens_nothing",
+        "A direct page is ended for an incident that somebody acknowledged when it was less severe.",
+        INGEST,
+        "    unit.save(repeated)\n",
+        "",
+        OF_RECEIVE,
+    ),
+    Mutation(
+        "page_of_another_key_counts",
+        "An incident that continues another one counts as paged because that one was.",
+        INGEST,
+        " if repeated.id == sent.id else repeated",
+        "",
+        OF_RECEIVE,
+    ),
     # -- bounds ------------------------------------------------------------------------------------------
     Mutation(
         "labels_without_a_bound",
