@@ -519,6 +519,27 @@ def test_a_direct_page_reopens_what_was_acknowledged_without_knowing_of_it(
     assert provider.notified()[-1] == ("firing", continues)
 
 
+@pytest.mark.parametrize("worse", [False, True])
+def test_a_direct_page_that_is_stored_after_another_incident_of_its_problem_was_resolved_is_over(
+    quick: Services, provider: RecordingProvider, clock: Clock, redis_url: str, worse: bool
+) -> None:
+    held = Held()
+    if worse:
+        # It is paged as the incident that continues this one.
+        paged_and_acknowledged(quick, clock)
+    with refusing_writes(redis_url):
+        direct = one(dataclasses.replace(quick, backlog=held), disk("critical")).incident
+    assert direct is not None
+    clock.wind(seconds=1)
+    if not worse:
+        one(quick, disk("critical"))
+    one(quick, message("k", Effect.RESOLVED))
+    held.writes[0]()
+    clock.wind(seconds=1)
+    pages.deliver(quick, direct.id)
+    assert provider.notified()[-1] == ("resolved", direct.id)
+
+
 def ended(provider: RecordingProvider) -> set[str]:
     """The alert sources that were told the end."""
     return {event.alert_source for event in provider.events if event.kind == "resolved"}

@@ -1633,6 +1633,16 @@ MUTATIONS: tuple[Mutation, ...] = (
         OF_RECEIVE,
     ),
     Mutation(
+        "resolve_of_another_incident_ends_no_direct_page",
+        "A direct page that is stored after its problem was resolved as another incident is never ended.",
+        INGEST,
+        """        # There may be a page that another process sent directly, and that is yet to be stored.
+        unit""",
+        """        if incident is None:
+            unit""",
+        OF_RECEIVE,
+    ),
+    Mutation(
         "direct_page_of_what_got_worse_is_ended",
         "What got worse after its acknowledgement, while Redis took no writes, is paged and ended at once.",
         INGEST,
