@@ -149,9 +149,8 @@ def _apply(
     if alert.effect is Effect.RESOLVED and alert.identity is not None:
         if alert.can_be_late:
             unit.remember_end(alert.identity, End(now, alert.said_at))
-        if incident is None:
-            # It may be of a page that was sent directly, and that is yet to be stored.
-            unit.remember_end(alert.identity, End(now, None), _key(message))
+        # There may be a page that another process sent directly, and that is yet to be stored.
+        unit.remember_end(alert.identity, End(now, None), _key(message))
     if incident is None:
         return Received("recorded", None)
     if alert.effect is Effect.RESOLVED:
@@ -252,7 +251,7 @@ def _store_later(services: Services, message: ReceivedAlert, sent: Incident) -> 
     """Once Redis takes writes: as an escalated incident, or as a repeat of the one with its ID."""
 
     def work(unit: UnitOfWork) -> object:
-        return unit.save(_stored(unit, sent, message.alert), message.payload)
+        return unit.save(_stored(unit, sent, message), message.payload)
 
     _write_later(services, message, work, sent.id, *sent.pagers)
 
@@ -278,18 +277,23 @@ def _write_later(
     identities = [one for one in (message.alert.identity,) if one is not None]
 
     def write() -> None:
-        unit = services.store.incidents.unit_of_work([key[0]], identities, ends=[key[0]])
+        unit = services.store.incidents.unit_of_work([key[0]], identities, ends=[_key(message)])
         services.update(work, unit)
 
     services.backlog.add(key, write, len(message.payload) + SIZE)
 
 
-def _stored(unit: UnitOfWork, sent: Incident, alert: Alert) -> Incident:
-    at = sent.changed_at
+def _stored(unit: UnitOfWork, sent: Incident, message: ReceivedAlert) -> Incident:
+    alert, at = message.alert, sent.changed_at
+
+    def again(incident: Incident) -> Incident:
+        return incident.repeated(alert, at, due_at=at, pager=next(iter(sent.pagers)), asked=False)
+
     known, other = unit.get(sent.id), unit.find(sent.identity, alert.marks)
     if known is not None and known.phase is not Phase.RESOLVED:
-        repeated = known.repeated(alert, at, due_at=at, pager=next(iter(sent.pagers)), asked=False)
-        return repeated.sent_unclaimed(sent.pagers, at)
+        repeated = again(known)
+        # One that was acknowledged since, and is reopened by this, is continued by one that nobody has paged.
+        return repeated.sent_unclaimed(sent.pagers, at) if repeated.id == sent.id else repeated
     if known is not None and known.resolved_at is not None and at <= known.resolved_at:
         # Another process had stored an earlier page of it, and the resolve came after both.
         return known.sent_unclaimed(sent.pagers, at)
@@ -297,9 +301,15 @@ def _stored(unit: UnitOfWork, sent: Incident, alert: Alert) -> Incident:
         # Its alert may be open at other alert sources yet, which are sent the end of this one.
         still = {p: has for p, has in known.pagers.items() if has.may_have_page and p not in sent.pagers}
         sent = replace(sent, pagers={**sent.pagers, **still})
-    if (end := unit.end(sent.id)) is not None and end.at >= at:
+    if (end := unit.end(_key(message))) is not None and end.at >= at:
         return sent.resolved(alert.source, end.at)
-    if other is not None:
-        # It was reported to somebody else before this could be stored, and waits or is paged by itself.
-        return replace(sent, identity=None).resolved(f"versus, since it is incident {other.id} now", at)
-    return sent
+    if other is None:
+        return sent
+    repeated = again(other)
+    if repeated.id == sent.id:
+        # What its acknowledgement does not cover was paged as the incident that continues it.
+        return repeated.sent_unclaimed(sent.pagers, at)
+    # It was reported to somebody else before this could be stored, and waits or is paged by itself; one that
+    # is acknowledged does so only if this reopens it.
+    unit.save(repeated)
+    return replace(sent, identity=None).resolved(f"versus, since it is incident {other.id} now", at)

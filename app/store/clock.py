@@ -122,8 +122,10 @@ class Clock:
         """Nobody did since, or who did was wrong: Redis's clock did not step, its host stood still."""
         if reading.version in (known.version, self._doubted, ""):
             return True
-        steady = _is_steady(reading, known)
-        return steady and not reading.vetoed and now - self._known_since > WITNESS
+        # Who stood still took Redis to be ahead. Of a step back, this process may know nothing only because
+        # it began after it, while Redis took no writes.
+        stood_still = reading.correction < known.correction and _is_steady(reading, known)
+        return stood_still and not reading.vetoed and now - self._known_since > WITNESS
 
     @staticmethod
     def _is_another_step(reading: _Reading, known: _Reading) -> bool:

@@ -88,12 +88,15 @@ def described(numbers: dict[str, Any]) -> str:
 def accusation(result: Result) -> str:
     """All about the first violations, and a line for each of the others."""
     lines: list[str] = []
-    for violation in result.violations[:SHOWN]:
+    # Once something is certain, nobody waits for what time may still cure.
+    violations = sorted(result.violations, key=lambda violation: violation.curable)
+    for violation in violations[:SHOWN]:
         lines += _everything_about(violation, result.history, result.began_at)
         lines += [f"  {line}" for line in result.evidence.get(violation.incident or "", ())]
-    for violation in result.violations[SHOWN:]:
+    for violation in violations[SHOWN:]:
         about = violation.incident or violation.marker
-        lines.append(f"{violation.rule}: {violation.sentence} ({about})")
+        cure = " Time might have cured it." if violation.curable else ""
+        lines.append(f"{violation.rule}: {violation.sentence}{cure} ({about})")
     lines.append(
         f"seed {result.plan.seed}: {len(result.violations)} violations; everything is in {result.folder}"
     )

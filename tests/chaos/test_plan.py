@@ -36,3 +36,18 @@ def test_every_fault_can_be_done() -> None:
 def test_no_two_webhooks_have_the_same_marker() -> None:
     markers = [webhook.marker for webhook in plan(1, 600).webhooks]
     assert len(markers) == len(set(markers)) > 2000
+
+
+def test_some_problems_are_acknowledged_after_their_page_and_then_become_worse() -> None:
+    webhooks = plan(1, 120).webhooks
+    worse = {webhook.problem: webhook.at for webhook in webhooks if webhook.grows}
+    continued = [
+        webhook.problem
+        for webhook in webhooks
+        for deed in webhook.deeds
+        if deed.deed == "acknowledge" and deed.minutes is None and deed.offset > webhook.wait + 2
+        if webhook.at + deed.offset + 2 < worse.get(webhook.problem, 0.0)
+    ]
+    over = {webhook.problem for webhook in webhooks if webhook.effect == "resolved"}
+    assert len(continued) > 5
+    assert over & set(continued)

@@ -38,6 +38,14 @@ def test_the_guilty_incident_is_told_with_all_that_happened_to_it_and_around_it(
     assert "chaos-2" not in text
 
 
+def test_what_time_might_have_cured_is_told_last() -> None:
+    waiting = [(webhook(one), event(110.1, key=one), record("escalating", one)) for one in "abc"]
+    stated = history(*(part for parts in waiting for part in parts), *ACKNOWLEDGED, event(110.5), KILLED)
+    last, _ = report.accusation(result(stated)).splitlines()[-2:]
+    assert last.startswith("records_agree_with_incident_io")
+    assert "Time might have cured it. (c)" in last
+
+
 def test_the_figures_of_a_run() -> None:
     stated = history(*ACKNOWLEDGED, webhook("j"), event(113.0, key="j"), event(127.0, key="j"), KILLED)
     figures = report.summary(result(stated))

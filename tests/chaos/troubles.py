@@ -23,7 +23,10 @@ def troubles(chance: random.Random, seconds: float, webs: int) -> Iterator[Plann
     at, count, until = 0.0, FIRST, max(seconds - TAIL, seconds / 2)
     while (at := at + chance.expovariate(1 / PACE)) < until:
         trouble = _Trouble(chance, at, count, webs)
-        kinds = (trouble.joined, trouble.acknowledged_for_minutes, trouble.taken_back, trouble.installations)
+        kinds = (
+            *(trouble.joined, trouble.worse_after_its_page, trouble.acknowledged_for_minutes),
+            *(trouble.taken_back, trouble.installations),
+        )
         for webhook in chance.choice(kinds)():
             count += 1
             yield webhook
@@ -45,6 +48,17 @@ class _Trouble:
         members = {"warning": "warning"}
         yield self._group(members, deeds=(self._acknowledge(),))
         yield self._group(members | {"critical": "critical"}, after=self._span(3, 20), grows=True)
+
+    def worse_after_its_page(self) -> Iterator[PlannedWebhook]:
+        """The page is out before it is acknowledged and becomes worse, so that another incident continues it;
+        both may be over."""
+        self._wait = self._span(0.5, 3.0)
+        members = {"warning": "warning"}
+        yield self._group(members, deeds=(self._acknowledge(offset=self._wait + self._span(2, 5)),))
+        worse = members | {"critical": "critical"}
+        yield self._group(worse, after=self._span(10, 18), grows=True)
+        if self._chance.random() < 0.7:
+            yield self._group(worse, after=self._span(22, 30), effect="resolved")
 
     def acknowledged_for_minutes(self) -> Iterator[PlannedWebhook]:
         """An acknowledgement that ends by itself."""
@@ -77,12 +91,12 @@ class _Trouble:
         if self._chance.random() < 0.3:
             yield self._alert(after=self._span(15, 30), effect="resolved")
 
-    def _acknowledge(self, minutes: float | None = None) -> PlannedDeed:
-        """Before the page, or after it."""
+    def _acknowledge(self, minutes: float | None = None, offset: float | None = None) -> PlannedDeed:
+        """`offset`: seconds after the answer; without, before the page or after it."""
         return PlannedDeed(
             deed="acknowledge",
             after="answer",
-            offset=self._span(0.3, self._wait + 4),
+            offset=self._span(0.3, self._wait + 4) if offset is None else offset,
             element=0,
             by_link=self._chance.random() < 0.5,
             web=self._chance.randrange(self._webs),

@@ -446,6 +446,100 @@ def test_what_was_reported_again_before_a_direct_page_was_stored_stays_an_incide
     assert provider.notified()[-1] == ("resolved", direct.id)
 
 
+def disk(severity: Severity) -> ReceivedAlert:
+    return ReceivedAlert(Alert("Disk full", "generic", identity="k", severity=severity), f'"{severity}"')
+
+
+def paged_and_acknowledged(services: Services, clock: Clock) -> str:
+    """The ID of an incident of medium severity."""
+    incident = one(services, disk("medium"), Options(wait_minutes=0)).incident
+    assert incident is not None
+    pages.deliver(services, incident.id)
+    actions.acknowledge(services, incident.id, "somebody")
+    clock.wind(seconds=1)
+    return incident.id
+
+
+def test_what_got_worse_after_its_acknowledgement_stays_paged_once_writes_work(
+    quick: Services, provider: RecordingProvider, clock: Clock, redis_url: str
+) -> None:
+    old = paged_and_acknowledged(quick, clock)
+    with refusing_writes(redis_url):
+        direct = one(quick, disk("critical")).incident
+    assert direct is not None
+    quick.backlog.write()
+    stored, before = (quick.store.incidents.require(i) for i in (direct.id, old))
+    assert (stored.state, stored.previous_id, before.next_id) == (State.ESCALATED, old, direct.id)
+    clock.wind(minutes=10)
+    joined = one(quick, disk("critical")).incident
+    assert joined is not None
+    pages.deliver(quick, direct.id)
+    assert (joined.id, provider.notified()) == (direct.id, [("firing", old), ("firing", direct.id)])
+    one(quick, message("k", Effect.RESOLVED))
+    for incident_id in (direct.id, direct.id, old):
+        clock.wind(seconds=1)
+        pages.deliver(quick, incident_id)
+    assert provider.notified()[2:] == [("resolved", direct.id), ("resolved", old)]
+
+
+def test_a_page_of_what_was_acknowledged_before_it_was_stored_is_not_taken_for_another_ones(
+    quick: Services, provider: RecordingProvider, clock: Clock, redis_url: str
+) -> None:
+    held = Held()
+    waiting = one(quick, disk("medium"), Options(wait_minutes=0)).incident
+    assert waiting is not None
+    with refusing_writes(redis_url):
+        direct = one(dataclasses.replace(quick, backlog=held), disk("critical")).incident
+    assert direct is not None
+    assert direct.id == waiting.id
+    pages.deliver(quick, waiting.id)
+    actions.acknowledge(quick, waiting.id, "somebody")
+    held.writes[0]()
+    continues = quick.store.incidents.require(waiting.id).next_id
+    assert continues is not None
+    clock.wind(minutes=10)
+    pages.deliver(quick, continues)
+    assert provider.notified()[-1] == ("firing", continues)
+
+
+def test_a_direct_page_reopens_what_was_acknowledged_without_knowing_of_it(
+    quick: Services, provider: RecordingProvider, clock: Clock, redis_url: str
+) -> None:
+    held = Held()
+    with refusing_writes(redis_url):
+        direct = one(dataclasses.replace(quick, backlog=held), disk("critical")).incident
+    assert direct is not None
+    milder = paged_and_acknowledged(quick, clock)
+    held.writes[0]()
+    assert quick.store.incidents.require(direct.id).state is State.RESOLVED
+    continues = quick.store.incidents.require(milder).next_id
+    assert continues is not None
+    clock.wind(minutes=10)
+    pages.deliver(quick, continues)
+    assert provider.notified()[-1] == ("firing", continues)
+
+
+@pytest.mark.parametrize("worse", [False, True])
+def test_a_direct_page_that_is_stored_after_another_incident_of_its_problem_was_resolved_is_over(
+    quick: Services, provider: RecordingProvider, clock: Clock, redis_url: str, worse: bool
+) -> None:
+    held = Held()
+    if worse:
+        # It is paged as the incident that continues this one.
+        paged_and_acknowledged(quick, clock)
+    with refusing_writes(redis_url):
+        direct = one(dataclasses.replace(quick, backlog=held), disk("critical")).incident
+    assert direct is not None
+    clock.wind(seconds=1)
+    if not worse:
+        one(quick, disk("critical"))
+    one(quick, message("k", Effect.RESOLVED))
+    held.writes[0]()
+    clock.wind(seconds=1)
+    pages.deliver(quick, direct.id)
+    assert provider.notified()[-1] == ("resolved", direct.id)
+
+
 def ended(provider: RecordingProvider) -> set[str]:
     """The alert sources that were told the end."""
     return {event.alert_source for event in provider.events if event.kind == "resolved"}

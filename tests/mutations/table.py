@@ -1515,8 +1515,16 @@ MUTATIONS: tuple[Mutation, ...] = (
         "own_sleep_is_a_step",
         "A host that stood still corrects the time of all others.",
         CLOCKS,
-        "        return steady and not reading.vetoed and now - self._known_since > WITNESS",
+        "        return stood_still and not reading.vetoed and now - self._known_since > WITNESS",
         "        return False",
+        OF_CLOCK,
+    ),
+    Mutation(
+        "newcomer_takes_a_correction_back",
+        "A process that began after a step back of Redis's clock makes all others an hour late.",
+        CLOCKS,
+        "        stood_still = reading.correction < known.correction and _is_steady(reading, known)",
+        "        stood_still = _is_steady(reading, known)",
         OF_CLOCK,
     ),
     Mutation(
@@ -1630,6 +1638,44 @@ MUTATIONS: tuple[Mutation, ...] = (
         INGEST,
         "known.resolved_at is not None and at <= known.resolved_at",
         "False",
+        OF_RECEIVE,
+    ),
+    Mutation(
+        "resolve_of_another_incident_ends_no_direct_page",
+        "A direct page that is stored after its problem was resolved as another incident is never ended.",
+        INGEST,
+        """        # There may be a page that another process sent directly, and that is yet to be stored.
+        unit""",
+        """        if incident is None:
+            unit""",
+        OF_RECEIVE,
+    ),
+    Mutation(
+        "direct_page_of_what_got_worse_is_ended",
+        "What got worse after its acknowledgement, while Redis took no writes, is paged and ended at once.",
+        INGEST,
+        """    repeated = again(other)
+    if repeated.id == sent.id:
+""",
+        """    repeated = again(other)
+    if False:
+""",
+        OF_RECEIVE,
+    ),
+    Mutation(
+        "direct_page_reopens_nothing",
+        "A direct page is ended for an incident that somebody acknowledged when it was less severe.",
+        INGEST,
+        "    unit.save(repeated)\n",
+        "",
+        OF_RECEIVE,
+    ),
+    Mutation(
+        "page_of_another_key_counts",
+        "An incident that continues another one counts as paged because that one was.",
+        INGEST,
+        " if repeated.id == sent.id else repeated",
+        "",
         OF_RECEIVE,
     ),
     # -- bounds ------------------------------------------------------------------------------------------

@@ -161,6 +161,20 @@ def test_who_started_after_the_step_takes_the_correction_of_others(scene: Scene)
     assert near(one)
 
 
+def test_who_has_known_the_clock_only_since_it_stepped_back_contradicts_nobody(
+    scene: Scene, log: io.StringIO
+) -> None:
+    one = scene.process()
+    scene.ahead = -HOUR
+    # Redis took no writes for so long that nobody could correct it.
+    newcomer = scene.process(60)
+    assert near(newcomer, -HOUR)
+    for process in (one, newcomer, one, newcomer):
+        process.check()
+        assert near(process)
+    assert log.getvalue().count("redis_clock_stepped") == 1
+
+
 def test_a_correction_that_redis_lost_is_made_again(scene: Scene, redis_url: str) -> None:
     one, two = scene.process(), scene.process()
     scene.ahead = HOUR
