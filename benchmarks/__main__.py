@@ -1,7 +1,7 @@
 """`make bench`: measures everything and prints one table; ends with 1 when a goal was missed.
 
 `python -m benchmarks NAME …` measures these alone; `storm120` (25 minutes), `limits` (4), `overload`
-(2) and `million` (10) by hand only.
+(2), `million` (10) and `silences` (1) by hand only.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from benchmarks.pages import lateness, start
 from benchmarks.report import Row, machine, table
 from benchmarks.retention import retention
 from benchmarks.senders import normalise
+from benchmarks.silences import silences
 from benchmarks.stand_in import stand_in_alone
 from benchmarks.storm120 import storm120
 
@@ -43,6 +44,7 @@ BY_HAND: dict[str, Callable[[], Iterable[Row]]] = {
     "limits": limits,
     "overload": overload,
     "million": million,
+    "silences": silences,
 }
 
 

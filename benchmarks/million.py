@@ -35,7 +35,7 @@ def million() -> Iterable[Row]:
             )
         yield Row(f"{PENDING:,} stored", f"{PENDING / (time.monotonic() - began):.0f} a second")
         yield Row("Redis", f"{service.redis.memory() / MIB:.0f} MiB")
-        took = _times(_sweep(Store(service.redis_url)))
+        took = times(sweep(Store(service.redis_url)))
         yield at_most(
             "the sweep's look at what is due", median(took) * 1000, 3, "ms", shown=spread(took, "ms", 1000)
         )
@@ -44,14 +44,16 @@ def million() -> Iterable[Row]:
         yield at_most(what, percentile(took, 99) * 1000, 10, "ms", shown=spread(took, "ms", 1000))
         metrics = f"{service.client.base}/metrics"
         with requests.Session() as session:
-            took = _times(lambda: session.get(metrics, timeout=30))
+            took = times(lambda: session.get(metrics, timeout=30))
         yield at_most("/metrics", median(took) * 1000, 10, "ms", shown=spread(took, "ms", 1000))
         took = starts(service, worker, STARTS)
         what = f"worker starts, a page is due: page leaves ({STARTS} starts)"
         yield at_most(what, median(took), 1, "s", shown=spread(took, "s"))
 
 
-def _sweep(store: Store) -> Callable[[], object]:
+def sweep(store: Store) -> Callable[[], object]:
+    """A look at all that is due."""
+
     def look() -> object:
         now = store.now()
         return store.delivery_queue.pagers(now), store.delivery_queue.next_checks(now, CHECKED)
@@ -59,7 +61,8 @@ def _sweep(store: Store) -> Callable[[], object]:
     return look
 
 
-def _times(what: Callable[[], object]) -> list[float]:
+def times(what: Callable[[], object]) -> list[float]:
+    """Seconds that it takes, each of some times."""
     took = []
     for _ in range(TURNS):
         began = time.monotonic()

@@ -47,11 +47,20 @@ class Report(Lateness):
         if due_at is not None:
             paging = repeated._asked_to_page(now, due_at, held_until, pager, asked=asked)
             if paging is not repeated:
-                repeated = replace(paging, rule=rule)
-                line = ruled(now, rule, due_at, held_until) if rule else None
-                repeated = repeated.noted(now, line.event, line.detail) if line else repeated
+                repeated = paging._ruled(now, rule, due_at, held_until)
         why = repeated._why_reopened(self, now)
-        return replace(repeated, held_until=held_until)._reopened(why, now) if why else repeated
+        if why is None:
+            return repeated
+        if due_at is None:
+            # This report asks for no page: what holds the incident holds it still.
+            return repeated._reopened(why, now)
+        reopened = replace(repeated, held_until=held_until)._reopened(why, now)
+        return reopened._ruled(now, rule, due_at, held_until) if held_until else reopened
+
+    def _ruled(self, now: datetime, rule: str | None, due_at: datetime, held_until: datetime | None) -> Self:
+        decided = replace(self, rule=rule)
+        line = ruled(now, rule, due_at, held_until) if rule else None
+        return decided.noted(now, line.event, line.detail) if line else decided
 
     def _with_facts_of(self, alert: Alert) -> Self:
         acknowledged = self.phase is Phase.ACKNOWLEDGED

@@ -180,7 +180,8 @@ class Notifications:
         """So much has come at the same time that a summary is due now, if there was none within a minute."""
         last = float(self._connection.call("GET", SUMMARIZED + channel) or 0)
         at = max(now.timestamp(), last + MINUTE)
-        self._connection.calls([("ZADD", QUEUE + channel, "NX", at, SUMMARY), ("SADD", CHANNELS, channel)])
+        # Sooner than a storm lets its first one wait. One that is under way, or in a pause, stays so.
+        self._connection.calls([("ZADD", QUEUE + channel, "LT", at, SUMMARY), ("SADD", CHANNELS, channel)])
 
     def save_summary(
         self, channel: Destination, before: Delivery, after: Delivery, next_at: datetime, *count: str

@@ -18,6 +18,7 @@ from tests.chaos.known import Known, webhook_of
 from tests.chaos.outages import SPARE
 from tests.chaos.reopening_rules import OF_REOPENING
 from tests.chaos.rules import CLOCK, HARMLESS, REACH, ROUNDED, Rule, Violation, meets
+from tests.chaos.silence_rules import OF_SILENCES
 
 STATUSES: dict[str, frozenset[int]] = {
     "firing": frozenset({200, 201, 202, 503}),
@@ -27,13 +28,16 @@ STATUSES: dict[str, frozenset[int]] = {
     "unacknowledge": frozenset({200, 409, 503}),
     "resolve": frozenset({200, 503}),
     "escalate_now": frozenset({200, 409, 503}),
+    # Redis may have lost it, and a new secret may not be known yet.
+    "silence": frozenset({201, 401, 503}),
+    "end_silence": frozenset({200, 401, 404, 503}),
 }
 
 # What a sender waits for an answer, and a little; so many without one are no accident.
 PATIENCE = 13.0
 ENOUGH = 5
 
-RULES: list[Rule] = [*OF_CHAINS, *OF_REOPENING]
+RULES: list[Rule] = [*OF_CHAINS, *OF_REOPENING, *OF_SILENCES]
 
 
 def rule(judge: Rule) -> Rule:
@@ -239,7 +243,7 @@ def nothing_pages_unasked_or_early(known: Known) -> Iterator[Violation]:
         direct_until = first.answered_at or first.sent_at if first.status == 202 else float("-inf")
         events = known.events.get(incident, ())
         pages = [event for event in events if event.kind == "firing" and event.at > direct_until]
-        if not pages or known.pages_now(incident):
+        if not pages or known.pages_now(incident) or known.is_held(incident):
             continue
         record = known.records.get(incident)
         due_at = known.due_at(incident) or (record.due_at if record else None)

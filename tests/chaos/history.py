@@ -8,7 +8,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-Action = Literal["firing", "resolved", "refused", "acknowledge", "unacknowledge", "resolve", "escalate_now"]
+Action = Literal[
+    "firing",
+    "resolved",
+    "refused",
+    "acknowledge",
+    "unacknowledge",
+    "resolve",
+    "escalate_now",
+    "silence",
+    "end_silence",
+]
 """What a request asks for: three are webhooks, the last of which can't be read, the others a person's."""
 
 
@@ -45,6 +55,12 @@ class Exchange:
     """Seconds that the webhook asks to wait for an acknowledgement."""
     grows: bool = False
     """The webhook says that an alert has joined, more severe than all before."""
+    worse: bool = False
+    """The webhook says that its problem is more severe than a rule holds."""
+    silence: str | None = None
+    """The silence that was made or ended."""
+    until: float | None = None
+    """When it ends by itself; of one without an answer, at the latest."""
     incident: str | None = None
     """What a person acts on."""
     minutes: float | None = None

@@ -9,6 +9,7 @@ from functools import cached_property
 from tests.chaos.history import Event, Exchange, Fault, History, Record
 from tests.chaos.lines import Lines
 from tests.chaos.outages import SPARE
+from tests.chaos.quiet import NIGHT, SILENCED
 
 TO_END = 30.0
 """Seconds that a web process has to end in."""
@@ -48,7 +49,9 @@ class Known:
         ]
 
     def due_at(self, incident: str) -> float | None:
-        """When it pages unless somebody acknowledges; None for never."""
+        """When it pages unless somebody acknowledges; None for never, and where `silence_rules` judge."""
+        if self.is_held(incident):
+            return None
         shown = (
             seen for answer in self.answers[incident] for seen in answer.incidents if seen.id == incident
         )
@@ -90,7 +93,8 @@ class Known:
     def changes(self, incident: str) -> dict[str, float]:
         """When what channels are notified of happened last, by event."""
         record = self.records.get(incident)
-        if record is None:
+        # What is over before its silence is heard of by nobody.
+        if record is None or (self.is_held(incident) and record.resolved_at is not None):
             return {}
         moments = {
             "created": record.created_at,
@@ -155,6 +159,18 @@ class Known:
             if not exchange.certain or any(seen.id == incident for seen in exchange.incidents)
         ]
         return [*deeds, *over]
+
+    # -- what is held ----------------------------------------------------------------------------------------
+
+    def is_held(self, incident: str) -> bool:
+        """A silence or a rule may move its due time."""
+        problems = (answer.problem or "" for answer in self.answers.get(incident, ()))
+        return any(problem.startswith((SILENCED, NIGHT)) for problem in problems)
+
+    def ends_of(self, silence: Exchange) -> list[Exchange]:
+        """Requests to end the silence."""
+        exchanges = (one for one in self.history.exchanges if one.action == "end_silence")
+        return [one for one in exchanges if one.silence is not None and one.silence == silence.silence]
 
     # -- incidents that continue others --------------------------------------------------------------------
 

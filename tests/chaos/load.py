@@ -16,8 +16,9 @@ from urllib.parse import urlsplit
 
 import requests
 
-from tests.chaos.history import Exchange, Seen
-from tests.chaos.planned import PlannedDeed, PlannedWebhook
+from tests.chaos.history import Action, Exchange, Seen
+from tests.chaos.plan import Plan
+from tests.chaos.planned import PlannedDeed, PlannedSilence, PlannedWebhook
 from tests.chaos.platform import CHANNELS, FLOOD, Platform
 
 SENDERS = 64
@@ -41,10 +42,12 @@ class Load:
         self._over = False
         self._local = threading.local()
 
-    def run_until_done(self, began: float, webhooks: tuple[PlannedWebhook, ...], until: float) -> None:
+    def run_until_done(self, began: float, plan: Plan, until: float) -> None:
         """Send everything, and return when all is answered and no deed is left before `until` (Unix time)."""
-        for webhook in webhooks:
+        for webhook in plan.webhooks:
             self._at(began + webhook.at, lambda webhook=webhook: self._send(webhook, 1))  # type: ignore[misc]
+        for silence in plan.silences:
+            self._at(began + silence.at, lambda silence=silence: self._silence(silence, 1))  # type: ignore[misc]
         while self._step(until):
             pass
         self._pool.shutdown(wait=True)
@@ -102,6 +105,7 @@ class Load:
             channel=_channel(webhook),
             wait=webhook.wait,
             grows=webhook.grows,
+            worse=webhook.worse,
             status=None if answer is None else answer.status_code,
             retry_after=answer is not None and "Retry-After" in answer.headers,
             incidents=tuple(_seen(one) for one in shown),
@@ -157,11 +161,63 @@ class Load:
             )
         )
 
-    def _post(self, url: str, **more: Any) -> tuple[requests.Response | None, str]:
+    def _silence(self, planned: PlannedSilence, attempt: int) -> None:
+        sent_at = time.time()
+        body = {"match": {"service": planned.problem}, "minutes": planned.minutes, "comment": planned.marker}
+        answer, note = self._admin(planned.web, "/api/silences", json=body)
+        made = answer.json()["silence"] if answer is not None and answer.status_code == 201 else {}
+        # One that nobody answered may be made as late as its request was given up.
+        end = moment(made.get("until")) or sent_at + TIMEOUT + 60 * planned.minutes
+        exchange = self._of_silence("silence", planned, sent_at, answer, note, made.get("id"), end)
+        self._platform.history.exchanges.append(exchange)
+        if exchange.status in (None, 503) and attempt < planned.tries:
+            self._at(time.time() + PAUSE, lambda: self._silence(planned, attempt + 1))
+        elif made and planned.ends_after is not None:
+            self._at(time.time() + planned.ends_after, lambda: self._end_silence(planned, made["id"], 1))
+
+    def _end_silence(self, planned: PlannedSilence, silence: str, attempt: int) -> None:
+        sent_at = time.time()
+        answer, note = self._admin(planned.web, f"/api/silences/{silence}", "DELETE")
+        exchange = self._of_silence("end_silence", planned, sent_at, answer, note, silence)
+        self._platform.history.exchanges.append(exchange)
+        if exchange.status in (None, 503) and attempt < planned.tries:
+            self._at(time.time() + PAUSE, lambda: self._end_silence(planned, silence, attempt + 1))
+
+    @staticmethod
+    def _of_silence(
+        action: Action,
+        planned: PlannedSilence,
+        sent_at: float,
+        answer: requests.Response | None,
+        note: str,
+        silence: str | None,
+        until: float | None = None,
+    ) -> Exchange:
+        return Exchange(
+            action=action,
+            sent_at=sent_at,
+            answered_at=None if answer is None else time.time(),
+            marker=planned.marker,
+            web=planned.web,
+            problem=planned.problem,
+            silence=silence,
+            until=until,
+            status=None if answer is None else answer.status_code,
+            retry_after=answer is not None and "Retry-After" in answer.headers,
+            note=note,
+        )
+
+    def _admin(
+        self, web: int, path: str, method: str = "POST", **more: Any
+    ) -> tuple[requests.Response | None, str]:
+        headers = {"X-Gateway-Secret": self._platform.webs[web].secret}
+        return self._post(f"{self._platform.bases[web]}{path}", method, headers=headers, **more)
+
+    def _post(self, url: str, method: str = "POST", /, **more: Any) -> tuple[requests.Response | None, str]:
         """The answer and its error, or None and why there is none."""
         session = self._local.__dict__.setdefault("session", requests.Session())
         try:
-            answer: requests.Response = session.post(url, timeout=TIMEOUT, **more)
+            answer: requests.Response = session.request(method, url, timeout=TIMEOUT, **more)
         except requests.RequestException as error:
             return None, type(error).__name__
         return answer, "" if answer.ok else answer.text[:300]

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tests.chaos.outages import outages
-from tests.chaos.planned import PlannedDeed, PlannedFault, PlannedWebhook
+from tests.chaos.planned import PlannedDeed, PlannedFault, PlannedSilence, PlannedWebhook
+from tests.chaos.quiet import quiet
 from tests.chaos.troubles import troubles
 from tests.chaos.underneath import underneath
 from tests.ingest.webhooks.samples import SAMPLES
@@ -85,11 +86,13 @@ class Plan:
     """WEB_CONCURRENCY."""
     faults: tuple[PlannedFault, ...]
     webhooks: tuple[PlannedWebhook, ...]
+    silences: tuple[PlannedSilence, ...] = ()
 
 
 def plan(seed: int, seconds: float) -> Plan:
     """The same plan for the same seed and length."""
     chance = random.Random(seed)
+    held = list(quiet(random.Random(seed), seconds, WEBS))
     return Plan(
         seed=seed,
         seconds=seconds,
@@ -100,7 +103,9 @@ def plan(seed: int, seconds: float) -> Plan:
             *_Senders(chance, seconds).webhooks(),
             *_refused(random.Random(seed), seconds),
             *troubles(random.Random(seed), seconds, WEBS),
+            *(one for one in held if isinstance(one, PlannedWebhook)),
         ),
+        silences=tuple(one for one in held if isinstance(one, PlannedSilence)),
     )
 
 

@@ -50,3 +50,19 @@ class PlannedWebhook:
     deeds: tuple[PlannedDeed, ...] = ()
     grows: bool = False
     """An alert has joined its group that is more severe than all that was there before."""
+    worse: bool = False
+    """It is more severe than a rule holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedSilence:
+    """A silence of the problem's service: made `at` seconds after the start, and again if it is refused."""
+
+    at: float
+    marker: str
+    problem: str
+    minutes: float
+    ends_after: float | None
+    """Seconds after it was made at which a person ends it; None: it ends by itself."""
+    web: int
+    tries: int

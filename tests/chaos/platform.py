@@ -24,6 +24,7 @@ from tests.chaos.history import History, Life, Notification
 from tests.chaos.log_pipe import LogPipe
 from tests.chaos.outages import LATE_AFTER, SPARE
 from tests.chaos.plan import WEBS, WORKERS
+from tests.chaos.quiet import RULES
 from tests.destinations.standin import Answer, Got, StandIn
 from tests.fakes import API_KEY, GATEWAY_SECRET
 from tests.relay import Relay
@@ -232,6 +233,7 @@ class Platform:
                 "provider": "incident_io",
                 "late_after_minutes": LATE_AFTER / 60,
                 "fallback": ["incident_io/spare", f"channel/{LAST}"],
+                "rules": RULES,
                 "incident_io": incident_io,
             },
             "alert": {"channels": [*map(self._channel, range(CHANNELS)), self._last_resort()]},

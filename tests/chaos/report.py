@@ -42,6 +42,9 @@ def summary(result: Result) -> dict[str, Any]:
         "paged_at_two_sources": sum(len({event.source for event in one}) > 1 for one in pages),
         "reported_late": sum(bool(record.late) for record in history.records),
         "paged_by_the_fallback": sum(SPARE in {event.source for event in one} for one in pages),
+        "silences": sum(exchange.action == "silence" for exchange in certain),
+        "silences_ended": sum(exchange.action == "end_silence" for exchange in certain),
+        "held": sum(map(known.is_held, known.stored)),
         "continued": sum(record.previous_id is not None for record in history.records),
         "attempts": len(history.events),
         "messages": sum(one.incident is not None for one in history.notifications),
@@ -68,7 +71,7 @@ def described(numbers: dict[str, Any]) -> str:
     faults = ", ".join(f"{count} {kind}" for kind, count in numbers["faults"].items())
     counts = ["webhooks", "requests", "unanswered", "refused", "incidents", "acknowledged", "resolved"]
     pages = ["paged", "paged_directly", "paged_at_two_sources", "pages_repeated", "reported_late"]
-    pages += ["paged_by_the_fallback", "continued", "attempts"]
+    pages += ["paged_by_the_fallback", "silences", "silences_ended", "held", "continued", "attempts"]
     pages += ["messages", "summaries"]
     late = "; ".join(
         f"{title} " + ", ".join(f"{name} {value}" for name, value in numbers[which].items())

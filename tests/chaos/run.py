@@ -79,7 +79,7 @@ def _play(plan: Plan, platform: Platform, began_at: float) -> float:
     ended_at = began_at + plan.seconds
     last = ended_at + LONGEST_WAIT
     load = threading.Thread(
-        target=Load(platform).run_until_done, args=(began_at, plan.webhooks, last), name="load", daemon=True
+        target=Load(platform).run_until_done, args=(began_at, plan, last), name="load", daemon=True
     )
     load.start()
     try:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 from tests.chaos.faults import Breaker
 from tests.chaos.outages import OUTAGE
 from tests.chaos.plan import FAULTS, QUIET, plan
+from tests.chaos.quiet import NIGHT, SILENCED
 from tests.chaos.underneath import UNDERNEATH
 
 
@@ -26,6 +29,8 @@ def test_a_long_plan_has_every_fault_and_every_kind_of_webhook() -> None:
     }
     assert {type(webhook.body) for webhook in long.webhooks} == {dict, list}
     assert any(webhook.grows for webhook in long.webhooks)
+    assert any(webhook.worse for webhook in long.webhooks)
+    assert {silence.ends_after is None for silence in long.silences} == {True, False}
     assert any(deed.minutes for webhook in long.webhooks for deed in webhook.deeds)
 
 
@@ -51,3 +56,14 @@ def test_some_problems_are_acknowledged_after_their_page_and_then_become_worse()
     over = {webhook.problem for webhook in webhooks if webhook.effect == "resolved"}
     assert len(continued) > 5
     assert over & set(continued)
+
+
+def test_what_is_held_is_a_share_of_its_own() -> None:
+    """A silence holds nothing but the problem that it was planned for."""
+    long = plan(1, 600)
+    held = [w for w in long.webhooks if (w.problem or "").startswith((SILENCED, NIGHT))]
+    assert 0.03 < len(held) / len(long.webhooks) < 0.15
+    assert {w.body["service"] == w.problem for w in held} == {True}
+    others = [w for w in long.webhooks if w not in held]
+    assert not any(f'"service": "{one}' in json.dumps(w.body) for w in others for one in (SILENCED, NIGHT))
+    assert {silence.problem for silence in long.silences} <= {w.problem for w in held}

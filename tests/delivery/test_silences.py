@@ -100,6 +100,24 @@ def test_what_it_holds_is_notified_and_paged_though_nobody_ever_settles_it(
     assert provider.notified() == [("firing", incident.id)]
 
 
+def test_of_many_that_it_held_one_summary_comes_at_once(
+    services: Services, clock: Clock, ops: RecordingChannel
+) -> None:
+    made = silence(services)
+    incidents = [problem(services, identity=str(n)) for n in range(25)]
+    clock.now = made.until
+    # A worker sees the storm before it settles the silence: such a summary waits for some seconds.
+    for _ in range(2):
+        for incident_id in services.store.notifications.next(OPS, clock.now, 100):
+            notify(services, OPS, incident_id)
+    assert (len(ops.messages), ops.summaries) == (20, [])
+    silences.settle(services)
+    for incident_id in services.store.notifications.next(OPS, clock.now, 100):
+        notify(services, OPS, incident_id)
+    [summary] = ops.summaries
+    assert (len(ops.messages), summary.total) == (20, len(incidents) - 20)
+
+
 def test_ending_it_begins_the_wait_in_full(
     services: Services, clock: Clock, provider: RecordingProvider, ops: RecordingChannel
 ) -> None:

@@ -18,10 +18,12 @@ from app.domain.alert import SEVERITIES, Alert, Severity, rank
 from app.domain.delivery import Claim, Delivery, Destination, EventKind, InvalidTransition, Outcome, Step
 from app.domain.incident import Incident
 from app.domain.record import ITSELF, REST, Reopening
+from app.domain.silence import Silence, Silences
 from app.domain.state import Phase, State
 from app.domain.subscription import CHANGE_EVENTS, Change, ChangeEvent, Subscription
 from app.store import delivery_queue, notifications
 from app.store.connection import Command
+from config.match import Match
 from tests.fakes import INFRA, PAGER
 
 NOW = datetime(2026, 3, 4, 3, 0, tzinfo=UTC)
@@ -494,6 +496,9 @@ class World:
         self.members_counted_at = at(-(10**6))
         self.wait = None if incident.due_at is None else incident.due_at - NOW
         self.continued: list[Incident] = []
+        self.silence: Silence | None = None
+        self.quiet_until: datetime | None = None
+        """The end of the silence that holds it, or held it last."""
         self.queue(delivery_queue.index(None, incident, enqueue_at=None))
         self.queue(notifications.index([(None, incident)]))
 
@@ -533,7 +538,7 @@ class World:
             after = self.incident.escalated_now("ops", self.now)
         except InvalidTransition:
             return
-        self.acknowledged_at, self.wait = None, self.wait or timedelta(0)
+        self.acknowledged_at, self.wait, self.quiet_until = None, self.wait or timedelta(0), None
         self.becomes(after)
         for pager in after.pagers:
             step = after.next_step(pager)
@@ -566,6 +571,7 @@ class World:
             assert pager in after.pagers
         if self.is_reopened_by(alert):
             self.reopens(after)
+            self.settle()
             return
         # What is to be paged is neither put off nor taken back.
         for known, step in before.steps():
@@ -573,6 +579,44 @@ class World:
                 assert after.next_step(known) == step
         assert (after.phase is Phase.ACKNOWLEDGED) == (self.acknowledged_at is not None)
         self.becomes(after)
+        self.settle()
+
+    # -- silences
+
+    def make_silence(self, minutes: int) -> None:
+        until = self.now + timedelta(minutes=minutes)
+        self.tokens += 1
+        self.silence = Silence(
+            str(self.tokens), Match.read({"source": "test"}), until, "deployment", "Dana", self.now
+        )
+        self.settle()
+
+    def end_silence(self) -> None:
+        self.silence = None
+        self.settle()
+
+    def settle(self) -> None:
+        """It is held, or held no longer; what is under way is not taken back."""
+        before, silence = self.incident, self.silence
+        active = silence is not None and self.now < silence.until
+        after = before.under(Silences("v", (silence,) if silence else ()), self.now)
+        was_quiet = self.quiet_until is not None and self.now < self.quiet_until
+        begins = None
+        if active and silence and not (before.page_asked or before.phase is Phase.RESOLVED):
+            begins = self.quiet_until = silence.until
+            assert after.is_silenced(self.now)
+        elif was_quiet and not (active and before.phase is Phase.RESOLVED):
+            begins, self.quiet_until = self.now, self.now
+            assert not after.is_silenced(self.now)
+        if begins is not None and any(step.event == "firing" for _, step in self.page_steps()):
+            assert after.due_at == begins + (self.wait or timedelta(0))
+        elif before.due_at is not None:
+            assert after.due_at == before.due_at
+        self.becomes(after)
+
+    def heard_at(self, moment: datetime) -> datetime:
+        """No channel is notified of anything before the silence is over."""
+        return moment if self.quiet_until is None else max(moment, self.quiet_until)
 
     def is_reopened_by(self, alert: Alert) -> bool:
         """As one would say it without knowing the code."""
@@ -597,7 +641,7 @@ class World:
     def reopens(self, after: Incident) -> None:
         """It waits anew, with all the time that was asked for first."""
         assert after.phase is (Phase.OPEN if self.wait is None else Phase.PENDING)
-        assert after.due_at == (None if self.wait is None else self.now + self.wait)
+        assert after.due_at == (None if self.wait is None else self.heard_at(self.now) + self.wait)
         assert (after.acknowledged_at, after.acknowledged_by, after.acknowledged_until) == (None, None, None)
         assert set(after.members.known) == self.fire
         assert not after.changes or after.changes[-1].event == "reopened"
@@ -756,10 +800,12 @@ class World:
             # Another worker's message got through after its lease.
             assert before.notified_through >= through
         elif step.through == through:
-            assert step.at == again_at
+            assert again_at is not None
+            assert step.at == self.heard_at(again_at)
         else:
             # What happened since ends the pause.
-            assert step.at == next(one.at for one in self.incident.changes if one.sequence == step.through)
+            newest = next(one.at for one in self.incident.changes if one.sequence == step.through)
+            assert step.at == self.heard_at(newest)
 
     # -- what holds at any time
 
@@ -769,6 +815,13 @@ class World:
         self.a_pager_is_sent_what_its_phase_says()
         self.the_state_is_that_of_the_pager_that_is_worst_off()
         self.the_queues_know_of_every_step()
+        self.nothing_is_sent_before_a_silence_is_over()
+
+    def nothing_is_sent_before_a_silence_is_over(self) -> None:
+        """But for what is over, and for attempts that were under way when it began."""
+        for destination, step in self.steps():
+            quiet = destination in CHANNELS or step.event == "firing"
+            assert not quiet or step.at >= self.heard_at(step.at)
 
     def a_step_may_be_claimed_from_its_time_on_and_not_before(self) -> None:
         for pager in self.incident.pagers:
@@ -934,6 +987,9 @@ OTHERS = [
     move("unacknowledge"),
     move("resolve"),
     move("escalate_now"),
+    move("make_silence", minutes=st.sampled_from((1, 20, 2_000))),
+    move("end_silence"),
+    move("settle"),
     move(
         "repeat",
         severity=few_severities,
