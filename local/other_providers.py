@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 from local.incident_io_rules import Reply, Request
 from local.simulator import Simulator
 
+ACTIONS = {"trigger": "firing", "acknowledge": "acknowledged", "resolve": "resolved"}
 SEVERITIES = ("critical", "error", "warning", "info")
 PAYLOAD = {
     "summary": str,
@@ -24,6 +25,7 @@ PAYLOAD = {
     "component": str,
     "custom_details": dict,
 }
+RESOLVED = "6"
 WRITABLE = {
     "short_description",
     "description",
@@ -54,6 +56,20 @@ class StandIn(Simulator, ABC):
                 self._take(request, true)
             self._changed.notify_all()
             return reply, self._released
+
+    def told(self, incident_id: str) -> list[str]:
+        """See `Simulator`."""
+        with self._changed:
+            taken = [self.says(request) for request in self.requests if request.accepted]
+        return [kind for key, kind in taken if key == incident_id]
+
+    @abstractmethod
+    def states(self, incident_id: str) -> list[str]:
+        """`firing` or `resolved`, for each record that it has of an incident."""
+
+    @abstractmethod
+    def says(self, request: Request) -> tuple[str, str]:
+        """The incident that a request is about, and its event: `firing`, `acknowledged` or `resolved`."""
 
     @abstractmethod
     def _judge(self, request: Request, key: str | None) -> Reply: ...
@@ -96,10 +112,11 @@ class PagerDuty(StandIn):
             case "resolve" if place in self.alerts:
                 self.alerts[place] = "resolved"
 
-    def actions(self, incident_id: str) -> list[str]:
-        """What was taken of one incident, in order."""
-        taken = [r.body for r in list(self.requests) if r.accepted]
-        return [event["event_action"] for event in taken if event["dedup_key"] == incident_id]
+    def states(self, incident_id: str) -> list[str]:
+        return [state for (_, key), state in self.alerts.items() if key == incident_id]
+
+    def says(self, request: Request) -> tuple[str, str]:
+        return request.body["dedup_key"], ACTIONS[request.body["event_action"]]
 
 
 def _wrong_payload(payload: Any) -> Any:
@@ -158,6 +175,16 @@ class ServiceNow(StandIn):
         record = reply.body["result"]
         self.records[record["sys_id"]] = record
 
+    def states(self, incident_id: str) -> list[str]:
+        records = [one for one in self.records.values() if one["correlation_id"] == incident_id]
+        return ["resolved" if one.get("state") == RESOLVED else "firing" for one in records]
+
+    def says(self, request: Request) -> tuple[str, str]:
+        if request.method == "POST":
+            return request.body["correlation_id"], "firing"
+        record = self.records[request.path.rpartition("/")[2]]
+        return record["correlation_id"], "resolved"
+
 
 def _error(status: int, message: str, detail: str) -> Reply:
     return Reply(status, {"error": {"message": message, "detail": detail}, "status": "failure"})
@@ -197,6 +224,15 @@ class IncidentManager(StandIn):
         else:
             self.started[request.body["arn"]] = request.body["status"]
 
+    def states(self, incident_id: str) -> list[str]:
+        found = [status for arn, status in self.started.items() if arn == _record(incident_id)]
+        return ["resolved" if status == "RESOLVED" else "firing" for status in found]
+
+    def says(self, request: Request) -> tuple[str, str]:
+        if request.path == "/startIncident":
+            return request.body["clientToken"], "firing"
+        return request.body["arn"].rpartition("/")[2], "resolved"
+
 
 def _record(token: str) -> str:
     return f"arn:aws:ssm-incidents::111122223333:incident-record/plan/{token}"
@@ -226,4 +262,11 @@ class Receiver(StandIn):
         )
 
     def _take(self, request: Request, reply: Reply) -> None:
-        """Keep it in `requests`."""
+        key, kind = self.says(request)
+        self.alerts[request.path, key] = "resolved" if kind == "resolved" else "firing"
+
+    def states(self, incident_id: str) -> list[str]:
+        return [state for (_, key), state in self.alerts.items() if key == incident_id]
+
+    def says(self, request: Request) -> tuple[str, str]:
+        return request.body["incident"]["id"], request.body["event"]

@@ -80,6 +80,10 @@ class Simulator:
             accepted = [request for request in self.requests if request.accepted]
         return [r for r in accepted if incident_id in (None, r.body["deduplication_key"])]
 
+    def told(self, incident_id: str) -> list[str]:
+        """The events that it took about an incident, in order: `firing`, `resolved`."""
+        return [request.body["status"] for request in self.events(incident_id)]
+
     def answer_next(self, status: int = 500, *, count: int = 1, **reply: Any) -> None:
         """The next `count` requests get this reply (the fields of `Reply`), whatever they are."""
         with self._changed:

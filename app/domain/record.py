@@ -140,6 +140,14 @@ class Record:
         """When to ask a provider what became of the page; None if that is not to be asked."""
         return self.pagers[pager].check_step(self.phase) if pager in self.pagers else None
 
+    def lost_since(self, pager: Destination) -> datetime | None:
+        """Since when a page was due that its provider took and has no alert of; None if it has, or if nobody
+        needs it any more: another pager of the chain has the page, or the incident is looked after."""
+        delivery = self.pagers.get(pager, Delivery())
+        if self.phase is not Phase.PENDING or self.due_at is None or not delivery.missing:
+            return None
+        return delivery.wanted_since(self.due_at) if self.chains.wants(pager) else None
+
     def _late_step(self) -> Step | None:
         if self.phase is not Phase.PENDING or self.due_at is None or self.late_after is None:
             return None

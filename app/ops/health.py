@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from app.bootstrap import Services
 from app.domain.delivery import Destination
@@ -24,7 +24,7 @@ def readiness(services: Services) -> dict[str, str]:
         services.store.server.require_writes()
         now = services.clock()
         workers = services.store.delivery_queue.workers(now, WORKER_SEEN_WITHIN)
-        oldest = services.store.delivery_queue.oldest_due()
+        overdue = _overdue(services, now)
         lost = lost_data(services)
         differ = difference(services, workers)
     except StoreRefusesWrites as error:
@@ -37,15 +37,23 @@ def readiness(services: Services) -> dict[str, str]:
     except StoreUnavailable as error:
         return {"redis": str(error), "workers": "unknown without Redis", "overdue": "unknown without Redis"}
     seen = int(WORKER_SEEN_WITHIN.total_seconds())
-    overdue = "ok"
-    if oldest is not None and now - oldest > OVERDUE_AFTER:
-        overdue = f"an incident is overdue by {int((now - oldest).total_seconds())} s"
     return {
         "redis": lost or "ok",
         "workers": "ok" if workers else f"no worker has been seen in the last {seen} s: start one",
-        "overdue": overdue,
+        "overdue": overdue or "ok",
         **({"settings": differ} if differ else {}),
     }
+
+
+def _overdue(services: Services, now: datetime) -> str | None:
+    """That something is overdue, and of a page that got lost at its provider, which one it is."""
+    oldest = services.store.delivery_queue.oldest_due()
+    if oldest is None or (late := now.timestamp() - oldest.due_at) <= OVERDUE_AFTER.total_seconds():
+        return None
+    incident = services.store.incidents.get(oldest.incident_id)
+    lost = incident is not None and incident.lost_since(oldest.pager) is not None
+    why = f": {oldest.pager} took the page of {oldest.incident_id} and has no such alert" if lost else ""
+    return f"an incident is overdue by {int(late)} s{why}"
 
 
 def lost_data(services: Services) -> str | None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from math import inf
 
 from app.domain.alert import SEVERITIES
@@ -104,10 +104,12 @@ def index(before: Incident | None, after: Incident, *, enqueue_at: datetime | No
         step = after.next_step(pager)
         # The queue may still have what a record that was lost had there: of this incident, or of a pager.
         joined = before is not None and pager != ITSELF and pager not in before.pagers
-        if was is None and step is None and had == delivery and (before is not None or _is_new(after)):
+        same = had == delivery and not delivery.missing
+        if was is None and step is None and same and (before is not None or _is_new(after)):
             continue
         member = member_of(after.id, pager)
-        yield from _ended(had, delivery, step, member)
+        yield from _failing(had, after, pager, step)
+        yield from _ended(had, delivery)
         if before is not None and was == step and not joined:
             if step is not None and before.urgency(step) != after.urgency(step):
                 yield "ZADD", QUEUE + pager, "XX", _rank(after, step), member
@@ -135,15 +137,22 @@ def _check_at(delivery: Delivery, step: Step, enqueue_at: datetime | None) -> da
     return step.at + GRACE if enqueue_at is not None and step.at <= enqueue_at else step.at - AHEAD
 
 
-def _ended(before: Delivery, after: Delivery, step: Step | None, member: str) -> Iterator[Command]:
+def _failing(had: Delivery, after: Incident, pager: Destination, step: Step | None) -> Iterator[Command]:
     """Only what failed costs a command: what never failed is overdue by its next attempt.
 
-    An acknowledgement that a provider does not take is no sign that pages do not leave.
+    What got lost at the provider has none. An acknowledgement that a provider does not take is no sign that
+    pages do not leave.
     """
-    if after.failures and step is not None and step.event != "acknowledged":
-        yield "ZADD", FAILING, step.since.timestamp(), member
-    elif step is None or before.failures > 0:
-        yield "ZREM", FAILING, member
+    since = after.lost_since(pager)
+    if _has(after, pager).failures and step is not None and step.event != "acknowledged":
+        since = step.since
+    if since is not None:
+        yield "ZADD", FAILING, since.timestamp(), member_of(after.id, pager)
+    elif step is None or had.failures > 0 or had.missing:
+        yield "ZREM", FAILING, member_of(after.id, pager)
+
+
+def _ended(before: Delivery, after: Delivery) -> Iterator[Command]:
     if before.claim is not None and after.claim is None:
         if before.claim.event != "acknowledged":
             yield ("DEL", FAILED_IN_A_ROW) if after.last_error is None else ("INCR", FAILED_IN_A_ROW)
@@ -267,14 +276,15 @@ class DeliveryQueue:
             self._pending_counted = time.monotonic()
         return self._pending
 
-    def oldest_due(self) -> datetime | None:
-        """When the event that waits longest was due, in the past when something is overdue.
+    def oldest_due(self) -> DueDelivery | None:
+        """The event that waits longest, and when it was due: in the past when something is overdue.
 
-        One that was refused is due since it was first needed, whenever its next attempt comes.
+        One that was refused is due since it was first needed, whenever its next attempt comes; so is one that
+        its provider took and lost.
         """
         firsts = self._connection.calls([("ZRANGE", key, 0, 0, "WITHSCORES") for key in (DUE, FAILING)])
-        scores = [float(first[1]) for first in firsts if first]
-        return datetime.fromtimestamp(min(scores), UTC) if scores else None
+        found = [_due_delivery(*first) for first in firsts if first]
+        return min(found, key=lambda one: one.due_at, default=None)
 
     def worker_lives(self, name: str, now: datetime) -> None:
         """A worker says that it lives; names unheard of for a day are forgotten."""

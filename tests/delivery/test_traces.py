@@ -12,10 +12,10 @@ from app.delivery.pages import deliver
 from app.delivery.traces import trace
 from app.domain.delivery import Destination, Outcome
 from app.domain.trace import Trace
-from app.ops.health import readiness
+from app.ops.health import heartbeat_due, read_snapshot, readiness
 from app.store.traces import AGAIN_SECONDS, MOST_PER_MINUTE
 from tests.delivery.test_pages import read, received
-from tests.fakes import PAGER, Clock, RecordingProvider
+from tests.fakes import INFRA, PAGER, Clock, RecordingProvider
 
 TAKEN = Outcome("delivered", "202", traceable=True)
 NO_ALERT = Trace("no_alert", "incident.io has no such alert")
@@ -80,6 +80,54 @@ def test_a_check_that_nobody_makes_is_no_reason_for_alarm(
     clock.wind(minutes=10)
     services.store.delivery_queue.worker_lives("one", clock())
     assert set(readiness(services).values()) == {"ok"}
+
+
+def test_a_page_that_got_lost_is_overdue_until_somebody_looks_after_it(
+    services: Services, clock: Clock, provider: RecordingProvider, paged: str
+) -> None:
+    services.store.delivery_queue.worker_lives("one", clock())
+    clock.wind(seconds=45)
+    provider.traces = [NO_ALERT]
+    assert readiness(services)["overdue"] == "ok"
+    trace(services, paged, PAGER)
+    services.store.delivery_queue.worker_lives("one", clock())
+    said = f"an incident is overdue by 45 s: {PAGER} took the page of {paged} and has no such alert"
+    assert readiness(services) == {"redis": "ok", "workers": "ok", "overdue": said}
+    assert not heartbeat_due(services)
+    snapshot = read_snapshot(services)
+    assert (snapshot.overdue, snapshot.pending) == (1, 0)
+    actions.acknowledge(services, paged, "Ada")
+    assert readiness(services)["overdue"] == "ok"
+
+
+def test_a_page_that_got_lost_and_that_the_fallback_has_is_not_overdue(
+    services: Services, clock: Clock, provider: RecordingProvider
+) -> None:
+    oncall = services.config.oncall.model_copy(update={"fallback": (INFRA,)})
+    services = replace(services, config=services.config.model_copy(update={"oncall": oncall}))
+    services.store.delivery_queue.worker_lives("one", clock())
+    provider.outcomes = [TAKEN, replace(TAKEN, traceable=False)]
+    incident_id = received(services, wait_minutes=0)
+    deliver(services, incident_id)
+    clock.wind(seconds=45)
+    provider.traces = [NO_ALERT]
+    trace(services, incident_id, PAGER)
+    assert PAGER in readiness(services)["overdue"]
+    deliver(services, incident_id, [INFRA])
+    assert read(services, incident_id).state == "escalated"
+    assert readiness(services)["overdue"] == "ok"
+
+
+def test_a_page_that_got_lost_and_is_sent_again_is_not_overdue(
+    services: Services, clock: Clock, provider: RecordingProvider, paged: str
+) -> None:
+    clock.wind(seconds=45)
+    provider.traces = [NO_ALERT]
+    trace(services, paged, PAGER)
+    actions.escalate_now(services, paged, "Ada")
+    provider.outcomes = [TAKEN]
+    deliver(services, paged)
+    assert readiness(services)["overdue"] == "ok"
 
 
 def test_without_a_key_nothing_is_followed(

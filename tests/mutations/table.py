@@ -1825,4 +1825,24 @@ MUTATIONS: tuple[Mutation, ...] = (
         "",
         ("tests/test_log_queue.py",),
     ),
+    Mutation(
+        "lost_page_looks_well",
+        "A page that its provider took and has no alert of is no reason for alarm.",
+        DELIVERY_QUEUE,
+        "since = after.lost_since(pager)",
+        "since = None",
+        (
+            "tests/delivery/test_traces.py::test_a_page_that_got_lost_is_overdue_until_somebody_looks_after_it",
+        ),
+    ),
+    Mutation(
+        "fallback_does_not_end_the_alarm",
+        "A page that got lost counts as overdue though the fallback has it.",
+        DELIVERY_QUEUE,
+        "same = had == delivery and not delivery.missing",
+        "same = had == delivery",
+        (
+            "tests/delivery/test_traces.py::test_a_page_that_got_lost_and_that_the_fallback_has_is_not_overdue",
+        ),
+    ),
 )

@@ -387,7 +387,9 @@ def test_what_is_queued_without_being_due_is_dropped_when_its_turn_comes(
 def test_the_oldest_due_and_the_living_workers_are_told(store: Store) -> None:
     assert store.delivery_queue.oldest_due() is None
     put(store, due("a", at=NOW + timedelta(seconds=5)), due("b"))
-    assert store.delivery_queue.oldest_due() == NOW
+    oldest = store.delivery_queue.oldest_due()
+    assert oldest is not None
+    assert (oldest.incident_id, oldest.pager, oldest.due_at) == ("b", PAGER, NOW.timestamp())
     store.delivery_queue.worker_lives("one", NOW)
     store.delivery_queue.worker_lives("two", NOW + timedelta(seconds=40))
     assert store.delivery_queue.workers(NOW + timedelta(seconds=41), timedelta(seconds=30)) == ["two"]

@@ -13,6 +13,7 @@ from app import __version__
 from app.domain.alert import SEVERITIES
 from app.domain.state import State
 from app.web.api.schemas import INCIDENT, PAYLOAD, REJECTED, SCHEMAS, TEXT, json_of, ref
+from app.web.api.webhook_parameters import PAGERS
 from app.web.http.pages import page
 
 Json = dict[str, Any]
@@ -114,7 +115,7 @@ LIST = "; several with commas"
 INTAKE_PARAMETERS = [
     _query("oncall_enable", "Whether this request escalates.", type="string", enum=["true", "false"]),
     _query("oncall_wait_minutes", "Minutes to wait.", type="number", minimum=0, maximum=10080),
-    _query("incidentio_other_alert_source", "Name of another alert source."),
+    *(_query(name, f"Name of another place where {provider} pages.") for name, provider in PAGERS.items()),
     _query("channels", "Channels to notify instead of the default ones" + LIST + "."),
     _query("slack_channel_id", "Another channel of Slack's."),
     _query("telegram_chat_id", "Another chat of Telegram's."),

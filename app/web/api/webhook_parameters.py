@@ -34,12 +34,13 @@ ALTERNATES = {"msteams_other_power_url": "msteams", "lark_other_webhook_url": "l
 """Parameters that name one of several addresses, and whose they are."""
 
 
-PREFIXES = ("oncall_", "incidentio_", "pagerduty_", "servicenow_", "awsim_")
+PREFIXES = ("oncall_", "incidentio_", "pagerduty_", "servicenow_", "awsim_", "webhook_other_")
 PAGERS = {
     "incidentio_other_alert_source": "incident_io",
     "pagerduty_other_routing_key": "pagerduty",
     "servicenow_other_instance": "servicenow",
     "awsim_other_response_plan": "aws_incident_manager",
+    "webhook_other_url": "webhook",
 }
 """Parameters that name one of several places where a provider pages, and whose they are."""
 OURS = ("oncall_enable", "oncall_wait_minutes", *PAGERS)

@@ -273,6 +273,7 @@ def test_anything_else_is_no_boolean(value: str) -> None:
         ("pagerduty_routing_key", "pagerduty_other_routing_key"),
         ("servicenow_instance", "servicenow_other_instance"),
         ("awsim_response_plan", "awsim_other_response_plan"),
+        ("webhook_other_urls", "webhook_other_url"),
         ("awsim_" + "x" * 5_000, "awsim_other_response_plan"),
     ],
 )
