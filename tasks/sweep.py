@@ -109,6 +109,7 @@ class Sweeper:
 
     def check_pages(self) -> bool:
         """One check of all pages; whether the next must come soon. Raises `StoreUnavailable`."""
+        self._services.store.schema.require()
         now = self._services.clock()
         delivery_queue = self._services.store.delivery_queue
         delivery_queue.worker_lives(self._name, now)
@@ -286,7 +287,7 @@ def step(services: Services, held: Held) -> type[bootsteps.StartStopStep]:
 
         def start(self, worker: Any) -> None:
             self._sweeper.start()
-            watch.start(services, partial(held.publish, services.task_queue))
+            watch.start(services, "worker", partial(held.publish, services.task_queue))
 
         def stop(self, worker: Any) -> None:
             self._sweeper.stop()
