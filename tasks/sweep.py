@@ -96,6 +96,7 @@ class Sweeper:
             raise
 
     def _run(self) -> None:
+        self._services.store.schema.require()
         wait = self._next_check - time.monotonic()
         if wait > 0:
             # Less than a few milliseconds would be none, which Redis takes for ever.
@@ -109,7 +110,6 @@ class Sweeper:
 
     def check_pages(self) -> bool:
         """One check of all pages; whether the next must come soon. Raises `StoreUnavailable`."""
-        self._services.store.schema.require()
         now = self._services.clock()
         delivery_queue = self._services.store.delivery_queue
         delivery_queue.worker_lives(self._name, now)
