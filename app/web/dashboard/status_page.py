@@ -61,7 +61,7 @@ def _processes(processes: Processes, now: datetime) -> Iterator[str]:
     living = processes.living(now)
     counts = Counter((one.version, one.kind) for one in living)
     if counts:
-        said = ", ".join(f"{count} {kind} of {version}" for (version, kind), count in sorted(counts.items()))
+        said = ", ".join(f"{kind} {version} ({count})" for (version, kind), count in sorted(counts.items()))
         yield said if processes.all_know(OURS, now) else f"{said}. What is new here is used once all know it"
 
 
