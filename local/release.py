@@ -112,7 +112,8 @@ def main() -> int:
     made[-1].write_text(f"{text}\n")
     sums = [f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in made]
     (DIST / "SHA256SUMS").write_text("".join(sums))
-    sys.stdout.write("".join(sums) + f"Next: git tag --annotate v{__version__} --file dist/{made[-1].name}\n")
+    tag = f"git tag --annotate v{__version__} --cleanup=verbatim --file=dist/{made[-1].name}"
+    sys.stdout.write(f"{''.join(sums)}Next: {tag}\n")
     return 0
 
 
