@@ -5,6 +5,7 @@ Or a newer version of the software took over. It also says that the process live
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable
 
@@ -16,6 +17,8 @@ from app.telemetry import log
 
 EVERY = 1.0
 """Seconds."""
+ANNOUNCED_EVERY = 10
+"""Checks: where Redis takes no writes, to try takes longer than the checks."""
 
 WHOLE = (
     "What Redis knew is gone: it was emptied, another server is at its address, or an old backup was "
@@ -37,13 +40,15 @@ def start(services: Services, kind: Kind, when_lost: Callable[[], None] = lambda
 def _watch(services: Services, kind: Kind, when_lost: Callable[[], None]) -> None:
     pause, epoch = threading.Event(), services.store.epoch
     done = epoch.losses
-    while not pause.wait(EVERY):
+    for n in itertools.count():
+        pause.wait(EVERY)
         try:
             check(services)
             if epoch.losses > done:
                 done = epoch.losses
                 when_lost()
-            services.store.processes.announce(kind, services.clock())
+            if n % ANNOUNCED_EVERY == 0:
+                services.store.processes.announce(kind, services.clock())
         except StoreUnavailable:
             # Others say so, too, and loudly.
             continue

@@ -37,8 +37,8 @@ class Schema:
 
     def check(self) -> None:
         """Read it. Raises `NewerSchema` and `StoreUnavailable`."""
-        found = int(self._connection.call("HGET", SCHEMA, "major") or 0)
-        newer = NewerSchema(found) if found > MAJOR else None
+        found = self._connection.call("HGET", SCHEMA, "major") or ""
+        newer = NewerSchema(int(found)) if found.isdecimal() and int(found) > MAJOR else None
         if newer is not None and self._newer is None:
             log.error("newer_schema", reason=str(newer), then="nothing is read, written or paged from Redis")
         self._newer = newer

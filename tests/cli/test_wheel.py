@@ -6,12 +6,14 @@ import subprocess
 import sys
 import sysconfig
 import venv
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import requests
 
 from app import __version__
+from app.store import Store
 from local.embedded import free_port
 from local.release import wheel
 from local.simulator import Simulator
@@ -69,6 +71,11 @@ def test_the_wheel_pages_with_variables_alone(versus: Path, redis_url: str, tmp_
             assert sent.status_code == 201, sent.text
             paged = ("source-default", sent.json()["incident"]["id"])
             wait_until(lambda: paged in simulator.alerts, f"it is paged; see {logs[1]}", within=120)
+            living = Store(redis_url).processes.living
+            kinds = {"web", "worker"}
+            wait_until(
+                lambda: {one.kind for one in living(datetime.now(UTC))} == kinds, "both say so", within=120
+            )
         shown = subprocess.run([versus, "list"], cwd=tmp_path, env=environ, capture_output=True, text=True)
     assert shown.returncode == 0, shown.stderr
     assert "Disk full" in shown.stdout
