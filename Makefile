@@ -8,7 +8,7 @@ PYTHON ?= $(shell cd / && for p in python3 python3.14 python3.13 python3.12 pyth
 	$$p -c 'import sys, ensurepip; sys.version_info < (3, 11) and sys.exit(1); print(sys.executable)' 2>/dev/null && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test check lock bench soak chaos mutations image-test helm chart-test
+.PHONY: help install demo run test check lock release bench soak chaos mutations image-test helm chart-test
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ check: install ## Linters, formatting and types
 lock: $(BIN)/python ## Write requirements.txt anew after a change to setup.cfg (ARGS=--upgrade: with newer versions)
 	$(PIP) --editable '.[lock]'
 	@$(BIN)/python -m local.lock $(ARGS)
+
+release: install ## Check, and make the wheel, the source archive and the changes of this version, in dist/
+	@$(BIN)/python -m local.release
 
 bench: install ## Measure, in under ten minutes: rates, lateness, memory, growth (prints one table)
 	$(BIN)/python -m benchmarks

@@ -22,7 +22,10 @@ def register(celery: Celery, services: Services, held: Held) -> None:
     def hold(request: Any, **_: Any) -> None:
         held.add(list(request.args), request.eta)
 
+    # A newer version may say more.
     @celery.task(name=task_queue.DELIVER)
-    def deliver(incident_id: str, pagers: Sequence[str] = (), title: str | None = None) -> None:
+    def deliver(
+        incident_id: str, pagers: Sequence[str] = (), title: str | None = None, *_: Any, **__: Any
+    ) -> None:
         held.done(incident_id)
         pages.deliver(services, incident_id, [Destination(pager) for pager in pagers], title)

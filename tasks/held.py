@@ -38,7 +38,9 @@ class Held:
         """Publish all anew: those that Celery holds itself still are doubled, which changes nothing."""
         with self._lock:
             messages = list(self._messages.values())
-        for due, (incident_id, pagers, title) in messages:
+        for due, args in messages:
+            # Another version may say more, or less.
+            incident_id, pagers, title = (*args, (), None)[:3]
             named = [Destination(pager) for pager in pagers]
             for _ in range(ATTEMPTS):
                 if task_queue.enqueue(incident_id, due - time.monotonic(), named, title):

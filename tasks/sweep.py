@@ -96,6 +96,7 @@ class Sweeper:
             raise
 
     def _run(self) -> None:
+        self._services.store.schema.require()
         wait = self._next_check - time.monotonic()
         if wait > 0:
             # Less than a few milliseconds would be none, which Redis takes for ever.
@@ -286,7 +287,7 @@ def step(services: Services, held: Held) -> type[bootsteps.StartStopStep]:
 
         def start(self, worker: Any) -> None:
             self._sweeper.start()
-            watch.start(services, partial(held.publish, services.task_queue))
+            watch.start(services, "worker", partial(held.publish, services.task_queue))
 
         def stop(self, worker: Any) -> None:
             self._sweeper.stop()

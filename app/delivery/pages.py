@@ -136,7 +136,8 @@ class PageJob(service.Job):
             return self._through_channel()
         provider = services.providers.get(self._pager.name)
         if provider is None:
-            return Outcome("misconfigured", f"There is no provider {self._pager.name}.", "not_found")
+            # One of a newer version, which another worker may know, or will after a rollback is over.
+            return Outcome("try_again", f"This version has no provider {self._pager.name}.", "not_found")
         has = incident.pagers[self._pager]
         event = PagerEvent(
             kind_of(step),

@@ -36,7 +36,8 @@ class Change:
     """Something that people are notified of, numbered from 1 within its incident."""
 
     sequence: int
-    event: ChangeEvent
+    event: str
+    """One of `CHANGE_EVENTS`; what only a newer version knows is left to that."""
     at: datetime
 
 
@@ -58,6 +59,8 @@ class Subscription:
         """Whether this change is for it. That nobody was paged is for everybody."""
         if event in ("failed", "late"):
             return True
+        if event not in IN_WORDS:
+            return False
         least = self.min_severity or SEVERITIES[-1]
         wanted = "created" if event in ("severity_raised", "reopened") else event
         return wanted in self.events and rank(severity) <= rank(least)

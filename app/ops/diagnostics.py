@@ -16,7 +16,15 @@ from app.destinations.incident_io import online_check
 from app.destinations.incident_io.on_call import nobody
 from app.destinations.incident_io.online_check import Level
 from app.domain.delivery import Destination
-from app.store import Settings, Store, StoreLoginRefused, StoreNotVerified, StoreUnavailable, first_contact
+from app.store import (
+    NewerSchema,
+    Settings,
+    Store,
+    StoreLoginRefused,
+    StoreNotVerified,
+    StoreUnavailable,
+    first_contact,
+)
 from app.telemetry import log
 from config import Config, ConfigError, load_config
 
@@ -50,8 +58,11 @@ def check(services: Services) -> Iterator[Finding]:
     redis_ahead: timedelta | None = None
     try:
         yield _round_trip(services)
+        services.store.schema.check()
         redis_ahead = _ahead(services.store)
         yield from redis_settings(services.store.server.settings())
+    except NewerSchema as error:
+        yield Finding("error", "redis", str(error), of_the_configuration=True)
     except StoreUnavailable as error:
         yield _no_redis(services, error)
     provider_ahead: timedelta | None = None
@@ -107,11 +118,11 @@ def _other_providers(services: Services) -> Iterator[Finding]:
 def config_to_serve() -> Config:
     """The configuration of a process that serves; a wrong one ends it with 2, after what is wrong with it.
 
-    So does a Redis whose certificate is not accepted.
+    So does a Redis whose certificate is not accepted, or that a newer version wrote to.
     """
     try:
         config = load_config()
-        if trouble := certificate_trouble(config.redis.url.get_secret_value()):
+        if trouble := redis_trouble(config.redis.url.get_secret_value()):
             raise ConfigError(trouble)
     except ConfigError as error:
         print(error, file=sys.stderr)  # noqa: T201
@@ -126,10 +137,24 @@ def begin_log(config: Config) -> None:
         log.warning("configuration", warning=warning)
 
 
-def certificate_trouble(redis_url: str) -> str | None:
-    """A sentence if Redis's certificate is not accepted, for which no process should be started."""
+def redis_trouble(redis_url: str) -> str | None:
+    """A sentence if something is wrong with Redis for which no process should be started.
+
+    Its certificate is not accepted, or a newer version of the software wrote what this one can't understand.
+    """
     failed = first_contact(redis_url, FIRST_CONTACT_SECONDS)
-    return f"{failed} {HOW_TO_VERIFY}" if isinstance(failed, StoreNotVerified) else None
+    if isinstance(failed, StoreNotVerified):
+        return f"{failed} {HOW_TO_VERIFY}"
+    if failed is None:
+        store = Store(redis_url, retry_seconds=0, timeout=FIRST_CONTACT_SECONDS, connections=1)
+        try:
+            store.schema.check()
+        except NewerSchema as newer:
+            return str(newer)
+        except StoreUnavailable:
+            # It is tried again when something is to be read or written.
+            return None
+    return None
 
 
 def warn_of_redis(store: Store) -> None:

@@ -21,6 +21,7 @@ FAILED_ATTEMPTS = 5
 def readiness(services: Services) -> dict[str, str]:
     """`ok`, or what is wrong, for each thing that must be well for a page to leave."""
     try:
+        services.store.schema.require()
         services.store.server.require_writes()
         now = services.clock()
         workers = services.store.delivery_queue.workers(now, WORKER_SEEN_WITHIN)

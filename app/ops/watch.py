@@ -1,18 +1,24 @@
-"""A thread of each process, for what no request notices: Redis lost what it knew, or its clock stepped."""
+"""A thread of each process, for what no request notices: Redis lost what it knew, or its clock stepped.
+
+Or a newer version of the software took over. It also says that the process lives, and which version it is.
+"""
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable
 
 from app.bootstrap import Services
 from app.ingest.own_incident import report
 from app.ingest.service import Options
-from app.store import Loss, StoreUnavailable
+from app.store import Kind, Loss, StoreUnavailable
 from app.telemetry import log
 
 EVERY = 1.0
 """Seconds."""
+ANNOUNCED_EVERY = 10
+"""Checks: where Redis takes no writes, to try takes longer than the checks."""
 
 WHOLE = (
     "What Redis knew is gone: it was emptied, another server is at its address, or an old backup was "
@@ -26,20 +32,23 @@ MOMENTS = (
 )
 
 
-def start(services: Services, when_lost: Callable[[], None] = lambda: None) -> None:
+def start(services: Services, kind: Kind, when_lost: Callable[[], None] = lambda: None) -> None:
     """Watch for as long as the process lives. `when_lost`: what is to be done in this very process."""
-    threading.Thread(target=_watch, args=(services, when_lost), name="watch", daemon=True).start()
+    threading.Thread(target=_watch, args=(services, kind, when_lost), name="watch", daemon=True).start()
 
 
-def _watch(services: Services, when_lost: Callable[[], None]) -> None:
+def _watch(services: Services, kind: Kind, when_lost: Callable[[], None]) -> None:
     pause, epoch = threading.Event(), services.store.epoch
     done = epoch.losses
-    while not pause.wait(EVERY):
+    for n in itertools.count():
+        pause.wait(EVERY)
         try:
             check(services)
             if epoch.losses > done:
                 done = epoch.losses
                 when_lost()
+            if n % ANNOUNCED_EVERY == 0:
+                services.store.processes.announce(kind, services.clock())
         except StoreUnavailable:
             # Others say so, too, and loudly.
             continue
@@ -48,7 +57,8 @@ def _watch(services: Services, when_lost: Callable[[], None]) -> None:
 
 
 def check(services: Services) -> None:
-    """Report a loss, and correct a step of Redis's clock. Raises `StoreUnavailable`."""
+    """Report a loss, and correct a step of Redis's clock. Raises `StoreUnavailable`, and so `NewerSchema`."""
+    services.store.schema.check()
     services.store.clock.check()
     loss = services.store.epoch.check()
     if loss is not None:

@@ -24,11 +24,13 @@ from app.store.epoch import Epoch, Loss
 from app.store.fingerprints import Fingerprints
 from app.store.incidents import Incidents
 from app.store.notifications import SUMMARY, Notifications
+from app.store.processes import Kind, Process, Processes
 from app.store.read_only import ReadOnly
 from app.store.reading import Defaults, Reader
 from app.store.refused import RefusedWebhooks
 from app.store.rejected import KEPT, Rejected
 from app.store.retention import Retention
+from app.store.schema import OURS, NewerSchema, Schema
 from app.store.search import BadCursor, Search, SearchPage
 from app.store.server_info import Server, Settings
 from app.store.sessions import Sessions
@@ -40,14 +42,19 @@ from app.store.unit_of_work import IncidentNotFound, Stored, UnitOfWork
 __all__ = [
     "CHECK_AGAIN_SECONDS",
     "KEPT",
+    "OURS",
     "SUMMARY",
     "BadCursor",
     "Budget",
     "Defaults",
     "DueDelivery",
     "IncidentNotFound",
+    "Kind",
     "LastDrill",
     "Loss",
+    "NewerSchema",
+    "Process",
+    "Processes",
     "Search",
     "SearchPage",
     "Settings",
@@ -97,10 +104,12 @@ class Store:
         self.incidents = Incidents(self._connection, reader, counted, self.silences, payload_bytes)
         self.fingerprints = Fingerprints(self._connection)
         self.notifications = Notifications(self._connection)
+        self.processes = Processes(self._connection)
         self.read_only = ReadOnly(self._connection)
         self.refused = RefusedWebhooks(self._connection)
         self.rejected = Rejected(self._connection)
         self.retention = Retention(self._connection, reader, counted)
+        self.schema = Schema(self._connection)
         self.sessions = Sessions(self._connection, self.now)
         self.server = Server(self._connection)
         self.traces = Traces(self._connection)

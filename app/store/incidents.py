@@ -14,12 +14,12 @@ from app.store import payloads, search
 from app.store.connection import Connection, StoreUnavailable
 from app.store.counters import Sources
 from app.store.identities import ENDS, id_of, names_of
-from app.store.keys import PAYLOAD
+from app.store.keys import PAYLOAD, deliveries_in
 from app.store.reading import Reader
 from app.store.requests import what_became
 from app.store.silences import SilenceList
 from app.store.transaction import committing
-from app.store.unit_of_work import Stored, UnitOfWork, deliveries_in, required
+from app.store.unit_of_work import Stored, UnitOfWork, required
 
 # Somebody else wrote first this many times in a row: something is badly wrong.
 MOST_CONFLICTS = 100

@@ -2,20 +2,23 @@
 
 `incident:<id>` is a hash: `v`, a token that is new with every write of the incident; `doc`, the incident as
 JSON, with what its pagers have; `channel:<destination>`, what a channel has, as JSON, written and compared by
-itself so that channels and pages do not rewrite each other. `payload:<id>` is the sender's newest body.
+itself so that channels and pages do not rewrite each other; `schema`, that of the version which wrote the
+incident last (`app/store/schema.py`). `payload:<id>` is the sender's newest body.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from app.domain.alert import SEVERITIES
-from app.domain.delivery import Delivery
+from app.domain.delivery import Delivery, Destination
 from app.domain.incident import Incident
 from app.store.connection import PREFIX
+from app.store.documents import rewritten, written
 
 INCIDENT = PREFIX + "incident:"
 PAYLOAD = PREFIX + "payload:"
@@ -63,6 +66,24 @@ def delivery_of(doc: str | None) -> Delivery:
         return Delivery()
 
 
-def delivery_doc(delivery: Delivery) -> str:
-    """The field of a channel's delivery."""
-    return DELIVERY.dump_json(delivery, exclude_defaults=True).decode()
+def deliveries_in(row: Mapping[str, str]) -> dict[Destination, Delivery]:
+    """What every channel has, by the fields of a record."""
+    return {
+        Destination(name.removeprefix(CHANNEL)): delivery_of(doc)
+        for name, doc in row.items()
+        if name.startswith(CHANNEL)
+    }
+
+
+def delivery_doc(delivery: Delivery, was: str | None = None) -> str:
+    """The field of a channel's delivery, in place of the one that was read, if there was one."""
+    try:
+        before = DELIVERY.validate_json(was or "")
+    except ValueError:
+        return written(DELIVERY, delivery)
+    return rewritten(DELIVERY, before, delivery, was or "")
+
+
+def incident_doc(incident: Incident, before: Incident | None, was: str) -> str:
+    """The field of an incident, in place of the one that was read as `before`; None: it is new."""
+    return rewritten(RECORD, before, incident, was) if before is not None else written(RECORD, incident)

@@ -110,6 +110,8 @@ class Notifications:
         self._next = connection.script(lua("next_notifications"))
         self._hold = connection.script(lua("defer_to_summary"))
         self._commit = committing(connection)
+        self._summaries: dict[Destination, tuple[Delivery, str]] = {}
+        """By channel, how its summary was going when that was read last, and the document that said so."""
 
     def wait(self, seconds: float) -> None:
         """Until there may be something new, or so many seconds at the most. Raises `StoreUnavailable`."""
@@ -152,7 +154,16 @@ class Notifications:
         if doc and summary == Delivery():
             # It can't be read: written anew, it can be.
             self._connection.call("HDEL", SUMMARY_STATE + channel, "delivery")
+        elif doc:
+            self._summaries[channel] = summary, doc
         return summary
+
+    def _summary_doc(self, channel: Destination, summary: Delivery) -> str:
+        """As it was read, with what only another version knows of it."""
+        read, doc = self._summaries.get(channel, (None, ""))
+        if read == summary:
+            return doc
+        return "" if summary == Delivery() else delivery_doc(summary)
 
     def hold(self, channel: Destination, now: datetime) -> None:
         """Let the summary be about all that waits for a turn of its own, too."""
@@ -190,12 +201,16 @@ class Notifications:
 
         `count`: how an attempt ended, for the metrics.
         """
+        doc = delivery_doc(after, self._summary_doc(channel, before))
         commands: list[Command] = [
-            ("HSET", SUMMARY_STATE + channel, "delivery", delivery_doc(after)),
+            ("HSET", SUMMARY_STATE + channel, "delivery", doc),
             ("ZADD", QUEUE + channel, next_at.timestamp(), SUMMARY),
             *(counters.notified(channel, outcome) for outcome in count),
         ]
-        return self._write(channel, before, commands)
+        done = self._write(channel, before, commands)
+        if done:
+            self._summaries[channel] = after, doc
+        return done
 
     def end_summary(
         self, channel: Destination, before: Delivery, began: datetime, until: datetime, count: str | None
@@ -223,8 +238,7 @@ class Notifications:
         return self._write(channel, before, commands)
 
     def _write(self, channel: Destination, before: Delivery, commands: Sequence[Command]) -> bool:
-        doc = "" if before == Delivery() else delivery_doc(before)
-        check = (SUMMARY_STATE + channel, "delivery", doc)
+        check = (SUMMARY_STATE + channel, "delivery", self._summary_doc(channel, before))
         return self._commit(secrets.token_hex(8), [check], commands)
 
     def summarized(self, channel: Destination, since: datetime) -> Summarized | None:

@@ -20,6 +20,7 @@ from app.domain.incident import Incident
 from app.domain.silence import Silence, Silences
 from app.domain.state import Phase, State
 from app.store.connection import PREFIX, Command, Connection
+from app.store.documents import rewritten, written
 from app.store.keys import BY_STATE, VERSION
 from app.store.transaction import Check, committing
 from app.telemetry import log
@@ -74,6 +75,7 @@ class SilenceList:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._commit = committing(connection)
+        self._docs: Mapping[str, str] = {}
         self.known = Silences()
         """As they were read last; what is stored by it is compared with the version of the list."""
 
@@ -83,7 +85,7 @@ class SilenceList:
         if fields.get("v", "") != self.known.version:
             read = [one for name, doc in fields.items() if name != "v" and (one := _silence(name, doc))]
             read.sort(key=lambda one: one.created_at, reverse=True)
-            self.known = Silences(fields.get("v", ""), tuple(read))
+            self.known, self._docs = Silences(fields.get("v", ""), tuple(read)), fields
         return self.known
 
     def require(self, silence_id: str) -> Silence:
@@ -102,7 +104,7 @@ class SilenceList:
             version = secrets.token_hex(8)
             commands: list[Command] = [
                 *(("HDEL", SILENCES, old) for old in _outdated(known, silence, now)),
-                ("HSET", SILENCES, "v", version, silence.id, DOC.dump_json(silence).decode()),
+                ("HSET", SILENCES, "v", version, silence.id, self._doc(known, silence)),
                 ("ZADD", UNSETTLED, now.timestamp(), silence.id),
                 ("INCR", VERSION),
             ]
@@ -110,6 +112,12 @@ class SilenceList:
                 self.read()
                 return
         raise TooManySilences("Too many silences are being changed at the same time: try again.")
+
+    def _doc(self, known: Silences, silence: Silence) -> str:
+        """With what only another version knows of it."""
+        before = next((one for one in known.all if one.id == silence.id), None)
+        was = self._docs.get(silence.id, "")
+        return rewritten(DOC, before, silence, was) if before and was else written(DOC, silence)
 
     def counts(self, ids: Sequence[str]) -> dict[str, int]:
         """How many incidents that are not resolved each of these holds."""

@@ -35,12 +35,14 @@ from app.store.keys import (
     CHANNEL,
     INCIDENT,
     PAYLOAD,
-    RECORD,
     VERSION,
+    deliveries_in,
     delivery_doc,
     delivery_of,
+    incident_doc,
 )
 from app.store.reading import Row
+from app.store.schema import OURS
 from app.store.transaction import Check
 
 
@@ -105,8 +107,8 @@ class UnitOfWork:
         for incident_id in self.saved:
             self._rows.setdefault(incident_id, {})["v"] = token
             self._rows[incident_id]["payload"] = str(self._payload_sizes[incident_id])
-        for (incident_id, destination), delivery in self._deliveries.items():
-            self._rows[incident_id][CHANNEL + destination] = delivery_doc(delivery)
+        for incident_id, docs in self._docs.items():
+            self._rows[incident_id].update(docs)
         self._before.update(self.saved)
         self.wanted_ids = [*self._before, *(i for i in self._stand_ins if i not in self._before)]
         self.wanted_identities, self.wanted_ends = (), ()
@@ -118,6 +120,8 @@ class UnitOfWork:
         self.saved: dict[str, Incident] = {}
         self._payloads: dict[str, str] = {}
         self._payload_sizes: dict[str, int] = {}
+        self._docs: dict[str, dict[str, str]] = {}
+        """By incident, the fields of its record as they are written."""
         self._deliveries: dict[tuple[str, Destination], Delivery] = {}
         self._also: list[Command] = []
         self._becomes = ""
@@ -236,12 +240,13 @@ class UnitOfWork:
     ) -> Iterable[Command]:
         """What writes every incident and its indexes; of bodies, as many bytes as there is room for."""
         changes = []
+        self._docs = self._documents()
         for one in stored:
             before, after = self._before.get(one.incident.id), one.incident
             changes.append((before, after))
             if before is None and after.id in self._stand_ins:
                 yield from _replaced(after.id, self._rows[after.id].get("doc"))
-            yield from _write(before, after, token)
+            yield from _write(before, after, token, self._docs[after.id]["doc"])
             had = int(self._rows.get(after.id, {}).get("payload") or 0)
             has, growth, commands = payloads.index(before, after, self._payloads.get(after.id), had, room)
             room, self._payload_sizes[after.id] = room - growth, has
@@ -256,7 +261,7 @@ class UnitOfWork:
         yield from notifications.index(changes)
         yield from counters.index(changes, sources)
         for (incident_id, channel), delivery in self._deliveries.items():
-            doc = delivery_doc(delivery)
+            doc = self._docs[incident_id][CHANNEL + channel]
             if doc != self._rows[incident_id].get(CHANNEL + channel, doc if delivery == Delivery() else ""):
                 yield "HSET", INCIDENT + incident_id, CHANNEL + channel, doc
             yield from notifications.indexed(self.require(incident_id), channel, delivery)
@@ -266,6 +271,17 @@ class UnitOfWork:
             yield from requests.remembered(self.request, self._becomes)
         yield from self._also
         yield "INCR", VERSION
+
+    def _documents(self) -> dict[str, dict[str, str]]:
+        """Of each incident, what is to be written, with what only another version knows of it."""
+        docs: dict[str, dict[str, str]] = {}
+        for incident_id, incident in self.saved.items():
+            was = self._rows.get(incident_id, {}).get("doc", "")
+            docs[incident_id] = {"doc": incident_doc(incident, self._before.get(incident_id), was)}
+        for (incident_id, channel), delivery in self._deliveries.items():
+            was = self._rows[incident_id].get(CHANNEL + channel, "")
+            docs.setdefault(incident_id, {})[CHANNEL + channel] = delivery_doc(delivery, was)
+        return docs
 
     def stored(self, enqueued: Callable[[datetime, int], bool]) -> list[Stored]:
         """What is to be written, each with the time for which a message is to be published.
@@ -280,15 +296,6 @@ class UnitOfWork:
             return min((moment for moment in moments if enqueued(moment, size)), default=None)
 
         return [Stored(incident, at(incident)) for incident in self.saved.values()]
-
-
-def deliveries_in(row: Mapping[str, str]) -> dict[Destination, Delivery]:
-    """What every channel has, by the fields of a record."""
-    return {
-        Destination(name.removeprefix(CHANNEL)): delivery_of(doc)
-        for name, doc in row.items()
-        if name.startswith(CHANNEL)
-    }
 
 
 def required(incident: Incident | None) -> Incident:
@@ -310,9 +317,8 @@ def _replaced(incident_id: str, doc: str | None) -> Iterator[Command]:
     yield from (("ZREM", BY_STATE + state, incident_id) for state in State)
 
 
-def _write(before: Incident | None, after: Incident, token: str) -> Iterator[Command]:
-    doc = RECORD.dump_json(after, exclude_defaults=True).decode()
-    yield "HSET", INCIDENT + after.id, "v", token, "doc", doc
+def _write(before: Incident | None, after: Incident, token: str, doc: str) -> Iterator[Command]:
+    yield "HSET", INCIDENT + after.id, "v", token, "schema", OURS, "doc", doc
     if before is None and after.previous_id:
         # A newer one, if there is one, is written over it.
         yield "COPY", PAYLOAD + after.previous_id, PAYLOAD + after.id

@@ -70,7 +70,7 @@ def post_worker_init(worker: Worker) -> None:
         worker.webhooks = overload.webhooks(_config.queue.sns.path)
     services = _services(worker)
     if services is not None:
-        watch.start(services)
+        watch.start(services, "web")
     if worker.age == 1:
         store = Store(_config.redis.url.get_secret_value(), retry_seconds=2.0)
         threading.Thread(target=report_until_redis_answers, args=(store,), daemon=True).start()

@@ -24,10 +24,10 @@ CONFIG = ROOT / "config" / "config.yaml"
 
 @contextmanager
 def running(
-    name: str, environ: Mapping[str, str], folder: Path, *words: str
+    name: str, environ: Mapping[str, str], folder: Path, *words: str, versus: Path | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """`versus NAME` in a folder that is no checkout, found by its whole path as systemd does."""
-    versus = f"{with_our_programs({})['PATH'].partition(os.pathsep)[0]}/versus"
+    versus = versus or Path(with_our_programs({})["PATH"].partition(os.pathsep)[0]) / "versus"
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [versus, name, *words], cwd=folder, env=environ, stdout=log, stderr=log, process_group=0

@@ -16,7 +16,7 @@ import redis
 import responses
 
 from app.cli import main
-from app.ops.diagnostics import certificate_trouble, redis_settings, report_until_redis_answers, warn_of_redis
+from app.ops.diagnostics import redis_settings, redis_trouble, report_until_redis_answers, warn_of_redis
 from app.store import Settings, Store
 from local.embedded import EmbeddedRedis, free_port
 from local.processes import ROOT
@@ -304,7 +304,7 @@ def test_nothing_is_told_of_a_redis_that_is_there(redis_url: str, log: io.String
     "form", ["rediss://localhost:{}/0", "sentinel://localhost:{0},localhost:{0}/0?ssl=true"]
 )
 def test_a_certificate_that_is_not_accepted_is_a_wrong_configuration(form: str, secure: Relay) -> None:
-    trouble = certificate_trouble(form.format(secure.port))
+    trouble = redis_trouble(form.format(secure.port))
     assert trouble is not None
     for word in ("its certificate was not accepted", "REDIS_CA_CERT", "REDIS_INSECURE_SKIP_VERIFY"):
         assert word in trouble
@@ -312,13 +312,13 @@ def test_a_certificate_that_is_not_accepted_is_a_wrong_configuration(form: str, 
 
 def test_a_certificate_that_is_accepted_is_no_trouble(secure: Relay, tls: Certificates) -> None:
     url = f"rediss://localhost:{secure.port}/0"
-    assert certificate_trouble(f"{url}?ssl_ca_certs={tls.ca}") is None
-    assert certificate_trouble(f"{url}?ssl_cert_reqs=none") is None
+    assert redis_trouble(f"{url}?ssl_ca_certs={tls.ca}") is None
+    assert redis_trouble(f"{url}?ssl_cert_reqs=none") is None
 
 
 @pytest.mark.parametrize("scheme", ["redis", "rediss", "sentinel"])
 def test_a_redis_that_is_away_is_no_trouble_of_the_configuration(scheme: str) -> None:
-    assert certificate_trouble(f"{scheme}://127.0.0.1:{free_port()}/0") is None
+    assert redis_trouble(f"{scheme}://127.0.0.1:{free_port()}/0") is None
 
 
 def test_a_refused_password_is_a_wrong_configuration(check: Check, server: EmbeddedRedis) -> None:

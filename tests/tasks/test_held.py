@@ -39,6 +39,14 @@ def test_what_is_held_is_published_with_what_is_left_of_its_wait() -> None:
     assert task_queue.sent == [("a", 60, ["incident_io/default"], "Disk full")]
 
 
+def test_messages_of_other_versions_may_say_more_or_less() -> None:
+    held, task_queue = Held(), Recording()
+    held.add(["a", ["incident_io/default"], "Disk full", {"of": "a newer version"}], later(60))
+    held.add(["b"], later(30))
+    held.publish(task_queue)
+    assert task_queue.sent == [("a", 60, ["incident_io/default"], "Disk full"), ("b", 30, [], None)]
+
+
 def test_it_is_tried_until_redis_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tasks.held.PAUSE", 0.0)
     held, task_queue = Held(), Recording(refused=5)

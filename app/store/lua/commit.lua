@@ -1,8 +1,9 @@
--- Writes if nothing that was read has changed. ARGV: how many checks, then (key, field, expected) for each, then
--- for each command its length and its words. A commit that happened already, and whose answer got lost, is not
--- repeated, no matter who has written to the same records since.
-local committed = KEYS[1]
-local remembered_seconds, checks = unpack(ARGV, 1, 2)
+-- Writes if nothing that was read has changed. ARGV: seconds, the major of the schema that the writer knows, how many checks,
+-- then (key, field, expected) for each, then for each command its length and its words. A commit that happened
+-- already, and whose answer got lost, is not repeated, no matter who has written to the same records since.
+-- Answers 1; 0 if something has changed; and where a newer version stores otherwise, minus the major of its schema.
+local committed, schema = KEYS[1], KEYS[2]
+local remembered_seconds, known_major, checks = unpack(ARGV, 1, 3)
 if redis.call('EXISTS', committed) == 1 then
   return 1
 end
@@ -15,13 +16,20 @@ local function stored(key, field)
   -- What is no hash has no such field.
   return type(found) == 'table' and '' or found
 end
-local i = 3
+local major = tonumber(stored(schema, 'major')) or 0
+if major > tonumber(known_major) then
+  return -major
+end
+local i = 4
 for _ = 1, tonumber(checks) do
   local key, field, expected = unpack(ARGV, i, i + 2)
   if stored(key, field) ~= expected then
     return 0
   end
   i = i + 3
+end
+if major < tonumber(known_major) then
+  redis.pcall('HSET', schema, 'major', known_major)
 end
 while i <= #ARGV do
   local last = i + tonumber(ARGV[i])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import platform
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from flask import Blueprint, Response
@@ -12,6 +14,7 @@ from flask import Blueprint, Response
 from app import __version__
 from app.bootstrap import Services
 from app.ops.health import WORKER_SEEN_WITHIN, readiness
+from app.store import OURS, Processes
 from app.web.dashboard.live import Live
 
 CHECKS = {
@@ -36,19 +39,30 @@ def about(services: Services) -> dict[str, Any]:
     """What it shows besides the status bar. Raises `StoreUnavailable`."""
     checks = readiness(services)
     redis = services.store.server.settings_from_info().version
+    now = services.clock()
     return {
         "checks": [(CHECKS.get(name, name), says) for name, says in checks.items()],
         "ready": set(checks.values()) == {"ok"},
-        "workers": services.store.delivery_queue.workers(services.clock(), WORKER_SEEN_WITHIN),
+        "workers": services.store.delivery_queue.workers(now, WORKER_SEEN_WITHIN),
         "drill": services.store.drills.last(),
         "versions": [
             ("Versus Incident", __version__),
+            *(("Processes", says) for says in _processes(services.store.processes, now)),
             ("Python", platform.python_version()),
             ("Redis", redis or "not known: this user may not ask"),
         ],
         "warnings": services.config.warnings,
         "settings": list(_flat(services.config.describe())),
     }
+
+
+def _processes(processes: Processes, now: datetime) -> Iterator[str]:
+    """How many processes there are of each version; nothing while none has announced itself."""
+    living = processes.living(now)
+    counts = Counter((one.version, one.kind) for one in living)
+    if counts:
+        said = ", ".join(f"{kind} {version} ({count})" for (version, kind), count in sorted(counts.items()))
+        yield said if processes.all_know(OURS, now) else f"{said}. What is new here is used once all know it"
 
 
 def _flat(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:

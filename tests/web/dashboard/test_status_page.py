@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import redis
 from flask.testing import FlaskClient
 
+from app import __version__
 from app.bootstrap import Services
 from app.store import LastDrill
 from app.web import create_app
@@ -30,6 +32,18 @@ def test_the_status_page_says_what_a_page_needs_and_shows_no_secret(
     page = person.get("/status").text
     assert "Ready: a page would leave" in page
     assert "No worker claimed the page." in page
+
+
+def test_the_status_page_says_which_versions_run(
+    person: FlaskClient, services: Services, clock: Clock, redis_url: str
+) -> None:
+    assert "Processes" not in person.get("/status").text
+    services.store.processes.announce("web", clock())
+    assert f"web {__version__} (1)<" in person.get("/status").text
+    old = {f"worker far:{n} 0.0.1 0.9": clock().timestamp() for n in (1, 2)}
+    redis.Redis.from_url(redis_url).zadd("versus:processes", old)
+    page = person.get("/status").text
+    assert f"worker 0.0.1 (2), web {__version__} (1). What is new here is used once all know it<" in page
 
 
 def test_an_open_status_page_learns_of_a_drill(person: FlaskClient, services: Services, clock: Clock) -> None:
