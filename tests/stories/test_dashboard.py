@@ -171,7 +171,7 @@ def test_all_of_one_service_are_acknowledged_in_two_actions(
     page.get_by_role("link", name="Acknowledge all of shop & co…").click()
     page.get_by_role("button", name="Acknowledge 510").click()
     expect(page.get_by_role("status").first).to_have_text("Acknowledged: 510 incidents.")
-    expect(page.locator(".headline")).to_contain_text("1 waiting")
+    expect(page.locator(".headline")).to_contain_text("1 pending")
     assert stack.show(other)["state"] == "pending"
     context.close()
 

@@ -155,7 +155,7 @@ def _listed(
         "older": _older(groups),
         "matching": urlencode([pair for pair in request.args.items(multi=True) if pair[0] in SEARCHED]),
         "need_somebody": incident_list.NEED_SOMEBODY,
-        "next_due": next((one.due_at for g in groups for one in g.incidents if g.name == "waiting"), None),
+        "next_due": next((g.incidents[0].due_at for g in groups if g.name == State.PENDING), None),
     }
 
 
