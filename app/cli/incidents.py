@@ -138,9 +138,9 @@ def act(done: str, action: Callable[..., Incident]) -> Callable[[Services, argpa
 
 
 acknowledge = act("acknowledged", actions.acknowledge)
-unacknowledge = act("open again", actions.unacknowledge)
+unacknowledge = act("no longer acknowledged", actions.unacknowledge)
 resolve = act("resolved", actions.resolve)
-escalate = act("paging", actions.escalate_now)
+escalate = act("page requested", actions.escalate_now)
 
 
 def _find(services: Services, wanted: str) -> Incident:

@@ -31,6 +31,25 @@ class State(StrEnum):
     """The provider refused the page for good, or was out of reach for a day."""
     RESOLVED = "resolved"
 
+    @property
+    def word(self) -> str:
+        """The API's word, as people read it wherever a state is shown."""
+        return self.value.capitalize()
 
+    @property
+    def meaning(self) -> str:
+        """For people who do not know the word yet."""
+        return MEANINGS[self]
+
+
+MEANINGS = {
+    State.OPEN: "on-call was not requested",
+    State.PENDING: "pages unless somebody acknowledges",
+    State.ACKNOWLEDGED: "somebody takes care of it",
+    State.ESCALATING: "the page is being sent",
+    State.ESCALATED: "paged, not acknowledged",
+    State.FAILED: "nobody was paged",
+    State.RESOLVED: "it is over",
+}
 WORST = (State.FAILED, State.ESCALATING, State.PENDING, State.ESCALATED)
 """Of several pagers, the incident's state is that of the one that is worst off."""

@@ -1,11 +1,11 @@
-"""Logins to the dashboard, guesses of secrets, used signatures, and the key of links without a secret."""
+"""Logins to the dashboard, what can be undone there, guesses of secrets, used signatures, links' key."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from app.store.connection import PREFIX, Connection
@@ -17,6 +17,7 @@ LINK_KEY = PREFIX + "link_key"
 GUESSES = PREFIX + "guesses:"
 KNOWN = PREFIX + "known:"
 USED = PREFIX + "used:"
+UNDO = PREFIX + "undo:"
 
 IDLE_SECONDS = 12 * 3600
 """A login ends when it was not used for so long."""
@@ -26,6 +27,8 @@ WRITTEN_AFTER = 60
 """Seconds of use that may be missing from what is written down."""
 ATTEMPTS = 10
 """To log in, or wrong guesses of the gateway secret, from one address within a minute."""
+UNDO_SECONDS = 600
+"""For which somebody can take back what was done to many incidents."""
 KNOWN_SECONDS = 3600
 """For which an address that sent the right secret is not refused for the guesses of others behind it."""
 
@@ -79,6 +82,16 @@ class Sessions:
     def give_back(self, signature: str) -> None:
         """It may be used again: nothing came of its request."""
         self._connection.call("UNLINK", _used(signature))
+
+    def can_be_undone(self, incident_ids: Sequence[str]) -> str:
+        """Keep these IDs for `UNDO_SECONDS`; the token by which `undone` gives them."""
+        token = secrets.token_urlsafe(12)
+        self._connection.call("SET", UNDO + token, " ".join(incident_ids), "EX", UNDO_SECONDS)
+        return token
+
+    def undone(self, token: str) -> list[str]:
+        """The IDs that were kept; empty once they are gone."""
+        return (self._connection.call("GET", UNDO + token) or "").split()
 
     def may_guess(self, address: str) -> tuple[bool, bool]:
         """Whether this address may send a secret, and whether it sent the right one in the last hour."""

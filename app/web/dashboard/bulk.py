@@ -1,10 +1,15 @@
-"""Acknowledging or resolving many incidents: each in an atomic step of its own; each failure is reported."""
+"""Acknowledging, silencing or resolving many incidents.
+
+Each is changed in an atomic step of its own, and each failure is reported. A silence is one for all of them.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from flask import Blueprint, Response, flash, g, redirect, request
@@ -18,6 +23,7 @@ from app.domain.incident import Incident
 from app.domain.state import Phase
 from app.store import IncidentNotFound, StoreUnavailable
 from app.web.dashboard.login import home, local
+from app.web.dashboard.silences import form_for
 from app.web.http import session
 from app.web.http.concurrency import STORE_SECONDS
 from app.web.http.pages import page
@@ -59,6 +65,16 @@ ACTIONS = {
 }
 
 
+UNDO = Action(
+    "Undo acknowledgement",
+    "No longer acknowledged",
+    actions.unacknowledge,
+    lambda one: one.phase is Phase.ACKNOWLEDGED,
+)
+SILENCE = "silence"
+"""The action that leads to the form of a new silence, and changes nothing by itself."""
+
+
 @dataclass(slots=True)
 class Outcome:
     """What became of each."""
@@ -69,27 +85,59 @@ class Outcome:
 
 
 def register(dashboard: Blueprint, services: Services) -> None:
-    """The page that asks, and the form that acts; `dashboard` checks login and CSRF token."""
+    """The page that asks, and the forms that act; `dashboard` checks login and CSRF token."""
 
     @dashboard.get("/incidents/selected")
     def ask_about_matching() -> Response:
-        action = _action(request.args)
+        name = _name(request.args)
         found = services.store.incidents.page(search_of(request.args), MOST, None)
-        return _ask(
-            action, [one for one in found.incidents if action.can(one)], more=found.cursor is not None
-        )
+        if name == SILENCE:
+            return form_for([one for one in found.incidents if one.phase is not Phase.RESOLVED])
+        able = [one for one in found.incidents if ACTIONS[name].can(one)]
+        return _ask(ACTIONS[name], able, more=found.cursor is not None)
 
     @dashboard.post("/incidents/selected")
     def act_on_selected() -> Response | Redirect:
-        action, ids = _action(request.form), _selected(request.form)
+        name, ids = _name(request.form), _selected(request.form)
+        if name == SILENCE:
+            return form_for(_known(services, ids))
+        action = ACTIONS[name]
         if action.warning and "sure" not in request.form:
-            known = [services.store.incidents.get(one) for one in ids]
-            return _ask(action, [one for one in known if one is not None and action.can(one)])
+            return _ask(action, [one for one in _known(services, ids) if action.can(one)])
+        began = services.clock()
         outcome = act_on(services, action, ids, g.person)
-        if outcome.failed:
-            return _page("selected_outcome.html", action=action, outcome=outcome)
-        flash(f"{action.done}: {_count(len(outcome.changed))}.")
-        return redirect(local(request.form.get("next", ""), home()), 303)
+        return _done(action, outcome, _undo(services, action, outcome, began))
+
+    @dashboard.post("/incidents/undo/<token>")
+    def undo(token: str) -> Response | Redirect:
+        ids = services.store.sessions.undone(token)
+        if not ids:
+            raise BadParameter("This can't be undone here any more: undo each acknowledgement on its page.")
+        return _done(UNDO, act_on(services, UNDO, ids, g.person))
+
+
+def _undo(services: Services, action: Action, outcome: Outcome, began: datetime) -> str | None:
+    """The path that takes back what was done, if there is one; what others had acknowledged before stays."""
+    if action is not ACTIONS["ack"]:
+        return None
+    mine = (one for one in outcome.changed if one.acknowledged_by == g.person)
+    ours = [one.id for one in mine if one.acknowledged_at is not None and one.acknowledged_at >= began]
+    # What was done stands, even if Redis does not answer any more.
+    with suppress(StoreUnavailable), services.store.deadline(STORE_SECONDS):
+        return f"/incidents/undo/{services.store.sessions.can_be_undone(ours)}" if ours else None
+    return None
+
+
+def _known(services: Services, ids: Sequence[str]) -> list[Incident]:
+    found = (services.store.incidents.get(one) for one in ids)
+    return [one for one in found if one is not None]
+
+
+def _done(action: Action, outcome: Outcome, undo: str | None = None) -> Response | Redirect:
+    if outcome.failed:
+        return _page("selected_outcome.html", action=action, outcome=outcome, undo=undo)
+    flash(f"{action.done}: {_count(len(outcome.changed))}.", undo or "message")
+    return redirect(local(request.form.get("next", ""), home()), 303)
 
 
 def act_on(services: Services, action: Action, ids: Sequence[str], by: str) -> Outcome:
@@ -116,26 +164,25 @@ def act_on(services: Services, action: Action, ids: Sequence[str], by: str) -> O
 
 
 def _ask(action: Action, incidents: Sequence[Incident], *, more: bool = False) -> Response:
-    return _page("selected.html", action=action, incidents=incidents, more=more, most=MOST)
+    name = next(name for name, known in ACTIONS.items() if known is action)
+    return _page("selected.html", action=action, name=name, incidents=incidents, more=more, most=MOST)
 
 
 def _page(template: str, **context: Any) -> Response:
-    names = {known: name for name, known in ACTIONS.items()}
     return page(
         template,
         200,
         csrf=session.csrf_token(),
-        name=names[context["action"]],
         next=local(request.values.get("next", ""), home()),
         **context,
     )
 
 
-def _action(fields: MultiDict[str, str]) -> Action:
+def _name(fields: MultiDict[str, str]) -> str:
     name = single(fields, "action") or ""
-    if name not in ACTIONS:
-        raise BadParameter.of("action", name, " or ".join(ACTIONS))
-    return ACTIONS[name]
+    if name not in (*ACTIONS, SILENCE):
+        raise BadParameter.of("action", name, " or ".join((*ACTIONS, SILENCE)))
+    return name
 
 
 def _selected(fields: MultiDict[str, str]) -> list[str]:

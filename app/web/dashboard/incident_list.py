@@ -46,6 +46,8 @@ class Group:
     name: str
     """As a part of an address."""
     heading: str
+    meaning: str
+    """What the heading means, for people who do not know the word."""
     states: tuple[State, ...]
     incidents: list[Incident]
     count: int
@@ -62,16 +64,17 @@ class Group:
 
 
 # In this order: what somebody must do something about comes first.
-GROUPS: tuple[tuple[str, str, tuple[State, ...]], ...] = (
-    ("not-paged", "Nobody was paged", (State.FAILED,)),
-    ("paged", "Paged, not acknowledged", (State.ESCALATING, State.ESCALATED)),
-    ("waiting", "Waiting for somebody", (State.PENDING,)),
-    ("acknowledged", "Acknowledged", (State.ACKNOWLEDGED,)),
-    ("open", "Open, without on-call", (State.OPEN,)),
-    ("resolved", "Resolved lately", (State.RESOLVED,)),
+ORDER = (
+    State.FAILED,
+    State.ESCALATING,
+    State.ESCALATED,
+    State.PENDING,
+    State.ACKNOWLEDGED,
+    State.OPEN,
+    State.RESOLVED,
 )
-NEED_SOMEBODY = ("not-paged", "paged", "waiting")
-"""Names of those groups that somebody must do something about."""
+NEED_SOMEBODY = ORDER[:4]
+"""States in which somebody must do something."""
 
 
 def overview(services: Services, counts: Mapping[State, int]) -> list[Group]:
@@ -80,9 +83,9 @@ def overview(services: Services, counts: Mapping[State, int]) -> list[Group]:
     `counts`: how many incidents are in each state. Raises `StoreUnavailable`.
     """
     groups = [
-        Group(name, heading, states, _newest(services, states), sum(counts.get(state, 0) for state in states))
-        for name, heading, states in GROUPS
-        if any(counts.get(state, 0) for state in states)
+        Group(state, state.word, state.meaning, (state,), _newest(services, state), counts[state])
+        for state in ORDER
+        if counts.get(state, 0)
     ]
     return [group for group in groups if group.incidents]
 
@@ -90,17 +93,15 @@ def overview(services: Services, counts: Mapping[State, int]) -> list[Group]:
 def found(services: Services, search: Search, cursor: str | None) -> list[Group]:
     """Those searched for, the newest first, a page of them. Raises `BadCursor` and `StoreUnavailable`."""
     page = services.store.incidents.page(search, SHOWN, cursor)
-    return [Group("found", "Found", tuple(search.states), page.incidents, len(page.incidents), page.cursor)]
+    states, incidents = tuple(search.states), page.incidents
+    return [Group("found", "Found", "", states, incidents, len(incidents), page.cursor)]
 
 
-def _newest(services: Services, states: tuple[State, ...]) -> list[Incident]:
+def _newest(services: Services, state: State) -> list[Incident]:
     incidents = services.store.incidents
-    if State.PENDING in states:
+    if state is State.PENDING:
         return incidents.soonest(SHOWN)
-    some = [
-        one for state in states for one in incidents.page(Search(frozenset({state})), SHOWN, None).incidents
-    ]
-    return sorted(some, key=lambda one: one.created_at, reverse=True)[:SHOWN]
+    return incidents.page(Search(frozenset({state})), SHOWN, None).incidents
 
 
 def _folded(incidents: Sequence[Incident], name: Callable[[Incident], str]) -> Iterator[Fold]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from flask import Blueprint, Response, flash, g, redirect, request
@@ -10,11 +10,13 @@ from werkzeug.wrappers import Response as Redirect
 
 from app import silences
 from app.bootstrap import Services
+from app.domain.alert import VERSUS
 from app.domain.incident import Incident
+from app.domain.silence import common
 from app.web.dashboard.live import Live
 from app.web.http import session
 from app.web.http.pages import page
-from config.match import FIELDS, LABEL, LONGEST_PATTERN
+from config.match import FIELDS, LABEL
 
 TIMES = {30: "30 minutes", 120: "2 hours", 480: "8 hours", 1440: "1 day", 10080: "7 days"}
 """Minutes that people are offered."""
@@ -30,8 +32,11 @@ def add_to(dashboard: Blueprint, services: Services, live: Live) -> None:
     @dashboard.get("/silences/new")
     def new_silence() -> Response:
         incident_id = request.args.get("incident")
-        incident = None if incident_id is None else services.store.incidents.require(incident_id)
-        return _form(200, {} if incident is None else _fields_of(incident))
+        return (
+            _form(200, {})
+            if incident_id is None
+            else form_for([services.store.incidents.require(incident_id)])
+        )
 
     @dashboard.post("/silences/new")
     def make_silence() -> Response | Redirect:
@@ -48,7 +53,8 @@ def add_to(dashboard: Blueprint, services: Services, live: Live) -> None:
             )
         except silences.InvalidSilence as error:
             return _form(400, form, str(error))
-        flash(f"Silenced: {made.match}")
+        held = services.store.silences.counts([made.id])[made.id]
+        flash(f"Silenced, which holds {held} {'incident' if held == 1 else 'incidents'} now: {made.match}")
         return redirect(f"{request.script_root}/silences", 303)
 
     @dashboard.post("/silences/<silence_id>/end")
@@ -69,7 +75,35 @@ def _listed(services: Services) -> dict[str, Any]:
     }
 
 
-def _form(status: int, given: Mapping[str, str], problem: str | None = None) -> Response:
+def form_for(incidents: Sequence[Incident]) -> Response:
+    """The form filled in with what these incidents have in common. Raises `InvalidSilence`."""
+    own = [one for one in incidents if one.source == VERSUS]
+    others = [one for one in incidents if one.source != VERSUS]
+    if not others:
+        raise silences.InvalidSilence(
+            "There is nothing to silence: select incidents of other sources than versus."
+        )
+    found = common([one.facts for one in others])
+    given = {name: "\n".join(patterns) for name, patterns in found.patterns.items()}
+    given["labels"] = "\n".join(_label_lines(found.patterns))
+    return _form(
+        200,
+        given,
+        count=len(others),
+        own=len(own),
+        paged=sum(one.escalated_at is not None for one in others),
+        left_out=[name.removeprefix(LABEL) for name in found.left_out],
+    )
+
+
+def _label_lines(patterns: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    for name, several in patterns.items():
+        # A name with an equals sign can't be written as name=pattern.
+        if name.startswith(LABEL) and "=" not in name:
+            yield from (f"{name.removeprefix(LABEL)}={one}" for one in several)
+
+
+def _form(status: int, given: Mapping[str, str], problem: str | None = None, **about: Any) -> Response:
     return page(
         "silence_form.html",
         status,
@@ -78,30 +112,20 @@ def _form(status: int, given: Mapping[str, str], problem: str | None = None) -> 
         fields=FIELDS,
         times=TIMES,
         csrf=session.csrf_token(),
+        **about,
     )
 
 
-def _fields_of(incident: Incident) -> dict[str, str]:
-    """The form filled in, so that it silences what is like this incident."""
-    facts = {name: _pattern(value) for name, value in incident.facts.items() if value}
-    labels = (f"{n.removeprefix(LABEL)}={v}" for n, v in facts.items() if n.startswith(LABEL))
-    return {**facts, "labels": "\n".join(labels)}
-
-
-def _pattern(value: str) -> str:
-    line = " ".join(value.split())
-    # What is no single line, or is too long, is found by how it begins.
-    begins = value[: LONGEST_PATTERN - 1].splitlines()[0] if value.strip() else ""
-    return value if value == line and len(value) <= LONGEST_PATTERN else f"{begins.rstrip()}*"
-
-
 def _match(form: Mapping[str, str]) -> dict[str, list[str]]:
-    """Fields that are filled in; a label is a line `name=pattern`."""
-    match = {name: [given] for name in FIELDS if (given := form.get(name, "").strip())}
-    for line in form.get("labels", "").splitlines():
-        name, equals, pattern = line.strip().partition("=")
-        if name and not equals:
+    """Fields that are filled in, a pattern a line; a label is a line `name=pattern`."""
+    match = {name: lines for name in FIELDS if (lines := _lines(form.get(name, "")))}
+    for line in _lines(form.get("labels", "")):
+        name, equals, pattern = line.partition("=")
+        if not equals:
             raise silences.InvalidSilence(f"The label {name!r} must be written as name=pattern.")
-        if name:
-            match.setdefault(LABEL + name.strip(), []).append(pattern.strip())
+        match.setdefault(LABEL + name.strip(), []).append(pattern.strip())
     return match
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -43,6 +43,9 @@ CONFIRM = {
 }
 """Actions that ask first: the button, and what it means."""
 
+FORMS: Mapping[str, Any] = {"states": State, "severities": SEVERITIES, "actions": bulk.ACTIONS}
+"""What the forms of the list offer."""
+
 LONGEST_COMMENT = 200
 LONGEST_PAYLOAD = 200_000
 """Characters of a sender's body that are shown."""
@@ -68,9 +71,8 @@ def blueprint(services: Services, intake: Intake) -> Blueprint:
     @dashboard.get("/")
     def show_incidents() -> Response:
         search, cursor = search_of(request.args), single(request.args, "cursor")
-        known: dict[str, Any] = {"states": State, "severities": SEVERITIES, "actions": bulk.ACTIONS}
         return live.answer(
-            _view(), lambda now: _listed(services, search, cursor, now), search=search, **known
+            _view(), lambda now: _listed(services, search, cursor, now), search=search, **FORMS
         )
 
     bulk.register(dashboard, services)
@@ -85,8 +87,9 @@ def blueprint(services: Services, intake: Intake) -> Blueprint:
             return _confirm(services.store.incidents.require(incident_id), action)
         do, done = ACTIONS[action]
         incident = do(services, incident_id, g.person, **(_acknowledgement() if action == "ack" else {}))
-        # Its category is what "Undo" is for.
-        flash(done.format(title=incident.title), incident.id if action == "ack" else "message")
+        # Its category is the path of "Undo".
+        undo = f"/incidents/{incident.id}/unack" if action == "ack" else "message"
+        flash(done.format(title=incident.title), undo)
         return _back()
 
     @dashboard.get("/rejected")
@@ -152,7 +155,7 @@ def _listed(
         "older": _older(groups),
         "matching": urlencode([pair for pair in request.args.items(multi=True) if pair[0] in SEARCHED]),
         "need_somebody": incident_list.NEED_SOMEBODY,
-        "next_due": next((one.due_at for g in groups for one in g.incidents if g.name == "waiting"), None),
+        "next_due": next((g.incidents[0].due_at for g in groups if g.name == State.PENDING), None),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ from flask.testing import FlaskClient
 from app import actions
 from app.bootstrap import Services
 from app.domain.incident import Incident
-from app.store import StoreUnavailable
+from app.domain.silence import MOST_VALUES
+from app.store import Search, StoreUnavailable
 from app.web.dashboard import bulk
 from tests.fakes import Clock
 from tests.web.conftest import Report, csrf_of
@@ -105,7 +107,7 @@ def test_all_that_match_are_named_before_they_are_acknowledged(
     [
         ([], "ack", "Nothing is selected"),
         ([f"{n:036}" for n in range(bulk.MOST + 1)], "ack", "select 1000 at the most"),
-        (["a"], "escalate", "it must be ack or resolve"),
+        (["a"], "escalate", "it must be ack or resolve or silence"),
     ],
 )
 def test_what_makes_no_sense_is_refused(person: FlaskClient, ids: list[str], action: str, words: str) -> None:
@@ -140,3 +142,86 @@ def test_many_of_one_service_are_folded_at_the_place_of_the_first(
     assert "service=shop%20%26%20co&amp;state=pending" in page
     # Who searches sees each.
     assert '<details class="fold' not in person.get("/?state=pending").text
+
+
+def undo_of(page: str) -> str:
+    found = re.search(r'(?:form)?action="(/incidents/undo/[^"]+)"', page)
+    assert found, page
+    return found[1]
+
+
+def test_an_acknowledgement_of_many_can_be_undone_where_it_is_reported(
+    person: FlaskClient, services: Services, report: Report
+) -> None:
+    mine, others = report(title="Mine")["id"], report(title="Others")["id"]
+    actions.acknowledge(services, others, "Robin")
+    page = send(person, [mine, others]).text
+    assert "Acknowledged: 2 incidents." in page
+    answer = person.post(undo_of(page), data={"csrf": csrf_of(page), "next": "/"}, follow_redirects=True)
+    assert "No longer acknowledged: 1 incident." in answer.text
+    # What somebody else had acknowledged before stays so.
+    assert states(services, [mine, others]) == ["pending", "acknowledged"]
+
+
+def test_what_was_acknowledged_can_be_undone_although_others_failed(
+    person: FlaskClient, services: Services, report: Report
+) -> None:
+    waits = report(title="Waits")["id"]
+    page = send(person, ["none", waits]).text
+    assert "1 of 2 were not changed" in page
+    person.post(undo_of(page), data={"csrf": csrf_of(page), "next": "/"})
+    assert states(services, [waits]) == ["pending"]
+
+
+def test_nothing_but_an_acknowledgement_is_offered_to_be_undone(person: FlaskClient, report: Report) -> None:
+    page = send(person, [report()["id"]], "resolve", sure="yes").text
+    assert "/incidents/undo/" not in page
+    answer = person.post("/incidents/undo/unknown", data={"csrf": csrf_of(page)})
+    assert answer.status_code == 400
+
+
+def test_many_are_silenced_with_what_they_have_in_common(
+    person: FlaskClient, services: Services, report: Report
+) -> None:
+    labels = ({"env": "prod", "pod": "a"}, {"env": "prod", "zone": "eu"})
+    ids = [report(title=f"Disk {n}", service="shop", labels=labels[n])["id"] for n in range(2)]
+    other = report(title="Disk 3", service="shop", labels={"env": "prod"})["id"]
+    page = send(person, ids, "silence").text
+    assert states(services, ids) == ["pending", "pending"]
+    fields = dict(re.findall(r'<textarea name="(\w+)"[^>]*>([^<]*)</textarea>', page))
+    assert fields == {
+        "source": "generic",
+        "service": "shop",
+        "severity": "",
+        "title": "Disk 0\nDisk 1",
+        "namespace": "",
+        "labels": "env=prod",
+    }
+    form = {"csrf": csrf_of(page), "comment": "deployment", "minutes": "30", **fields}
+    answer = person.post("/silences/new", data=form, follow_redirects=True)
+    assert "Silenced, which holds 2 incidents now" in answer.text
+    held = [services.store.incidents.require(one).silence_id for one in (*ids, other)]
+    assert held[0] is not None
+    assert held == [held[0], held[0], None]
+
+
+def test_a_silence_says_what_it_leaves_out(person: FlaskClient, report: Report) -> None:
+    for n in range(MOST_VALUES + 1):
+        report(title=f"Disk {n}", service="shop")
+    page = person.get("/incidents/selected?action=silence&service=shop").text
+    assert "Left out, because too many values differ: title." in page
+    assert '<textarea name="title" rows="1" spellcheck="false"></textarea>' in page
+
+
+def test_incidents_of_the_service_itself_are_not_silenced(
+    person: FlaskClient, client: FlaskClient, services: Services, report: Report
+) -> None:
+    assert client.post("/api/incidents", data="{broken").status_code == 400
+    [own] = services.store.incidents.page(Search(), 5, None).incidents
+    answer = send(person, [own.id], "silence")
+    assert answer.status_code == 400
+    assert "There is nothing to silence" in answer.text
+    page = send(person, [own.id, report()["id"]], "silence").text
+    assert "Filled in with what the incident has." in page
+    assert "Without 1 incident of Versus Incident itself, which is never silenced." in page
+    assert "silences/new" not in person.get(f"/incidents/{own.id}").text

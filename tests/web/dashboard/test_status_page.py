@@ -60,7 +60,7 @@ def test_the_wall_has_no_buttons(person: FlaskClient, report: Report) -> None:
     report(title="Disk full")
     page = person.get("/", query_string={"view": "wall"}, headers={"X-Live": "now"}).text
     assert "Disk full" in page
-    assert "<b>1</b> waiting" in page
+    assert "<b>1</b> pending" in page
     assert "<button" not in page
     assert person.get("/?view=ceiling").status_code == 400
 
