@@ -87,6 +87,6 @@ def test_an_installation_keeps_its_procfile_elsewhere(
 
 def answers(port: int) -> bool:
     try:
-        return requests.get(f"http://127.0.0.1:{port}/healthz", timeout=5).status_code == 200
+        return requests.get(f"http://127.0.0.1:{port}/healthz", timeout=60).status_code == 200
     except requests.RequestException:
         return False

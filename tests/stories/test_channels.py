@@ -179,5 +179,5 @@ def press(stack: Stack, button: dict[str, Any]) -> None:
         "X-Slack-Request-Timestamp": stamp,
         "X-Slack-Signature": f"v0={signed}",
     }
-    answer = requests.post(f"{stack.base}/api/slack/interactions", data=body, headers=headers, timeout=15)
+    answer = requests.post(f"{stack.base}/api/slack/interactions", data=body, headers=headers, timeout=60)
     assert answer.status_code == 200

@@ -74,7 +74,7 @@ def test_a_refused_password_is_loud_and_tried_again(tmp_path: Path) -> None:
 
     def readyz() -> requests.Response | None:
         try:
-            return requests.get(f"http://127.0.0.1:{environ['PORT']}/readyz", timeout=5)
+            return requests.get(f"http://127.0.0.1:{environ['PORT']}/readyz", timeout=60)
         except requests.RequestException:
             return None
 
@@ -136,7 +136,7 @@ def test_make_run_brings_its_own_redis_and_starts_a_dead_worker_again(tmp_path: 
 
         def ready() -> bool:
             try:
-                return requests.get(f"{base}/readyz", timeout=5).ok
+                return requests.get(f"{base}/readyz", timeout=60).ok
             except requests.RequestException:
                 return False
 
@@ -145,7 +145,7 @@ def test_make_run_brings_its_own_redis_and_starts_a_dead_worker_again(tmp_path: 
                 f"{base}/api/incidents",
                 json={"title": title},
                 params={"oncall_wait_minutes": "0"},
-                timeout=15,
+                timeout=60,
             )
             incident_id = answer.json()["incident"]["id"]
             wait_until(lambda: simulator.events(incident_id), f"the page for {title}")
