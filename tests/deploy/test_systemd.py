@@ -213,7 +213,7 @@ def test_web_and_worker_page_and_are_started_again_when_they_die(folder: Path) -
             timeout=60,
         )
         incident = answer.json()["incident"]["id"]
-        assert simulator.wait_for(lambda: simulator.events(incident), 30), running.log.read_text()
+        assert simulator.wait_for(lambda: simulator.events(incident), 60), running.log.read_text()
         status = Path(f"/proc/{running.main_process(SERVICES[0]).pid}/status").read_text()
         assert re.search(r"^CapEff:\s0+$", status, re.M)
         assert re.search(r"^NoNewPrivs:\s1$", status, re.M)

@@ -213,7 +213,7 @@ def test_without_the_word_that_any_certificate_will_do_no_process_starts(deploym
             deployment.commands[name], deployment.app, environ, deployment.log.with_suffix(f".{name}")
         )
         try:
-            assert dyno.process.wait(30) == 2
+            assert dyno.process.wait(60) == 2
         finally:
             if dyno.process.poll() is None:
                 dyno.kill()

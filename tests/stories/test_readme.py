@@ -63,7 +63,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             yield folder
         finally:
             running.send_signal(signal.SIGINT)
-            running.wait(30)
+            running.wait(60)
 
 
 def shell(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
