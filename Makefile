@@ -45,7 +45,7 @@ run: $(VENV)/.installed ## Web and worker with your own .env and config/config.y
 	@$(BIN)/python -m local.run
 
 test: install ## Every test
-	$(BIN)/python -m pytest -n 3 --dist loadfile
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 check: install ## Linters, formatting and types
 	$(BIN)/ruff check .

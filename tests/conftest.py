@@ -28,6 +28,42 @@ settings.register_profile("versus", deadline=None)
 settings.load_profile("versus")
 
 
+# Long files begin first, or all others are over long before them. Two that need much of the machine stand
+# apart, with some in between that mostly wait.
+FIRST = (
+    "stories/test_storm.py",
+    "stories/test_readiness.py",
+    "stories/test_redis_refuses.py",
+    "stories/test_redis_lost_data.py",
+    "stories/test_redis.py",
+    "stories/test_storm_without_limit.py",
+    "stories/test_after_the_page.py",
+    "stories/test_crashes.py",
+    "chaos/test_chaos.py",
+    "stories/test_alertmanager.py",
+    "stories/test_redis_read_only.py",
+    "stories/test_heroku.py",
+    "stories/test_large_arrays.py",
+    "stories/test_dashboard.py",
+    "stories/test_clock_steps.py",
+    "stories/test_secret_rotated.py",
+    "stories/test_log_unread.py",
+    "local/test_demo.py",
+    "test_model.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files of `FIRST`, the other stories, which mostly wait, and then what mostly computes."""
+    places = {Path(__file__).parent / name: place for place, name in enumerate(FIRST)}
+
+    def place(item: pytest.Item) -> int:
+        story = item.path.parent.name in ("stories", "local", "deploy")
+        return places.get(item.path, len(FIRST) + (not story))
+
+    items.sort(key=place)
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
     """One server for the whole run (of one test process)."""

@@ -64,7 +64,7 @@ def test_a_worker_is_one(redis_url: str, tmp_path: Path) -> None:
 def test_a_wrong_configuration_ends_it_with_2(name: str, tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("ports: 3000\n")
     with running(name, {"PATH": "/usr/bin:/bin"}, tmp_path, "--config", "config.yaml") as process:
-        assert process.wait(30) == 2
+        assert process.wait(60) == 2
     assert "ports" in (tmp_path / "log").read_text()
 
 
@@ -87,6 +87,6 @@ def test_an_installation_keeps_its_procfile_elsewhere(
 
 def answers(port: int) -> bool:
     try:
-        return requests.get(f"http://127.0.0.1:{port}/healthz", timeout=5).status_code == 200
+        return requests.get(f"http://127.0.0.1:{port}/healthz", timeout=60).status_code == 200
     except requests.RequestException:
         return False

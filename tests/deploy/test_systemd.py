@@ -122,7 +122,7 @@ class Systemd:
             [*enter, "systemctl", "show", "--value", "--property", what, service],
             capture_output=True,
             text=True,
-            timeout=10,
+            timeout=60,
         )
         return asked.stdout.strip()
 
@@ -158,7 +158,7 @@ def systemd(folder: Path) -> Iterator[Systemd]:
 
 def is_ready(port: int) -> bool:
     try:
-        return requests.get(f"http://127.0.0.1:{port}/readyz", timeout=5).status_code == 200
+        return requests.get(f"http://127.0.0.1:{port}/readyz", timeout=60).status_code == 200
     except requests.RequestException:
         return False
 
@@ -210,10 +210,10 @@ def test_web_and_worker_page_and_are_started_again_when_they_die(folder: Path) -
         answer = requests.post(
             f"http://127.0.0.1:{port}/api/incidents?oncall_wait_minutes=0.01",
             json={"title": "Full"},
-            timeout=15,
+            timeout=60,
         )
         incident = answer.json()["incident"]["id"]
-        assert simulator.wait_for(lambda: simulator.events(incident), 30), running.log.read_text()
+        assert simulator.wait_for(lambda: simulator.events(incident), 60), running.log.read_text()
         status = Path(f"/proc/{running.main_process(SERVICES[0]).pid}/status").read_text()
         assert re.search(r"^CapEff:\s0+$", status, re.M)
         assert re.search(r"^NoNewPrivs:\s1$", status, re.M)

@@ -146,7 +146,7 @@ def test_each_way_to_fail_is_no_answer_to_a_client(simulator: Simulator, mode: s
     simulator.answer_with(mode=mode)
 
     def clear() -> None:
-        simulator.wait_for(lambda: simulator.requests, 5)
+        simulator.wait_for(lambda: simulator.requests, 60)
         simulator.clear()
 
     clearing = threading.Thread(target=clear)
@@ -165,7 +165,7 @@ def raise_unless_complete(answer: requests.Response) -> None:
 def test_it_can_be_waited_for_without_sleeping(simulator: Simulator) -> None:
     assert not simulator.wait_for(lambda: simulator.requests, 0.01)
     threading.Thread(target=ask, args=(simulator,)).start()
-    assert simulator.wait_for(lambda: simulator.events("k"), 5)
+    assert simulator.wait_for(lambda: simulator.events("k"), 60)
 
 
 def test_reset_forgets_everything(simulator: Simulator) -> None:

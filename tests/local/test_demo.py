@@ -96,7 +96,7 @@ def test_it_listens_on_this_machine_alone(tmp_path: Path) -> None:
         }
     finally:
         demo.interrupt()
-        demo.process.wait(30)
+        demo.process.wait(60)
     assert doors == {"127.0.0.1"}
 
 
@@ -108,7 +108,7 @@ def test_ctrl_c_ends_it_at_any_moment_and_leaves_nothing(moment: str, times: int
     family = demo.family()
     for _ in range(times):
         demo.interrupt()
-    assert demo.process.wait(30) == 130
+    assert demo.process.wait(60) == 130
     assert "Traceback" not in demo.said()
     assert "Exception" not in demo.said()
     assert family

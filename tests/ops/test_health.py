@@ -96,7 +96,7 @@ def test_it_says_that_redis_takes_no_writes_and_asks_every_two_seconds_at_most(
     assert "cmdstat_set" not in admin.info("commandstats")
     admin.config_set("min-replicas-to-write", "1")
     try:
-        checks = wait_until(lambda: (now := readiness(services))["redis"] != "ok" and now, "delivered", 5)
+        checks = wait_until(lambda: (now := readiness(services))["redis"] != "ok" and now, "delivered")
     finally:
         admin.config_set("min-replicas-to-write", "0")
     assert checks["redis"].startswith("Redis does not take writes: ")

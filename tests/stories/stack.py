@@ -19,7 +19,8 @@ from local.processes import ROOT, Process, release, with_our_programs
 from local.simulator import Simulator
 from tests.fakes import API_KEY, GATEWAY_SECRET
 
-DEADLINE = 30.0
+# What fails waits for as long, what works does not: on a busy machine processes start slowly.
+DEADLINE = 120.0
 POLL = 0.02
 
 
@@ -31,6 +32,18 @@ def wait_until(condition: Callable[[], Any], what: str, within: float = DEADLINE
             return value
         assert time.monotonic() < deadline, f"not within {within} s: {what}"
         time.sleep(POLL)  # poll
+
+
+def answered_within(seconds: float, ask: Callable[[], requests.Response]) -> requests.Response:
+    """The answer, which must come in time once of three times: a fault delays each, a busy machine one."""
+    took = []
+    for _ in range(3):
+        began = time.monotonic()
+        answer = ask()
+        took.append(time.monotonic() - began)
+        if took[-1] < seconds:
+            return answer
+    raise AssertionError(f"answered after {took} s")
 
 
 def on_disk(client: redis.Redis) -> None:
@@ -141,7 +154,7 @@ class Stack:
     def is_ready(self) -> bool:
         """What /readyz says."""
         try:
-            return requests.get(f"{self.base}/readyz", timeout=5).status_code == 200
+            return requests.get(f"{self.base}/readyz", timeout=60).status_code == 200
         except requests.RequestException:
             return False
 
@@ -153,7 +166,7 @@ class Stack:
 
     def post(self, body: Any, **parameters: Any) -> requests.Response:
         """A webhook."""
-        return requests.post(f"{self.base}/api/incidents", json=body, params=parameters, timeout=15)
+        return requests.post(f"{self.base}/api/incidents", json=body, params=parameters, timeout=60)
 
     def report(self, wait_seconds: float, **more: Any) -> dict[str, Any]:
         """A new incident with this wait."""
@@ -165,15 +178,15 @@ class Stack:
 
     def acknowledge(self, incident: Mapping[str, Any]) -> requests.Response:
         """Press the button behind the link."""
-        return requests.post(incident["ack_url"], timeout=15)
+        return requests.post(incident["ack_url"], timeout=60)
 
     def act(self, incident: Mapping[str, Any], action: str) -> requests.Response:
         """`ack`, `resolve` or `escalate`, through the admin API."""
-        return requests.post(f"{self._admin(incident)}/{action}", headers=self._secret, timeout=15)
+        return requests.post(f"{self._admin(incident)}/{action}", headers=self._secret, timeout=60)
 
     def show(self, incident: Mapping[str, Any]) -> dict[str, Any]:
         """The whole incident, through the admin API."""
-        answer = requests.get(self._admin(incident), headers=self._secret, timeout=15)
+        answer = requests.get(self._admin(incident), headers=self._secret, timeout=60)
         assert answer.status_code == 200, answer.text
         shown: dict[str, Any] = answer.json()
         return shown

@@ -48,7 +48,7 @@ def test_a_page_that_got_lost_at_incident_io_is_late_and_pages_elsewhere(own: Ma
     incident = stack.report(0)
     first = stack.wait_for_state(incident, "escalated")
     assert first["alert_source"] == "default"
-    wait_until(lambda: timeline(stack.show(incident), "late"), "at the last check it is late", within=90)
+    wait_until(lambda: timeline(stack.show(incident), "late"), "at the last check it is late", within=180)
     wait_until(lambda: ("source-infra", incident["id"]) in stack.simulator.alerts, "the fallback is paged")
     shown = stack.show(incident)
     assert "has no such alert" in timeline(shown, "late")[0]
@@ -66,7 +66,7 @@ def test_an_account_that_answers_nonsense_changes_nothing(own: Make) -> None:
     def checks() -> int:
         return sum(one.path.startswith("/v2/alerts?") for one in list(stack.simulator.requests))
 
-    wait_until(lambda: checks() >= 3, "all checks are made", within=90)
+    wait_until(lambda: checks() >= 3, "all checks are made", within=180)
     shown = stack.wait_for_state(incident, "escalated")
     assert timeline(shown, "late") + timeline(shown, "confirmed") == []
     assert len(stack.simulator.events(incident["id"])) == 1

@@ -42,18 +42,18 @@ class Alertmanager:
 
     def post(self, *alerts: dict[str, Any]) -> None:
         """What Prometheus does: says which alerts fire, or no longer do."""
-        answer = requests.post(f"{self._base}/api/v2/alerts", json=alerts, timeout=10)
+        answer = requests.post(f"{self._base}/api/v2/alerts", json=alerts, timeout=60)
         assert answer.status_code == 200, answer.text
 
     def is_ready(self) -> bool:
         try:
-            return requests.get(f"{self._base}/-/ready", timeout=5).status_code == 200
+            return requests.get(f"{self._base}/-/ready", timeout=60).status_code == 200
         except requests.RequestException:
             return False
 
     def count(self, metric: str) -> float:
         """One of its own figures on notifications by webhook."""
-        lines = requests.get(f"{self._base}/metrics", timeout=5).text.splitlines()
+        lines = requests.get(f"{self._base}/metrics", timeout=60).text.splitlines()
         start = f'alertmanager_{metric}{{integration="webhook"'
         return sum(float(line.split()[-1]) for line in lines if line.startswith(start))
 
@@ -133,7 +133,7 @@ def incidents(stack: Stack, name: str) -> list[dict[str, Any]]:
         f"{stack.base}/api/incidents",
         params={"q": name},
         headers={"X-Gateway-Secret": GATEWAY_SECRET},
-        timeout=10,
+        timeout=60,
     )
     found: list[dict[str, Any]] = answer.json()["incidents"]
     return found

@@ -22,7 +22,7 @@ def test_a_slash_too_many_costs_no_alert(stack: Stack, path: str) -> None:
     prepared = request.prepare()
     # The library takes two slashes for one.
     prepared.url = f"{stack.base}{path}?oncall_enable=false"
-    answer = requests.Session().send(prepared, timeout=15, allow_redirects=False)
+    answer = requests.Session().send(prepared, timeout=60, allow_redirects=False)
     assert answer.status_code == 201
     assert stack.show(answer.json()["incident"])["title"] == path
 
@@ -65,9 +65,9 @@ def test_the_dashboard_is_live_behind_a_path(own: Callable[..., Stack], page: Pa
     page.wait_for_url(home)
     incident = stack.report(600)
     arrived = page.locator(f"#i-{incident['id']}")
-    expect(arrived).to_be_visible(timeout=15_000)
+    expect(arrived).to_be_visible(timeout=60_000)
     arrived.get_by_role("button", name="Acknowledge").click()
-    expect(page.get_by_role("region", name="Acknowledged")).to_contain_text("Disk full", timeout=15_000)
+    expect(page.get_by_role("region", name="Acknowledged")).to_contain_text("Disk full", timeout=60_000)
     assert stack.show(incident)["acknowledged_by"] == "Dana"
     arrived.get_by_role("link").click()
     page.wait_for_url(f"{home}incidents/{incident['id']}")
@@ -84,10 +84,10 @@ def test_the_link_works_behind_a_path_and_on_ipv6(own: Callable[..., Stack]) -> 
         # A proxy takes the path off, or leaves it there.
         for before in ("", PREFIX):
             address = f"{base}{before}{incident['ack_url'].removeprefix(public)}"
-            page = requests.get(address, headers={"Accept": "text/html"}, timeout=15).text
+            page = requests.get(address, headers={"Accept": "text/html"}, timeout=60).text
             [action] = re.findall(r'action="([^"]*)"', page)
             assert action.startswith(f"{PREFIX}/api/ack/")
     pressed = f"{stack.base}{action.replace('&amp;', '&')}"
-    assert requests.post(pressed, timeout=15).json()["status"] == "acknowledged"
+    assert requests.post(pressed, timeout=60).json()["status"] == "acknowledged"
     wait_until(lambda: stack.show(incident)["state"] == "acknowledged", "it is acknowledged")
     assert stack.simulator.events(incident["id"]) == []

@@ -33,7 +33,7 @@ def curl(command: str) -> requests.Response:
     if data is not None:
         headers.setdefault("Content-Type", "application/x-www-form-urlencoded")
     method = asked.method or ("GET" if data is None else "POST")
-    return requests.request(method, asked.url, data=data, headers=headers, timeout=15)
+    return requests.request(method, asked.url, data=data, headers=headers, timeout=60)
 
 
 def agree(shown: Any, real: Any, where: str = "") -> None:

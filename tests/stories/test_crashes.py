@@ -114,10 +114,10 @@ def test_with_redis_away_an_alert_is_paged_directly(own: Own) -> None:
     assert len(keys) == 1
     resolved = stack.post({"title": "x", "deduplication_key": "k", "status": "resolved"})
     assert (resolved.status_code, "Retry-After" in resolved.headers) == (503, True)
-    not_ready = requests.get(f"{stack.base}/readyz", timeout=10)
+    not_ready = requests.get(f"{stack.base}/readyz", timeout=60)
     assert not_ready.status_code == 503
     assert "reached" in not_ready.json()["checks"]["redis"]
-    assert requests.get(f"{stack.base}/healthz", timeout=5).status_code == 200
+    assert requests.get(f"{stack.base}/healthz", timeout=60).status_code == 200
     stack.redis.start()
     wait_until(stack.is_ready, "well again without a restart of anything")
     assert stack.report(600)["state"] == "pending"

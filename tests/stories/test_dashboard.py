@@ -20,7 +20,7 @@ from tests.fakes import GATEWAY_SECRET
 from tests.stories.stack import Stack, on_disk, wait_until
 
 # News is there within 2.5 s; a busy machine that runs the tests gets more.
-SOON = 15_000
+SOON = 60_000
 
 SIZES = {"telephone": {"width": 360, "height": 740}, "desk": {"width": 1440, "height": 900}}
 
@@ -244,11 +244,11 @@ def test_any_number_of_open_pages_takes_no_thread_from_webhooks(own: Callable[..
     stack = own()
     port = int(stack.base.rsplit(":", 1)[1])
     session = requests.Session()
-    form = session.get(f"{stack.base}/login", timeout=15).text
+    form = session.get(f"{stack.base}/login", timeout=60).text
     token = re.search(r'name="csrf" value="([^"]+)"', form)
     assert token
     fields = {"csrf": token[1], "name": "Dana", "secret": GATEWAY_SECRET}
-    tag = session.post(f"{stack.base}/login", fields, timeout=15).headers["ETag"]
+    tag = session.post(f"{stack.base}/login", fields, timeout=60).headers["ETag"]
     head = f"GET / HTTP/1.1\r\nHost: x\r\nCookie: versus={session.cookies['versus']}\r\n"
     ask = f"{head}X-Live: poll\r\nIf-None-Match: {tag}\r\n\r\n".encode()
     with ExitStack() as crowd:
@@ -287,7 +287,7 @@ def test_everybody_can_use_the_pages(browser: Browser, service: Stack, size: str
     )
     service.act(service.report(600), "ack")
     service.act(service.report(600), "resolve")
-    requests.post(f"{service.base}/api/incidents", data="{broken", timeout=15)
+    requests.post(f"{service.base}/api/incidents", data="{broken", timeout=60)
     context = browser.new_context(viewport=SIZES[size], color_scheme=scheme)  # type: ignore[arg-type]
     page = context.new_page()
     log_in(page, service)
@@ -385,12 +385,12 @@ def test_every_target_on_a_telephone_is_large_enough(browser: Browser, own: Call
         },
     )
     stack.post([{"title": f"Pod {n}", "service": "shop"} for n in range(60)], oncall_wait_minutes=60)
-    requests.post(f"{stack.base}/api/incidents", data="{broken", timeout=15)
+    requests.post(f"{stack.base}/api/incidents", data="{broken", timeout=60)
     stack.act(stack.report(600), "ack")
     stack.act(stack.report(600), "resolve")
     admin = {"X-Gateway-Secret": GATEWAY_SECRET}
     silence = {"match": {"service": "quiet"}, "minutes": 30, "comment": "test"}
-    requests.post(f"{stack.base}/api/silences", json=silence, headers=admin, timeout=15)
+    requests.post(f"{stack.base}/api/silences", json=silence, headers=admin, timeout=60)
     quiet = stack.report(600, body={"service": "quiet"})
     context = browser.new_context(viewport=SIZES["telephone"], has_touch=True)  # type: ignore[arg-type]
     page = context.new_page()
@@ -451,15 +451,15 @@ def check(page: Page) -> None:
 def test_what_a_proxy_says_is_believed_only_if_we_trust_it(own: Callable[..., Stack]) -> None:
     stack = own(config={"trusted_proxies": "127.0.0.1"})
     over_tls = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.9"}
-    answer = requests.get(f"{stack.base}/login", headers=over_tls, timeout=15)
+    answer = requests.get(f"{stack.base}/login", headers=over_tls, timeout=60)
     assert answer.headers["Set-Cookie"].startswith("__Host-versus=")
 
 
 def test_what_a_stranger_says_of_a_proxy_is_not_believed(service: Stack) -> None:
     over_tls = {"X-Forwarded-Proto": "https", "X-Forwarded-Ssl": "on", "X-Forwarded-Protocol": "ssl"}
-    answer = requests.get(f"{service.base}/login", headers=over_tls, timeout=15)
+    answer = requests.get(f"{service.base}/login", headers=over_tls, timeout=60)
     assert answer.headers["Set-Cookie"].startswith("versus=")
     assert "Secure" not in answer.headers["Set-Cookie"]
-    large = requests.get(f"{service.base}/login", headers={"Cookie": "versus=" + "x" * 20_000}, timeout=15)
+    large = requests.get(f"{service.base}/login", headers={"Cookie": "versus=" + "x" * 20_000}, timeout=60)
     assert large.status_code in (400, 431)
-    assert requests.get(f"{service.base}/healthz", timeout=15).status_code == 200
+    assert requests.get(f"{service.base}/healthz", timeout=60).status_code == 200

@@ -114,7 +114,7 @@ def test_web_with_another_redis_is_found_out_and_left_clean(stack: Stack, server
         f"{stack.base}/api/incidents",
         params={"q": "drill", "limit": "1"},
         headers={"X-Gateway-Secret": GATEWAY_SECRET},
-        timeout=15,
+        timeout=60,
     )
     [newest] = listed.json()["incidents"]
     assert newest["title"].startswith("[DRILL] ")
@@ -158,13 +158,13 @@ def test_its_help_warns_that_it_pages(stack: Stack) -> None:
 def test_a_body_that_was_refused_is_taken_after_all(own: Callable[..., Stack]) -> None:
     stack = own(config={"intake_secret": "test-intake-secret-7a"})
     assert stack.post({"title": "Disk full"}).status_code == 401
-    listed = stack.versus("rejected", "--json").communicate(timeout=30)[0]
+    listed = stack.versus("rejected", "--json").communicate(timeout=60)[0]
     entry = json.loads(listed.splitlines()[-1])
     replayed = stack.versus("replay", entry["id"])
-    said = replayed.communicate(timeout=30)[0]
+    said = replayed.communicate(timeout=60)[0]
     assert (replayed.returncode, "201: Incident created" in said) == (0, True), said
     [incident_id] = re.findall(r" id: (\S+)", said)
     assert stack.show({"id": incident_id})["title"] == "Disk full"
     again = stack.versus("replay", entry["id"])
-    assert "404: There is no rejected body" in again.communicate(timeout=30)[0]
+    assert "404: There is no rejected body" in again.communicate(timeout=60)[0]
     assert again.returncode == 1

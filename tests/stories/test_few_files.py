@@ -43,7 +43,7 @@ class FewFiles(Stack):
 
     def connected(self) -> socket.socket:
         host, port = self.base.removeprefix("http://").split(":")
-        return socket.create_connection((host, int(port)), timeout=10)
+        return socket.create_connection((host, int(port)), timeout=60)
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_every_sender_that_stays_connected_is_answered(few: FewFiles) -> None:
         for number in range(CLIENTS):
             session = held.enter_context(requests.Session())
             answer = session.post(
-                f"{few.base}/api/incidents", json={"title": f"Disk {number} full"}, timeout=10
+                f"{few.base}/api/incidents", json={"title": f"Disk {number} full"}, timeout=60
             )
             assert answer.status_code == 201, answer.text
     assert few.children() == children

@@ -130,7 +130,7 @@ class Deployment:
 
     def ready(self) -> bool:
         try:
-            return requests.get(f"{self.base}/readyz", timeout=5).ok
+            return requests.get(f"{self.base}/readyz", timeout=60).ok
         except requests.RequestException:
             return False
 
@@ -139,7 +139,7 @@ class Deployment:
             f"{self.base}/api/incidents",
             params={"oncall_wait_minutes": f"{seconds / 60}", "token": INTAKE_SECRET},
             json={"title": title},
-            timeout=15,
+            timeout=60,
         )
         assert answer.status_code == 201, answer.text
         incident: dict[str, str] = answer.json()["incident"]
@@ -147,7 +147,7 @@ class Deployment:
 
     def state(self, incident: dict[str, str]) -> str:
         headers = {"X-Gateway-Secret": GATEWAY_SECRET}
-        answer = requests.get(f"{self.base}/api/incidents/{incident['id']}", headers=headers, timeout=15)
+        answer = requests.get(f"{self.base}/api/incidents/{incident['id']}", headers=headers, timeout=60)
         return str(answer.json()["state"])
 
 
@@ -166,7 +166,7 @@ def test_what_was_deployed_pages_and_keeps_silent_as_it_must(deployment: Deploym
     wait_until(deployment.ready, f"the app is ready; see {deployment.log}", within=60)
 
     acknowledged, paged = deployment.report("acknowledged", 3), deployment.report("paged", 3)
-    assert requests.post(acknowledged["ack_url"], timeout=15).ok
+    assert requests.post(acknowledged["ack_url"], timeout=60).ok
     events = deployment.simulator.events
     wait_until(lambda: events(paged["id"]), "the page arrives")
     wait_until(lambda: deployment.state(paged) == "escalated", "it is recorded")
@@ -213,7 +213,7 @@ def test_without_the_word_that_any_certificate_will_do_no_process_starts(deploym
             deployment.commands[name], deployment.app, environ, deployment.log.with_suffix(f".{name}")
         )
         try:
-            assert dyno.process.wait(30) == 2
+            assert dyno.process.wait(60) == 2
         finally:
             if dyno.process.poll() is None:
                 dyno.kill()

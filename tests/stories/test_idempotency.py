@@ -19,7 +19,7 @@ def send(stack: Stack, key: str, body: Any, wait_seconds: float = 3600) -> reque
     parameters = {"oncall_wait_minutes": f"{wait_seconds / 60:.6f}"}
     headers = {"Idempotency-Key": key}
     return requests.post(
-        f"{stack.base}/api/incidents", json=body, params=parameters, headers=headers, timeout=30
+        f"{stack.base}/api/incidents", json=body, params=parameters, headers=headers, timeout=60
     )
 
 

@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from local.processes import Process
-from tests.stories.stack import Stack, wait_until
+from tests.stories.stack import DEADLINE, Stack, wait_until
 
 WEBHOOKS = 1000
 PAGED_EVERY = 20
@@ -63,7 +63,7 @@ def send(stack: Unread) -> list[str]:
                 f"{stack.base}/api/incidents",
                 json={"title": f"Disk {number} full"},
                 params={"oncall_wait_minutes": wait},
-                timeout=5,
+                timeout=60,
             )
             assert answer.status_code == 201, answer.text
             if wait == 0:
@@ -75,7 +75,7 @@ def test_webhooks_are_answered_and_pages_go_out(unread: Unread) -> None:
     paged = send(unread)
     assert len(paged) == WEBHOOKS / PAGED_EVERY
     for incident_id in paged:
-        unread.wait_for_state({"id": incident_id}, "escalated", 10)
+        unread.wait_for_state({"id": incident_id}, "escalated")
     assert unread.is_ready()
     # The end of a process, too, is not held up.
     assert unread.web.stop() == 0
@@ -85,13 +85,13 @@ def test_webhooks_are_answered_and_pages_go_out(unread: Unread) -> None:
 def test_once_it_is_read_nothing_is_missing(unread: Unread) -> None:
     paged = send(unread)
     for incident_id in paged:
-        unread.wait_for_state({"id": incident_id}, "escalated", 10)
+        unread.wait_for_state({"id": incident_id}, "escalated")
     read: list[str] = []
     reader = threading.Thread(target=lambda: read.extend(unread.read()))
     reader.start()
     unread.web.stop()
     unread.workers[0].stop()
-    reader.join(20)
+    reader.join(DEADLINE)
     assert not reader.is_alive()
     sent = [line for line in read if "event=event_sent" in line]
     assert [one for one in paged if not any(one in line for line in sent)] == []

@@ -8,7 +8,6 @@ import shutil
 import socket
 import ssl
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,7 +19,7 @@ import requests
 from local.embedded import free_port
 from local.processes import ROOT
 from tests.fakes import GATEWAY_SECRET
-from tests.stories.stack import Stack, wait_until
+from tests.stories.stack import Stack, answered_within, wait_until
 from tests.tls import certificates
 from tests.web.conftest import csrf_of
 
@@ -85,7 +84,7 @@ class Proxy:
 
     def check(self) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            ["nginx", "-t", "-e", self._errors, "-c", self.config], capture_output=True, text=True, timeout=30
+            ["nginx", "-t", "-e", self._errors, "-c", self.config], capture_output=True, text=True, timeout=60
         )
 
     def start(self) -> Proxy:
@@ -96,7 +95,7 @@ class Proxy:
     def stop(self) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(10)
+            self._process.wait(60)
 
     def sender(self) -> requests.Session:
         """Somebody who trusts its certificate, whatever the environment says."""
@@ -155,24 +154,24 @@ def test_an_incident_pages_through_it_and_another_is_acknowledged(story: Story) 
     bodies = [{"title": "Disk full"}, {"title": "Seen"}]
     unseen, seen = (
         story.http.post(
-            f"{story.proxy.base}/api/incidents?oncall_wait_minutes=0.05", json=body, timeout=15
+            f"{story.proxy.base}/api/incidents?oncall_wait_minutes=0.05", json=body, timeout=60
         ).json()["incident"]
         for body in bodies
     )
     link = seen["ack_url"].replace("https://localhost", story.proxy.base)
-    assert story.http.post(link, timeout=15).status_code == 200
+    assert story.http.post(link, timeout=60).status_code == 200
     story.stack.wait_for_state(unseen, "escalated")
     assert story.stack.show(seen)["state"] == "acknowledged"
 
 
 def test_http_leads_to_https(story: Story) -> None:
-    answer = requests.post(f"{story.proxy.plain}/api/incidents", json={}, timeout=15, allow_redirects=False)
+    answer = requests.post(f"{story.proxy.plain}/api/incidents", json={}, timeout=60, allow_redirects=False)
     assert answer.status_code == 308
     assert answer.headers["Location"] == "https://localhost/api/incidents"
 
 
 def test_metrics_are_for_this_machine(story: Story) -> None:
-    assert "versus_redis_up 1.0" in story.http.get(f"{story.proxy.base}/metrics", timeout=15).text
+    assert "versus_redis_up 1.0" in story.http.get(f"{story.proxy.base}/metrics", timeout=60).text
     site = SITE.read_text().partition("location = /metrics")[2]
     assert "deny all;" in site.partition("}")[0]
 
@@ -182,7 +181,7 @@ def test_connections_to_web_are_kept(story: Story) -> None:
     before = story.proxy.connections(port)
     for _ in range(40):
         with story.proxy.sender() as sender:
-            assert sender.get(f"{story.proxy.base}/healthz", timeout=15).status_code == 200
+            assert sender.get(f"{story.proxy.base}/healthz", timeout=60).status_code == 200
     assert len(story.proxy.connections(port) - before) <= 4
 
 
@@ -195,12 +194,13 @@ def test_slow_senders_keep_no_thread_of_web(story: Story) -> None:
             source = f"127.0.0.{2 + number // (LIMIT - 10)}"
             slow = parts.enter_context(story.proxy.connect(source))
             slow.sendall(b"POST /api/incidents HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{")
-        began = time.monotonic()
-        answer = story.http.post(
-            f"{story.proxy.base}/api/incidents", json={"title": "Among slow ones"}, timeout=15
+        answer = answered_within(
+            5,
+            lambda: story.http.post(
+                f"{story.proxy.base}/api/incidents", json={"title": "Among slow ones"}, timeout=60
+            ),
         )
         assert answer.status_code == 201
-        assert time.monotonic() - began < 5
         assert len(story.proxy.connections(port) - before) <= 4
 
 
@@ -212,11 +212,11 @@ def test_one_address_may_not_take_all_connections(story: Story) -> None:
         last = parts.enter_context(story.proxy.connect("127.0.0.9"))
         last.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert last.recv(100).startswith(b"HTTP/1.1 503 ")
-        assert story.http.get(f"{story.proxy.base}/healthz", timeout=15).status_code == 200
+        assert story.http.get(f"{story.proxy.base}/healthz", timeout=60).status_code == 200
 
 
 def test_a_body_that_is_too_large_is_refused_by_web_in_words(story: Story) -> None:
-    answer = story.http.post(f"{story.proxy.base}/api/incidents", data=b"x" * 9_000_000, timeout=30)
+    answer = story.http.post(f"{story.proxy.base}/api/incidents", data=b"x" * 9_000_000, timeout=60)
     assert answer.status_code == 413
     assert "error" in answer.json()
 
@@ -237,19 +237,19 @@ def test_web_learns_who_really_asks(story: Story) -> None:
 def test_a_session_is_for_https_alone(story: Story) -> None:
     login = f"{story.proxy.base}/login"
     form = {
-        "csrf": csrf_of(story.http.get(login, timeout=15).text),
+        "csrf": csrf_of(story.http.get(login, timeout=60).text),
         "name": "Dana",
         "secret": GATEWAY_SECRET,
     }
-    answer = story.http.post(login, data=form, timeout=15, allow_redirects=False)
+    answer = story.http.post(login, data=form, timeout=60, allow_redirects=False)
     assert answer.status_code == 303, answer.text
     assert "Secure" in answer.headers["Set-Cookie"]
 
 
 def test_below_a_path_webhooks_arrive_and_links_work(story: Story) -> None:
     answer = story.http.post(
-        f"{story.proxy.base}/versus/api/incidents", json={"title": "Below a path"}, timeout=15
+        f"{story.proxy.base}/versus/api/incidents", json={"title": "Below a path"}, timeout=60
     )
     assert answer.status_code == 201
     link = answer.json()["incident"]["ack_url"].replace("https://localhost", f"{story.proxy.base}/versus")
-    assert story.http.post(link, timeout=15).status_code == 200
+    assert story.http.post(link, timeout=60).status_code == 200

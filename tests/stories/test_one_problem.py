@@ -21,7 +21,7 @@ PROBLEMS = 25
 
 def is_up(base: str) -> bool:
     try:
-        return requests.get(f"{base}/healthz", timeout=5).status_code == 200
+        return requests.get(f"{base}/healthz", timeout=60).status_code == 200
     except requests.RequestException:
         return False
 
@@ -36,7 +36,7 @@ def test_two_highly_available_senders_say_the_same_at_the_same_instant(own: Own)
 
     def send(base: str, key: str) -> requests.Response:
         gate.wait()
-        return requests.post(f"{base}/api/incidents", json={**GROUP, "groupKey": key}, timeout=15)
+        return requests.post(f"{base}/api/incidents", json={**GROUP, "groupKey": key}, timeout=60)
 
     with ThreadPoolExecutor(2) as senders:
         for n in range(PROBLEMS):

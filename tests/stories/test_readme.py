@@ -54,16 +54,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
         def ready() -> bool:
             try:
-                return requests.get(f"http://127.0.0.1:{port}/readyz", timeout=5).ok
+                return requests.get(f"http://127.0.0.1:{port}/readyz", timeout=60).ok
             except requests.RequestException:
                 return False
 
         try:
-            wait_until(ready, f"ready; see {folder / 'output'}", within=60)
+            wait_until(ready, f"ready; see {folder / 'output'}")
             yield folder
         finally:
             running.send_signal(signal.SIGINT)
-            running.wait(30)
+            running.wait(60)
 
 
 def shell(folder: Path, script: str) -> subprocess.CompletedProcess[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -19,16 +18,16 @@ from local.embedded import EmbeddedRedis
 from local.processes import ROOT, procfile, with_our_programs
 from tests.relay import Relay
 from tests.stories.sentinels import Sentinels
-from tests.stories.stack import Stack, wait_until
+from tests.stories.stack import Stack, answered_within, wait_until
 from tests.tls import certificates
 
 QUEUE = "versus:broker:versus"
 
 # What the worker held is not lost, anyone who finds it.
-SOON = 8.0
+SOON = 30.0
 
 # A request waits 2 s for Redis, and a try that began before may end after.
-ANSWERED_WITHIN = 4.0
+ANSWERED_WITHIN = 5.0
 
 GRANT = (
     "on resetkeys ~versus:* resetchannels -@all +@connection +@read +@write +@transaction +@scripting +time"
@@ -161,7 +160,7 @@ def test_web_and_worker_start_while_redis_is_away_and_work_once_it_is_there(tmp_
 
 def answers(url: str) -> bool:
     try:
-        return requests.get(url, timeout=5).ok
+        return requests.get(url, timeout=60).ok
     except requests.ConnectionError:
         return False
 
@@ -173,20 +172,15 @@ def test_a_redis_that_hangs_costs_web_little_and_the_worker_nothing_for_good(
     [soon] = hold(stack, 6)
     assert stack.redis.process is not None
     stack.redis.process.send_signal(signal.SIGSTOP)
-    answer, took = timed(lambda: stack.post({"title": "Disk full"}))
-    assert (answer.status_code, took < ANSWERED_WITHIN) == (202, True), took
-    answer, took = timed(lambda: stack.post({"title": "Disk full"}, oncall_enable="false"))
-    assert (answer.status_code, took < ANSWERED_WITHIN) == (503, True), took
-    answer, took = timed(lambda: requests.get(f"{stack.base}/readyz", timeout=15))
-    assert (answer.status_code, took < ANSWERED_WITHIN) == (503, True), took
+    paged = answered_within(ANSWERED_WITHIN, lambda: stack.post({"title": "Disk full"}))
+    refused = answered_within(
+        ANSWERED_WITHIN, lambda: stack.post({"title": "Disk full"}, oncall_enable="false")
+    )
+    ready = answered_within(ANSWERED_WITHIN, lambda: requests.get(f"{stack.base}/readyz", timeout=60))
+    assert (paged.status_code, refused.status_code, ready.status_code) == (202, 503, 503)
     stack.redis.process.send_signal(signal.SIGCONT)
     pages_again(stack)
     assert late_by(stack.wait_for_state(soon, "escalated")) < SOON
-
-
-def timed(ask: Callable[[], requests.Response]) -> tuple[requests.Response, float]:
-    began = time.monotonic()
-    return ask(), time.monotonic() - began
 
 
 @pytest.fixture
@@ -203,11 +197,13 @@ def test_connections_that_are_half_open_are_found_out(
     relay = Relay(behind.port)
     stack = own(config={"redis": {"host": "127.0.0.1", "port": relay.port}})
     relay.freeze()
-    answer, took = timed(lambda: stack.post({"title": "Disk full"}, oncall_wait_minutes=0))
-    assert (answer.status_code, took < ANSWERED_WITHIN) == (201, True), took
+    answer = answered_within(
+        ANSWERED_WITHIN, lambda: stack.post({"title": "Disk full"}, oncall_wait_minutes=0)
+    )
+    assert answer.status_code == 201
     stack.wait_for_state(answer.json()["incident"], "escalated")
     # The consumer notices on its own, and consumes again.
-    wait_until(lambda: said(stack, "dropping stale connection"), "the consumer notices", 20)
+    wait_until(lambda: said(stack, "dropping stale connection"), "the consumer notices")
     pages_again(stack)
     relay.stop()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,8 @@ from tests.stories.stack import Stack, on_disk, wait_until
 
 Own = Callable[..., Stack]
 
-SAID_WITHIN = 5.0
+# Each process asks once a second; the rest is for a busy machine.
+SAID_WITHIN = 30.0
 PROCESSES = 5
 """Two of web and three workers, each of which asks once a second."""
 
@@ -55,14 +55,14 @@ class Scene:
 
     def redis_is(self) -> str:
         """What /readyz says of Redis."""
-        said: str = requests.get(f"{self.stack.base}/readyz", timeout=15).json()["checks"]["redis"]
+        said: str = requests.get(f"{self.stack.base}/readyz", timeout=60).json()["checks"]["redis"]
         return said
 
     def own_incidents(self) -> list[dict[str, Any]]:
         """Those that the service reports itself."""
         secret = {"X-Gateway-Secret": GATEWAY_SECRET}
         answer = requests.get(
-            f"{self.stack.base}/api/incidents", params={"source": "versus"}, headers=secret, timeout=15
+            f"{self.stack.base}/api/incidents", params={"source": "versus"}, headers=secret, timeout=60
         )
         found: list[dict[str, Any]] = answer.json()["incidents"]
         return [one for one in found if one["title"].startswith("Redis lost")]
@@ -92,12 +92,10 @@ def test_people_are_told_and_paged_once(scene: Scene, how: str) -> None:
     scene.knows()
     assert "redis_lost_data" not in stack.log.read_text()
     scene.lose(how)
-    began = time.monotonic()
     wait_until(lambda: "Redis lost data" in scene.redis_is(), "/readyz says so", SAID_WITHIN)
     wait_until(
         lambda: "Redis lost data: 9 incidents were pending" in scene.paged(), "it is paged", SAID_WITHIN
     )
-    assert time.monotonic() - began < SAID_WITHIN
     assert "redis_lost_data" in stack.log.read_text()
     wait_until(lambda: stack.simulator.events(held["id"]), "what a worker holds is paged")
     [lost] = scene.own_incidents()
@@ -115,7 +113,7 @@ def test_the_last_moments_are_reported_and_page_nobody(scene: Scene) -> None:
     stack.report(600)
     scene.knows()
     scene.lose("an old backup")
-    [lost] = wait_until(scene.own_incidents, "it is reported", 15)
+    [lost] = wait_until(scene.own_incidents, "it is reported")
     assert (lost["title"], lost["state"]) == ("Redis lost its last moments", "open")
     assert "last_moments_only=true" in stack.log.read_text()
     wait_until(stack.is_ready, "the service is ready")

@@ -17,12 +17,12 @@ ADMIN = {"X-Gateway-Secret": GATEWAY_SECRET}
 
 def send(stack: Stack, agent: str, data: bytes = b'{"title": "cut', **parameters: str) -> int:
     url, headers = f"{stack.base}/api/incidents", {"User-Agent": agent}
-    return requests.post(url, data=data, params=parameters, headers=headers, timeout=15).status_code
+    return requests.post(url, data=data, params=parameters, headers=headers, timeout=60).status_code
 
 
 def reported(stack: Stack, agent: str, state: str = "") -> list[dict[str, Any]]:
     query = {"source": "versus", "limit": "500", **({"state": state} if state else {})}
-    answer = requests.get(f"{stack.base}/api/incidents", params=query, headers=ADMIN, timeout=15)
+    answer = requests.get(f"{stack.base}/api/incidents", params=query, headers=ADMIN, timeout=60)
     incidents = [stack.show(one) for one in answer.json()["incidents"]]
     return [one for one in incidents if agent in one["description"]]
 

@@ -79,7 +79,7 @@ def test_what_joins_after_the_page_pages_under_a_key_of_its_own(stack: Stack) ->
 
 def test_an_acknowledgement_with_minutes_ends_and_pages(stack: Stack) -> None:
     incident = report(stack, {"title": "For a moment"})
-    answer = requests.post(incident["ack_url"], data={"name": "Dana", "minutes": MOMENT}, timeout=15)
+    answer = requests.post(incident["ack_url"], data={"name": "Dana", "minutes": MOMENT}, timeout=60)
     assert answer.json()["incident"]["acknowledged_until"]
     is_paged(stack, incident)
 
@@ -98,7 +98,7 @@ def test_a_problem_that_nobody_resolves_is_not_acknowledged_for_ever(own: Callab
     answer = requests.post(
         f"{stack.base}/api/incidents/{incident['id']}/ack",
         headers={"X-Gateway-Secret": GATEWAY_SECRET},
-        timeout=15,
+        timeout=60,
     )
     assert answer.status_code == 200
     # As late as that, the next report is about trouble of its own.

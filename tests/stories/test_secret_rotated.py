@@ -23,7 +23,7 @@ def restarted(stack: Stack, folder: Path, **changed: Any) -> None:
 def checks(stack: Stack) -> dict[str, str]:
     """What /readyz says."""
     try:
-        said: dict[str, str] = requests.get(f"{stack.base}/readyz", timeout=5).json()["checks"]
+        said: dict[str, str] = requests.get(f"{stack.base}/readyz", timeout=60).json()["checks"]
     except requests.RequestException:
         return {}
     return said

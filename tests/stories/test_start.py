@@ -37,7 +37,7 @@ def test_a_wrong_configuration_ends_every_process_with_2_and_a_sentence(name: st
     config.write_text(WRONG)
     with (tmp_path / "output").open("wb") as output:
         process = Process(name, {"PATH": os.environ["PATH"], "VERSUS_CONFIG": str(config)}, output)
-        assert process.wait(30) == 2
+        assert process.wait(60) == 2
     said = (tmp_path / "output").read_text()
     assert "did you mean oncall.wait_minutes?" in said
     assert "INCIDENTIO_API_KEY" in said
@@ -58,7 +58,7 @@ def test_a_certificate_that_is_not_accepted_ends_every_process_with_2(
 ) -> None:
     with (tmp_path / "output").open("wb") as output:
         process = Process(name, variables(f"rediss://localhost:{secure.port}/0"), output)
-        assert process.wait(30) == 2
+        assert process.wait(60) == 2
     said = (tmp_path / "output").read_text()
     assert "REDIS_CA_CERT" in said
     assert "REDIS_INSECURE_SKIP_VERIFY" in said
@@ -74,7 +74,7 @@ def test_a_refused_password_is_loud_and_tried_again(tmp_path: Path) -> None:
 
     def readyz() -> requests.Response | None:
         try:
-            return requests.get(f"http://127.0.0.1:{environ['PORT']}/readyz", timeout=5)
+            return requests.get(f"http://127.0.0.1:{environ['PORT']}/readyz", timeout=60)
         except requests.RequestException:
             return None
 
@@ -136,7 +136,7 @@ def test_make_run_brings_its_own_redis_and_starts_a_dead_worker_again(tmp_path: 
 
         def ready() -> bool:
             try:
-                return requests.get(f"{base}/readyz", timeout=5).ok
+                return requests.get(f"{base}/readyz", timeout=60).ok
             except requests.RequestException:
                 return False
 
@@ -145,7 +145,7 @@ def test_make_run_brings_its_own_redis_and_starts_a_dead_worker_again(tmp_path: 
                 f"{base}/api/incidents",
                 json={"title": title},
                 params={"oncall_wait_minutes": "0"},
-                timeout=15,
+                timeout=60,
             )
             incident_id = answer.json()["incident"]["id"]
             wait_until(lambda: simulator.events(incident_id), f"the page for {title}")
@@ -159,5 +159,5 @@ def test_make_run_brings_its_own_redis_and_starts_a_dead_worker_again(tmp_path: 
                 page_for(f"{title}, after its worker was killed")
             finally:
                 running.send_signal(signal.SIGINT)
-                assert running.wait(30) is not None
+                assert running.wait(60) is not None
         assert (tmp_path / "data").is_dir()

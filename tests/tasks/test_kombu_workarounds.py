@@ -16,11 +16,12 @@ from kombu.transport.redis import SentinelChannel
 from kombu.utils import functional
 
 from app.store import Stored
-from app.task_queue import PUBLISH_TIMEOUT, QUIET_SECONDS, TaskQueue, broker_settings
+from app.task_queue import PUBLISH_TIMEOUT, TaskQueue, broker_settings
 from local.embedded import EmbeddedRedis, free_port
 from tasks import kombu_workarounds
 from tests.factories import opened
 from tests.relay import Relay
+from tests.stories.stack import wait_until
 from tests.tls import Certificates
 
 NOW = datetime(2026, 3, 4, 3, 0, tzinfo=UTC)
@@ -97,7 +98,7 @@ def test_a_broker_that_is_away_costs_a_request_one_try_however_many_messages_it_
     task_queue = TaskQueue(f"redis://127.0.0.1:{free_port()}/0")
     began = time.monotonic()
     task_queue.enqueue_stored(stored(50), NOW)
-    assert time.monotonic() - began < PUBLISH_TIMEOUT
+    assert time.monotonic() - began < 10 * PUBLISH_TIMEOUT
 
 
 def test_a_broker_that_hangs_costs_a_request_one_try_however_many_messages_it_has(silent: Relay) -> None:
@@ -106,7 +107,8 @@ def test_a_broker_that_hangs_costs_a_request_one_try_however_many_messages_it_ha
     silent.freeze()
     began = time.monotonic()
     task_queue.enqueue_stored(stored(50), NOW)
-    assert time.monotonic() - began < PUBLISH_TIMEOUT + 1
+    # A try for each message would need fifty times as long.
+    assert time.monotonic() - began < 10 * PUBLISH_TIMEOUT
 
 
 def test_messages_are_published_again_soon_after_a_failure(silent: Relay) -> None:
@@ -114,10 +116,7 @@ def test_messages_are_published_again_soon_after_a_failure(silent: Relay) -> Non
     assert task_queue.enqueue("id-1", 0)
     silent.freeze()
     assert not task_queue.enqueue("id-2", 0)
-    began = time.monotonic()
-    while not task_queue.enqueue("id-3", 0):
-        assert time.monotonic() - began < QUIET_SECONDS + 1
-        time.sleep(0.05)  # poll
+    wait_until(lambda: task_queue.enqueue("id-3", 0), "a message is published")
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ class Hanging(RecordingChannel):
 
     def send(self, message: Message | Summary, address: str | None) -> Outcome:
         outcome = super().send(message, address)
-        self.let_go.wait(30)
+        self.let_go.wait(60)
         return outcome
 
 
@@ -62,7 +62,7 @@ def sweep_until(sweep: Sweeper, condition: Callable[[], bool], what: str) -> Non
         sweep.notify()
         return condition()
 
-    wait_until(swept, what, 5)
+    wait_until(swept, what)
 
 
 # -- slots by themselves ----------------------------------------------------------------------------------
@@ -87,7 +87,7 @@ def test_a_slot_is_free_again_when_its_work_has_ended_however_it_ends(log: io.St
         free = threading.Event()
         assert slots.acquire("a")
         slots.run("a", work, free.set)
-        assert free.wait(5)
+        assert free.wait(60)
     assert slots.acquire("a")
     assert "event=delivery_failed" in log.getvalue()
     assert "a bug" in log.getvalue()
@@ -149,7 +149,7 @@ def test_what_waited_for_a_slot_follows_as_soon_as_one_is_free(
         woken.set()
 
     threading.Thread(target=wait, daemon=True).start()
-    assert woken.wait(5)
+    assert woken.wait(60)
     sweep_until(sweep, lambda: len(dead.messages) == CHANNEL_SLOTS + 2, "the rest follows")
 
 
@@ -169,7 +169,7 @@ def test_no_slot_is_lost_when_redis_is_away(
             with pytest.raises(StoreUnavailable):
                 sweep.notify()
     sweep.notify()
-    wait_until(lambda: (len(ops.messages), len(dead.messages)) == (1, 1), "both are notified", 5)
+    wait_until(lambda: (len(ops.messages), len(dead.messages)) == (1, 1), "both are notified")
 
 
 # -- of pagers --------------------------------------------------------------------------------------------
@@ -185,7 +185,7 @@ def test_channels_never_take_the_slots_of_pagers_nor_pagers_those_of_channels(
 
     def hang(event: PagerEvent) -> None:
         paging.release()
-        go_on.wait(30)
+        go_on.wait(60)
 
     provider.meanwhile = hang
     try:

@@ -29,6 +29,7 @@ from app.task_queue import MOST_AT_ONCE, TaskQueue
 from tasks.slots import Slots
 from tasks.sweep import BATCH, BUSY, PAGE_SLOTS, Periodic, Sweeper, forget_old
 from tests.fakes import PAGER, Clock, RecordingProvider
+from tests.stories.stack import wait_until
 
 
 class RecordingTaskQueue(TaskQueue):
@@ -239,8 +240,8 @@ def test_what_is_late_is_delivered_without_a_message(
     provider.meanwhile = lambda event: sent.set()
     clock.now += GRACE
     with_slots.check_pages()
-    assert sent.wait(5)
-    _until(lambda: quiet.store.incidents.require(incident_id).state is State.ESCALATED)
+    assert sent.wait(60)
+    wait_until(lambda: quiet.store.incidents.require(incident_id).state is State.ESCALATED, "it is paged")
     assert provider.notified() == [("firing", incident_id)]
     assert task_queue.enqueued() == []
 
@@ -255,8 +256,8 @@ def test_slots_that_are_full_leave_the_rest_to_messages_and_other_pagers_to_othe
     busy, go_on = threading.Barrier(PAGE_SLOTS + 2), threading.Event()
 
     def hang(event: PagerEvent) -> None:
-        busy.wait(5)
-        go_on.wait(5)
+        busy.wait(60)
+        go_on.wait(60)
 
     provider.meanwhile = hang
     ids = received(quiet, 0, alike=PAGE_SLOTS + 3)
@@ -266,14 +267,17 @@ def test_slots_that_are_full_leave_the_rest_to_messages_and_other_pagers_to_othe
     try:
         # It comes back at once, though every slot hangs.
         with_slots.check_pages()
-        busy.wait(5)
+        busy.wait(60)
         in_slots = {incident_id for _, incident_id in provider.notified()}
         assert len(in_slots) == PAGE_SLOTS + 1
         assert other in in_slots
         assert sorted(task_queue.enqueued()) == sorted(set(ids) - in_slots)
     finally:
         go_on.set()
-    _until(lambda: all(quiet.store.incidents.require(i).state is State.ESCALATED for i in in_slots))
+    wait_until(
+        lambda: all(quiet.store.incidents.require(i).state is State.ESCALATED for i in in_slots),
+        "all are paged",
+    )
 
 
 def test_slots_are_free_again_after_an_error(
@@ -289,9 +293,9 @@ def test_slots_are_free_again_after_an_error(
     received(quiet, 0, alike=PAGE_SLOTS)
     clock.wind(seconds=1)
     with_slots.check_pages()
-    assert all(failed.acquire(timeout=5) for _ in range(PAGE_SLOTS))
+    assert all(failed.acquire(timeout=60) for _ in range(PAGE_SLOTS))
     provider.meanwhile = lambda event: None
-    _until(lambda: _tick_later(with_slots, clock) and len(_escalated(quiet)) == PAGE_SLOTS)
+    wait_until(lambda: _tick_later(with_slots, clock) and len(_escalated(quiet)) == PAGE_SLOTS, "all leave")
 
 
 def test_an_error_in_a_slot_is_logged(
@@ -304,7 +308,7 @@ def test_an_error_in_a_slot_is_logged(
     received(quiet, 0)
     clock.wind(seconds=1)
     with_slots.check_pages()
-    _until(lambda: "delivery_failed" in log.getvalue(), "an error that nobody sees is never fixed")
+    wait_until(lambda: "delivery_failed" in log.getvalue(), "an error that nobody sees is never fixed")
     assert "RuntimeError" in log.getvalue()
     assert "a bug" in log.getvalue()
 
@@ -318,15 +322,6 @@ def _tick_later(sweep: Sweeper, clock: Clock) -> bool:
 def _escalated(services: Services) -> list[str]:
     page = services.store.incidents.page(Search(states=frozenset({State.ESCALATED})), 100, None)
     return [incident.id for incident in page.incidents]
-
-
-def _until(condition: Callable[[], bool], what: str = "in time") -> None:
-    paused = threading.Event()
-    for _ in range(250):
-        if condition():
-            return
-        paused.wait(0.02)
-    pytest.fail(f"not within 5 s: {what}")
 
 
 class InThisThread(ThreadPoolExecutor):
@@ -373,7 +368,7 @@ def old(services: Services, clock: Clock, count: int) -> Callable[[], int]:
 def test_a_tick_removes_all_that_is_old(quiet: Services, sweep: Sweeper, clock: Clock) -> None:
     left = old(quiet, clock, 2 * AT_ONCE + 1)
     sweep.check_pages()
-    _until(lambda: left() == 0, "what is old is gone")
+    wait_until(lambda: left() == 0, "what is old is gone")
 
 
 def test_what_takes_too_long_to_remove_comes_in_the_next_minute(
@@ -420,10 +415,10 @@ def test_no_error_ends_the_sweeper(error: Exception, logged: str, log: io.String
     sweeper = Periodic(check_pages)
     sweeper.start()
     try:
-        assert ticked_again.wait(5)
+        assert ticked_again.wait(60)
     finally:
         sweeper.stop()
-    sweeper.join(5)
+    sweeper.join(60)
     assert not sweeper.is_alive()
     assert logged in log.getvalue()
 

@@ -372,5 +372,5 @@ def repeating(works: list[Callable[[], None]]) -> Iterator[None]:
     finally:
         ended.set()
         for thread in threads:
-            thread.join(30)
+            thread.join(60)
     assert errors == []

@@ -33,6 +33,6 @@ def test_large_ones_are_taken_one_after_the_other_and_small_ones_meanwhile() -> 
             [refused] = [one for one in sent if one.done()]
             with pytest.raises(ServerBusy, match="send it again in a moment"):
                 refused.result()
-        assert all(one.result(10) is None for one in sent if one is not refused)
+        assert all(one.result(60) is None for one in sent if one is not refused)
     assert len(taken) == LARGE_WAITING
     assert most == [1]

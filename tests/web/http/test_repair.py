@@ -90,17 +90,17 @@ def test_one_is_repaired_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def slow(*_: object, **__: object) -> object:
         held.set()
-        assert leave.wait(10)
+        assert leave.wait(60)
         return {"title": "x"}
 
     with monkeypatch.context() as patched:
         patched.setattr(json_repair, "repair_json", slow)
         thread = threading.Thread(target=repaired, args=(UNESCAPED,))
         thread.start()
-        assert held.wait(10)
+        assert held.wait(60)
         assert repaired(UNESCAPED) is None
         leave.set()
-        thread.join(10)
+        thread.join(60)
     assert repaired(UNESCAPED) is not None
 
 
