@@ -19,6 +19,8 @@ RETRY = "app/delivery/retry.py"
 DELIVER = "app/delivery/service.py"
 PAGE = "app/delivery/pages.py"
 INGEST = "app/ingest/service.py"
+EFFECTS = "app/ingest/effects.py"
+DIRECT = "app/ingest/direct.py"
 BOOTSTRAP = "app/bootstrap.py"
 HEALTH = "app/ops/health.py"
 NOTIFY = "app/delivery/notifications.py"
@@ -405,9 +407,9 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "random_key_with_redis_away",
         "The same problem, paged directly again, is another alert at incident.io.",
-        INGEST,
-        "    return str(uuid.uuid5(DIRECT, identity + installation if identity else message.payload))",
-        "    return str(uuid.uuid4())",
+        EFFECTS,
+        "        return str(uuid.uuid5(DIRECT, identity + installation if identity else self.payload))",
+        "        return str(uuid.uuid4())",
         OF_RECEIVE,
         Chaos(36, "direct_pages_of_one_problem_share_a_key"),
     ),
@@ -1220,7 +1222,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "acknowledged_for_good",
         "A sender can't take an acknowledgement back.",
-        INGEST,
+        EFFECTS,
         "if alert.effect is Effect.UNACKNOWLEDGED:",
         "if False:",
         OF_RECEIVE,
@@ -1228,7 +1230,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "late_problems_page",
         "A problem that arrives after its own end pages.",
-        INGEST,
+        EFFECTS,
         "if incident is None and (over := ",
         "if False and (over := ",
         OF_LATE_PROBLEMS,
@@ -1260,7 +1262,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "direct_pages_of_all_installations",
         "While Redis is away, the pages of two installations are one alert.",
-        INGEST,
+        EFFECTS,
         "identity + installation if",
         "identity if",
         OF_RECEIVE,
@@ -1547,7 +1549,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "early_resolve_of_a_direct_page_is_lost",
         "What was resolved before its direct page was stored stays open.",
-        INGEST,
+        DIRECT,
         "is not None and end.at >= at:",
         "is not None and end.at < at:",
         ("tests/ingest/test_service.py",),
@@ -1587,7 +1589,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "acknowledged_is_paged_directly",
         "A repeat of an acknowledged problem pages while Redis takes no writes.",
-        INGEST,
+        DIRECT,
         "        if reopened.phase is Phase.ACKNOWLEDGED:",
         "        if reopened.phase is Phase.RESOLVED:",
         OF_RECEIVE,
@@ -1595,7 +1597,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "direct_page_under_another_key",
         "A repeat of a paged problem has a key of its own while Redis takes no writes.",
-        INGEST,
+        DIRECT,
         "        key = incident.id\n",
         "",
         OF_RECEIVE,
@@ -1603,7 +1605,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "direct_page_is_not_stored",
         "Nothing remembers a direct page.",
-        INGEST,
+        DIRECT,
         "            _store_later(services, message, sent)\n",
         "            pass\n",
         OF_RECEIVE,
@@ -1611,7 +1613,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "second_direct_page_forgets_the_first",
         "Of direct pages at two alert sources, the end of the first is never sent.",
-        INGEST,
+        DIRECT,
         "sent = replace(sent, pagers={**sent.pagers, **still})",
         "pass",
         OF_RECEIVE,
@@ -1619,7 +1621,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "direct_page_stored_late_undoes_a_resolve",
         "A direct page that is stored after its incident was resolved opens it again.",
-        INGEST,
+        DIRECT,
         "known.resolved_at is not None and at <= known.resolved_at",
         "False",
         OF_RECEIVE,
