@@ -36,7 +36,7 @@ class AwsIncidentManager(AddressedProvider[str]):
 
     def __init__(self, config: Config) -> None:
         settings = config.oncall.aws_incident_manager
-        self.addresses, self.max_per_minute = settings.plans, settings.max_per_minute
+        self.addresses, self.max_per_minute = settings.places, settings.max_per_minute
 
     def _send(self, event: PagerEvent, address: str, deadline: float) -> Outcome:
         resolves = event.kind == "resolved"

@@ -37,7 +37,7 @@ class PagerDuty(AddressedProvider[SecretStr]):
 
     def __init__(self, config: Config) -> None:
         settings = config.oncall.pagerduty
-        self.addresses, self.max_per_minute = settings.routing_keys, settings.max_per_minute
+        self.addresses, self.max_per_minute = settings.places, settings.max_per_minute
         self._url = f"{settings.base_url}/v2/enqueue"
         self._http = Http(f"versus-incident/{__version__}")
 

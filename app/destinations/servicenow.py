@@ -31,7 +31,7 @@ class ServiceNow(AddressedProvider[Instance]):
 
     def __init__(self, config: Config) -> None:
         self._settings = config.oncall.servicenow
-        self.addresses, self.max_per_minute = self._settings.instances, self._settings.max_per_minute
+        self.addresses, self.max_per_minute = self._settings.places, self._settings.max_per_minute
         self._http = Http(f"versus-incident/{__version__}")
 
     def _send(self, event: PagerEvent, address: Instance, deadline: float) -> Outcome:

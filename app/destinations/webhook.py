@@ -31,7 +31,7 @@ class Webhook(AddressedProvider[SecretStr]):
 
     def __init__(self, config: Config) -> None:
         self._settings = config.oncall.webhook
-        self.addresses, self.max_per_minute = self._settings.urls, self._settings.max_per_minute
+        self.addresses, self.max_per_minute = self._settings.places, self._settings.max_per_minute
         template = self._settings.template
         self._template = SandboxedEnvironment().from_string(template) if template else None
         self._http = Http(f"versus-incident/{__version__}")

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
-from typing import Literal
 
 from app.sanitize import cut
+from config import values
 from config.match import LABEL
 
 LINE_LIMIT = 255
@@ -25,9 +25,8 @@ MOST_LABELS = 64
 LABEL_BYTES = 96 * 1024
 """Of all labels together, so that a record stays below 256 KiB whatever is repeated."""
 
-Severity = Literal["critical", "high", "medium", "low", "info"]
-
-SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium", "low", "info")
+Severity = values.Severity
+SEVERITIES = values.SEVERITIES
 
 
 VERSUS = "versus"
