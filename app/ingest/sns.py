@@ -21,7 +21,6 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256, HashAlgorithm
 
-from app import __version__
 from app.destinations.http import Http, HttpAnswer, NoAnswer
 from app.ingest.webhooks.sns import CONFIRMATION
 from app.telemetry import log
@@ -62,7 +61,7 @@ class Sns:
         self.topics = topics
         """Those that the configuration allows; None when it names none."""
         self._seconds = seconds
-        self._http = Http(f"versus-incident/{__version__}")
+        self._http = Http()
         self._turns = threading.BoundedSemaphore(FETCHES_AT_ONCE)
         self._certificates: dict[str, x509.Certificate] = {}
 

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Literal
 
-from app import __version__
 from app.destinations.http import Bearer, Http, NoAnswer
 from config import AlertSource, Config
 
@@ -32,7 +31,7 @@ class Reached:
 
 def ask(config: Config) -> Iterator[Reached]:
     """Ask once with each API key; after a question that gets no answer there is no other one."""
-    http, url = Http(f"versus-incident/{__version__}"), f"{config.oncall.incident_io.base_url}/v1/identity"
+    http, url = Http(), f"{config.oncall.incident_io.base_url}/v1/identity"
     for sources in _by_key(config):
         names = tuple(source.name for source in sources)
         began, sent_at = time.monotonic(), datetime.now(UTC)

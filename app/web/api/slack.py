@@ -12,7 +12,7 @@ from flask import Blueprint, request
 from pydantic import SecretStr
 from slack_sdk.signature import SignatureVerifier
 
-from app import __version__, actions
+from app import actions
 from app.bootstrap import Services
 from app.destinations.http import Http
 from app.destinations.slack import ACKNOWLEDGE, MINUTES
@@ -39,7 +39,7 @@ def blueprint(services: Services, signing_secret: SecretStr) -> Blueprint:
     """The address to give to Slack as the Request URL of Interactivity."""
     slack = Blueprint("slack", __name__)
     verifier = SignatureVerifier(signing_secret.get_secret_value())
-    http = Http(f"versus-incident/{__version__}")
+    http = Http()
     hooks = (SLACK_HOOKS, f"{services.config.alert.slack.base_url}/")
 
     @slack.post("/api/slack/interactions")
