@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import partial
 from queue import Empty, LifoQueue
 from typing import Any, TypeVar
@@ -32,6 +33,11 @@ REFUSED_FOR = 2.0
 T = TypeVar("T")
 Ask = Callable[[Sequence[Command]], list[Any]]
 """Sends commands in one round trip; an answer that is a refusal is an error among the answers."""
+
+
+def utc(seconds: str | float) -> datetime:
+    """A time as scores and fields hold it: seconds since 1970."""
+    return datetime.fromtimestamp(float(seconds), UTC)
 
 
 class StoreUnavailable(Exception):

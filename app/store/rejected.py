@@ -6,11 +6,11 @@ import hashlib
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from app.domain.timeline import rfc3339
-from app.store.connection import PREFIX, Connection
+from app.store.connection import PREFIX, Connection, utc
 from app.store.lua import lua
 
 REJECTED = PREFIX + "rejected"
@@ -108,7 +108,7 @@ class Rejected:
             {
                 **json.loads(entry),
                 "count": int(count),
-                "last_at": rfc3339(_moment(time)),
+                "last_at": rfc3339(utc(time)),
                 "incident": incident_id,
             }
             for entry, count, incident_id, time in zip(*found, times, strict=True)
@@ -134,7 +134,3 @@ def _kept(body: bytes, inside: bytes) -> dict[str, str]:
     while len(json.dumps(text)) > ROOM:
         text = text[: len(text) // 2]
     return {"body": text}
-
-
-def _moment(timestamp: str) -> datetime:
-    return datetime.fromtimestamp(float(timestamp), UTC)

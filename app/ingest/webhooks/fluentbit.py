@@ -44,9 +44,9 @@ FIELD_MAP = FieldMap(
     # Whatever a program writes into its log, it gives no resolve event.
     effect=always(Effect.FIRING),
     title=_title,
-    description=first_of("log", "Logs", "message", "msg"),
+    description=first_of(*_TEXTS),
     severity=first_of("level", "severity"),
     service=_service,
-    started_at=first_of("date", "@timestamp", "time"),
+    started_at=first_of(*_TIMES),
     labels=_labels,
 )
