@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What the verbs (receive, deliver, actions) work with."""
+    """What everything that receives, delivers or acts works with."""
 
     config: Config
     store: Store
@@ -77,7 +77,7 @@ def build_services(
 ) -> Services:
     """Services to the Redis and the providers of the configuration.
 
-    `patience`, `timeout`, `connections`: see `Store`; a web process must answer soon, a worker can wait.
+    `retry_seconds`, `timeout`, `connections`: see `Store`; a web process must answer soon, a worker can wait.
     """
     url = config.redis.url.get_secret_value()
     channels = make(config)

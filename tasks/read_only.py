@@ -30,7 +30,7 @@ MOST_AT_ONCE = 32
 
 
 class ReadOnly:
-    """Nobody can be told that a page was sent, so each worker remembers what it sent itself.
+    """That a page was sent can't be stored, so each worker remembers what it sent itself.
 
     All workers know the same others, those that lived when Redis last took a write; for each incident they
     have another order. One that is not known comes after all of them.

@@ -43,7 +43,7 @@ BATCH = 500
 # Of one alert source at a time: what is handed out far behind the most urgent is only refused.
 MOST_READY = 200
 
-# Celery's consumer may hang, or a crowd of one alert source lie before an incident of another. So each alert
+# Celery's consumer may hang, or many incidents of one alert source wait before one of another. So each alert
 # source has this many slots of the sweeper's own, for the most urgent of what is late.
 PAGE_SLOTS = 2
 MOST_PAGE_SLOTS = 32

@@ -165,7 +165,7 @@ class PageJob(service.Job):
         return self._services.links.url(self._incident.id, self._services.clock())
 
     def record(self, step: Step, token: str, outcome: Outcome, now: datetime) -> None:
-        """Also holds back everybody where the provider asks for it."""
+        """Also lets everybody pause where the provider asks for it."""
         services, claimed = self._services, self._incident.pagers[self._pager]
         again_at = None if outcome.delivered else PAGES.again_at(claimed, outcome, now)
         log_attempt(self._incident, self._pager, step, outcome, now)

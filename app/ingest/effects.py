@@ -81,7 +81,7 @@ def apply(
 def _late(
     unit: UnitOfWork, message: ReceivedAlert, fresh_id: str, now: datetime, plan: Plan
 ) -> Incident | None:
-    """The incident of a problem that is known to be over: it wakes nobody."""
+    """The incident of a problem that is known to be over: it pages nobody."""
     end = unit.end(message.alert.identity)
     if end is None or not message.alert.was_over(end, now):
         return None

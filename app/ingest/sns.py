@@ -68,7 +68,7 @@ class Sns:
     def proves(self, message: SnsMessage) -> bool:
         """Whether SNS sent it, for a topic that the configuration allows. Raises `VerificationUnavailable`.
 
-        The signature alone proves little: anyone who has an AWS account can make SNS sign what he wants.
+        The signature alone proves little: anyone who has an AWS account can make SNS sign anything.
         """
         if self.topics is None or message["TopicArn"] not in self.topics:
             return False
@@ -80,7 +80,7 @@ class Sns:
         return verdict == "right"
 
     def confirm(self, message: SnsMessage) -> None:
-        """Confirm the subscription that the message asks for, if it may be; tell the log.
+        """Confirm the subscription that the message asks for, if it may be, and log it.
 
         Raises `VerificationUnavailable`.
 

@@ -695,7 +695,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "too_many_requests_back_off_by_one",
-        "An answer of 429 holds back the event that got it, and nobody else.",
+        "After an answer 429, the event that got it waits, and nobody else does.",
         PAGE,
         "        if outcome.back_off_all:",
         "        if False:",

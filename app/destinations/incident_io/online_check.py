@@ -26,7 +26,7 @@ class Reached:
     text: str
     """What is so, and what would be right; free of secrets."""
     clock_ahead: timedelta | None = None
-    """incident.io's clock compared to this host's, to a second; None when it does not tell the time."""
+    """incident.io's clock compared to this host's, to a second; None when it does not state the time."""
 
 
 def ask(config: Config) -> Iterator[Reached]:

@@ -227,7 +227,7 @@ def _answer(services: Services, body: Body, received: list[Received]) -> JsonAns
         status, code = STATUS_OF_EFFECT[received[0].became]
         return {"status": status, "incident": incidents[0]}, code
     became = {one.became for one in received}
-    # Of several effects, the answer tells the one that matters most.
+    # Of several effects, the answer names the one that matters most.
     status, code = next(answer for effect, answer in STATUS_OF_EFFECT.items() if effect in became)
     status = status.replace("Incident ", "Incidents ").replace("Event ", "Events ")
     return {"status": status, "count": len(incidents), "incidents": incidents}, code
