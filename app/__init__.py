@@ -1,7 +1,7 @@
 """What happens to an incident: received, stored, acknowledged or resolved, and paged if nobody acknowledges.
 
 Start with `domain/incident.py` (the record and its changes), then follow one incident:
-`web/api/incidents.py`, `ingest/service.py`, `store/incidents.py`, `delivery/pages.py`,
+`web/api/incidents.py`, `ingest/service.py`, `store/incidents.py`, `delivery/pages.py` and `page_job.py`,
 `destinations/incident_io/provider.py`. ARCHITECTURE.md draws the picture.
 """
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from app.bootstrap import Services
-from app.delivery.pages import LEASE
+from app.delivery.page_job import LEASE
 from app.delivery.unclaimed import page_stored
 from app.domain.delivery import Delivery, Destination
 from app.domain.incident import Incident

@@ -32,7 +32,7 @@ from app.ack_links import AckLinks
 from app.bootstrap import Services
 from app.delivery import pages, summaries
 from app.delivery.notifications import notify
-from app.delivery.pages import LEASE
+from app.delivery.page_job import LEASE
 from app.delivery.retry import NOTIFICATIONS, PAGES
 from app.destinations.base import Message as ChannelMessage
 from app.destinations.base import PagerEvent, RateLimit, Summary

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from app.bootstrap import Services
-from app.delivery.pages import ATTEMPT_SECONDS, LEASE, SIZE, PageJob, kind_of, log_attempt
+from app.delivery.page_job import ATTEMPT_SECONDS, LEASE, SIZE, PageJob, kind_of, log_attempt
 from app.delivery.retry import PAGES
 from app.domain.delivery import Destination, Step
 from app.domain.incident import Incident

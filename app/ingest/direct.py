@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from app.bootstrap import Services
-from app.delivery.pages import ATTEMPT_SECONDS, SIZE
+from app.delivery.page_job import ATTEMPT_SECONDS, SIZE
 from app.delivery.unclaimed import page_unstored
 from app.domain.alert import Alert, Effect
 from app.domain.incident import Incident

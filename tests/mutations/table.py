@@ -18,12 +18,13 @@ SUBSCRIPTION = "app/domain/subscription.py"
 RETRY = "app/delivery/retry.py"
 DELIVER = "app/delivery/service.py"
 PAGE = "app/delivery/pages.py"
+PAGE_JOB = "app/delivery/page_job.py"
 INGEST = "app/ingest/service.py"
 EFFECTS = "app/ingest/effects.py"
 DIRECT = "app/ingest/direct.py"
 BOOTSTRAP = "app/bootstrap.py"
 HEALTH = "app/ops/health.py"
-NOTIFY = "app/delivery/notifications.py"
+NOTIFY = "app/delivery/notification_job.py"
 SUMMARY = "app/delivery/summaries.py"
 NOTIFICATIONS = "app/store/notifications.py"
 SESSION = "app/web/http/session.py"
@@ -240,7 +241,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "no_lease",
         "A claim keeps nobody else from sending the same.",
-        PAGE,
+        PAGE_JOB,
         "LEASE = timedelta(seconds=15)",
         "LEASE = timedelta(0)",
         OF_PAGE,
@@ -248,7 +249,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "short_lease",
         "A lease, and so an attempt, is shorter than incident.io may take.",
-        PAGE,
+        PAGE_JOB,
         "LEASE = timedelta(seconds=15)",
         "LEASE = timedelta(seconds=5)",
         OF_PAGE,
@@ -256,7 +257,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "lease_of_an_hour",
         "What a dead worker was sending is sent again only after an hour.",
-        PAGE,
+        PAGE_JOB,
         "LEASE = timedelta(seconds=15)",
         "LEASE = timedelta(hours=1)",
         OF_PAGE,
@@ -599,7 +600,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "given_up_by_its_age",
         "What was due while no worker lived for a day is given up at its first failure.",
-        PAGE,
+        PAGE_JOB,
         "PAGES.again_at(claimed, outcome, now)",
         'PAGES.again_at(__import__("dataclasses").replace(claimed, failing_since=step.since), outcome, now)',
         OF_PAGE,
@@ -696,7 +697,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "too_many_requests_back_off_by_one",
         "After an answer 429, the event that got it waits, and nobody else does.",
-        PAGE,
+        PAGE_JOB,
         "        if outcome.back_off_all:",
         "        if False:",
         OF_PAGE,
@@ -829,7 +830,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "record_written_again_forgets_a_pager",
         "An alert source that joined while another one was paged is not, if the record was lost just then.",
-        PAGE,
+        PAGE_JOB,
         "stored or incident.joined_by(due, self._services.clock())",
         "stored or incident",
         OF_TWO_PAGERS,
@@ -1157,7 +1158,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "claim_by_the_clock_of_the_host",
         "A lease is counted by the clock of the host.",
-        PAGE,
+        PAGE_JOB,
         "stored.claimed(self._pager, token, self._services.clock(), LEASE)",
         "stored.claimed(self._pager, token, datetime.now().astimezone(), LEASE)",
         OF_PAGE,
