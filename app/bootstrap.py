@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from app.ack_links import AckLinks
-from app.destinations.base import Provider
+from app.destinations.base import Provider, RateLimit
 from app.destinations.channels import Channels, make
 from app.destinations.factory import make_providers
 from app.domain.delivery import Destination
@@ -65,11 +65,10 @@ class Services:
         """The destination that this alert source of the configured provider is."""
         return Destination.of(self.config.oncall.provider, name)
 
-    def limits(self, pager: Destination) -> list[tuple[str, int]]:
-        """Name and events a minute of each budget that the pager counts against."""
+    def limits(self, pager: Destination) -> Sequence[RateLimit]:
+        """The limits that an event to this pager counts against."""
         provider = self.providers.get(pager.name)
-        budgets = provider.rate_limits(pager.address or "default") if provider else []
-        return [(budget.name, budget.per_minute) for budget in budgets]
+        return provider.rate_limits(pager.address or "default") if provider else []
 
 
 def build_services(

@@ -10,14 +10,13 @@ from app.bootstrap import Services
 from app.delivery import silenced
 from app.delivery.retry import NOTIFICATIONS
 from app.delivery.service import Job
-from app.delivery.summaries import LEASE, UNKNOWN, in_summaries
+from app.delivery.summaries import LEASE, UNKNOWN, in_summaries, log_attempt
 from app.destinations.base import Message
 from app.domain.delivery import Delivery, Destination, InvalidTransition, Outcome, Step
 from app.domain.incident import Incident
 from app.domain.subscription import IN_WORDS, change_event
 from app.domain.timeline import Entry
 from app.store import UnitOfWork
-from app.telemetry import log
 
 
 class NotificationJob(Job):
@@ -108,7 +107,8 @@ class NotificationJob(Job):
 
         entry = self._entry(step, outcome, now, given_up=again_at is None)
         self._save(ended, "delivered" if outcome.delivered else "failed")
-        _log(self._channel, step, self._incident, claimed, outcome, again_at)
+        name, incident_id = "notified" if outcome.delivered else "not_notified", self._incident.id
+        log_attempt(name, self._channel, claimed, outcome, again_at, change=step.event, incident=incident_id)
 
     def _entry(self, step: Step, outcome: Outcome, now: datetime, *, given_up: bool) -> Entry:
         about = f"{self._channel} {IN_WORDS[change_event(step.event)]}"
@@ -141,22 +141,3 @@ class NotificationJob(Job):
         if saved is not None:
             self._incident, self._delivery = saved
         return saved is not None
-
-
-def _log(
-    channel: Destination,
-    step: Step,
-    incident: Incident,
-    claimed: Delivery,
-    outcome: Outcome,
-    again_at: datetime | None,
-) -> None:
-    (log.info if outcome.delivered else log.warning)(
-        "notified" if outcome.delivered else "not_notified",
-        channel=channel,
-        change=step.event,
-        incident=incident.id,
-        attempt=claimed.failures + 1,
-        detail=outcome.detail or None,
-        again_at=again_at.isoformat() if again_at else None,
-    )

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from app.bootstrap import Services
-from app.domain.alert import Effect
+from app.domain.alert import Alert, Effect
 from app.domain.routing import OnCallNotConfigured, Options
 from app.ingest.direct import escalate_directly
 from app.ingest.effects import Received, ReceivedAlert, apply
@@ -82,13 +82,7 @@ def _store(
             unit.remember_request(once.became((one.became, one.incident) for one in received))
         return received
 
-    identities = sorted({m.alert.identity for m in messages if m.alert.identity is not None})
-    ends = sorted({m.alert.identity for m in messages if m.alert.identity and m.alert.can_be_late})
-    if all(message.alert.effect is Effect.FIRING for message in messages):
-        # A storm is made of new problems, so look whether one is known only if it can't be stored as new.
-        unit = services.store.incidents.assume_new(identities, ends)
-    else:
-        unit = services.store.incidents.unit_of_work((), identities, ends=ends)
+    unit = _unit_of_work(services, [message.alert for message in messages])
     unit.request = once.key if once is not None else ""
     received = services.update(work, unit)
     if once is not None and not received:
@@ -98,3 +92,12 @@ def _store(
         with suppress(StoreUnavailable):
             services.store.refused.read(sender)
     return received
+
+
+def _unit_of_work(services: Services, alerts: Sequence[Alert]) -> UnitOfWork:
+    identities = sorted({alert.identity for alert in alerts if alert.identity is not None})
+    ends = sorted({alert.identity for alert in alerts if alert.identity and alert.can_be_late})
+    if all(alert.effect is Effect.FIRING for alert in alerts):
+        # A storm is made of new problems, so check whether one is known only if it can't be stored as new.
+        return services.store.incidents.assume_new(identities, ends)
+    return services.store.incidents.unit_of_work((), identities, ends=ends)
