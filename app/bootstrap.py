@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from app.ack_links import AckLinks
-from app.destinations.base import Provider
+from app.destinations.base import Provider, RateLimit
 from app.destinations.channels import Channels, make
 from app.destinations.factory import make_providers
 from app.domain.delivery import Destination
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What the verbs (receive, deliver, actions) work with."""
+    """What everything that receives, delivers or acts works with."""
 
     config: Config
     store: Store
@@ -65,11 +65,10 @@ class Services:
         """The destination that this alert source of the configured provider is."""
         return Destination.of(self.config.oncall.provider, name)
 
-    def limits(self, pager: Destination) -> list[tuple[str, int]]:
-        """Name and events a minute of each budget that the pager counts against."""
+    def limits(self, pager: Destination) -> Sequence[RateLimit]:
+        """The limits that an event to this pager counts against."""
         provider = self.providers.get(pager.name)
-        budgets = provider.rate_limits(pager.address or "default") if provider else []
-        return [(budget.name, budget.per_minute) for budget in budgets]
+        return provider.rate_limits(pager.address or "default") if provider else []
 
 
 def build_services(
@@ -77,7 +76,7 @@ def build_services(
 ) -> Services:
     """Services to the Redis and the providers of the configuration.
 
-    `patience`, `timeout`, `connections`: see `Store`; a web process must answer soon, a worker can wait.
+    `retry_seconds`, `timeout`, `connections`: see `Store`; a web process must answer soon, a worker can wait.
     """
     url = config.redis.url.get_secret_value()
     channels = make(config)

@@ -6,11 +6,11 @@ import time
 import uuid
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from app.bootstrap import Services
 from app.domain.silence import Silence
-from app.domain.timeline import rfc3339
+from app.domain.timeline import parsed_time, rfc3339
 from app.sanitize import one_line
 from app.store import StoreUnavailable, UnitOfWork
 from app.telemetry import log
@@ -106,9 +106,8 @@ def _span(minutes: object) -> timedelta:
 
 def _moment(until: object) -> datetime:
     try:
-        stated = datetime.fromisoformat(until if isinstance(until, str) else "")
-        return stated.replace(tzinfo=stated.tzinfo or UTC).astimezone(UTC)
-    except (ValueError, OverflowError):
+        return parsed_time(until if isinstance(until, str) else "")
+    except ValueError:
         raise InvalidSilence(
             f"The value of until is {str(until)[:40]!r}: it must be a time such as 2026-03-04T03:00:00Z."
         ) from None

@@ -74,7 +74,7 @@ def configure(secrets: Sequence[str], stream: TextIO | None = None) -> None:
         cache_logger_on_first_use=True,
     )
     _send_to(stream, Redacted(_formatter(shared), secrets))
-    # Celery tells two lines of every task; what matters of one, `app/delivery/service.py` tells.
+    # Celery logs two lines for every task; `app/delivery` logs what matters.
     for chatty in ("celery.worker.strategy", "celery.app.trace"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 

@@ -26,7 +26,7 @@ PAGES_GOAL = 1.2
 def answers() -> Iterable[Row]:
     """With four channels that take everything and one that hangs, against none.
 
-    One after the other, since those who are told take their share of the cores for as long as there is news.
+    One after the other, since channels that are notified take their share of the cores meanwhile.
     """
     with ExitStack() as parts:
         services = [parts.enter_context(StandIn().serving()) for _ in range(WELL + 1)]

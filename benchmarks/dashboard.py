@@ -1,4 +1,4 @@
-"""What the dashboard and `/metrics` cost with much stored, and how soon fifty open pages have news."""
+"""What the dashboard and `/metrics` cost with much stored, and how soon fifty open pages show a change."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ WRITES_A_SECOND = 10
 
 METRICS_GOAL, PAGE_GOAL = 50.0, 100.0
 GROWTH_GOAL = 5.0
-NEWS_GOAL = 2.5
+CHANGE_GOAL = 2.5
 IDLE_GOAL, BUSY_GOAL = 5.0, 12.0
 """Percent of a core."""
 
@@ -91,7 +91,7 @@ def _first_page(service: Service, cookie: str) -> Iterator[Row]:
     before = memory(service.web)[0]
     took = []
     for _ in range(LOOKS):
-        service.client.report({"title": "News"}, 3600)
+        service.client.report({"title": "Another"}, 3600)
         took.append(_timed(url, {"Cookie": cookie}))
     grown = memory(service.web)[0] - before
     what = f"the dashboard's first page, {PENDING:,} stored (p50 / p99 / max)"
@@ -102,7 +102,7 @@ def _first_page(service: Service, cookie: str) -> Iterator[Row]:
 
 
 class OpenPage(threading.Thread):
-    """A page that is open in a browser, and asks for news."""
+    """A page that is open in a browser, and asks for changes."""
 
     def __init__(self, port: int, cookie: str) -> None:
         super().__init__(daemon=True)
@@ -128,7 +128,7 @@ class OpenPage(threading.Thread):
         text = answer.read().decode()
         if answer.status not in (200, 304, 503):
             raise RuntimeError(f"an open page was answered {answer.status}")
-        # After a 503 it asks again, as the script does: news is late by then, which is measured.
+        # After a 503 it asks again, as the script does: the change is late by then, which is measured.
         self._tag = answer.headers.get("ETag", self._tag)
         return text if answer.status == 200 else ""
 
@@ -138,7 +138,7 @@ def _open_pages(service: Service, cookie: str) -> Iterator[Row]:
     with _core_seconds(service) as nothing:
         time.sleep(SECONDS)
     with _core_seconds(service) as writes:
-        _news(service)
+        _posted(service)
     pages = [OpenPage(service.client.port, cookie) for _ in range(PAGES)]
     for page in pages:
         page.start()
@@ -147,14 +147,14 @@ def _open_pages(service: Service, cookie: str) -> Iterator[Row]:
     with _core_seconds(service) as idle:
         time.sleep(SECONDS)
     with _core_seconds(service) as busy:
-        sent = _news(service)
-    wait_until(lambda: all(sent.keys() <= page.seen.keys() for page in pages), "every page has the news")
+        sent = _posted(service)
+    wait_until(lambda: all(sent.keys() <= page.seen.keys() for page in pages), "every page has the change")
     for page in pages:
         page.ended.set()
         page.join()
     delays = [page.seen[one] - at for page in pages for one, at in sent.items()]
-    what = f"news reaches {PAGES} open pages after its webhook was answered (p50 / p99 / max)"
-    yield at_most(what, max(delays), NEWS_GOAL, "s", shown=spread(delays, "s"))
+    what = f"a change reaches {PAGES} open pages after its webhook was answered (p50 / p99 / max)"
+    yield at_most(what, max(delays), CHANGE_GOAL, "s", shown=spread(delays, "s"))
     for what, used, without, goal in (
         ("nothing happens", idle, nothing, IDLE_GOAL),
         (f"{WRITES_A_SECOND} webhooks a second come in", busy, writes, BUSY_GOAL),
@@ -164,14 +164,14 @@ def _open_pages(service: Service, cookie: str) -> Iterator[Row]:
         yield at_most(what, web, goal, "% of a core", shown=f"{web:.1f} ({redis:.1f}) % of a core")
 
 
-def _news(service: Service) -> dict[str, float]:
+def _posted(service: Service) -> dict[str, float]:
     """Reports incidents for `SECONDS`; when those were answered that stay at the top of the page."""
     sent: dict[str, float] = {}
     began = time.monotonic()
     for turn in range(int(SECONDS * WRITES_A_SECOND)):
         # What pages first stands at the top; the others are beyond the fifty that are shown.
         top = turn % (3 * WRITES_A_SECOND) == 0
-        created = service.client.report({"title": "News"}, 1800 - turn if top else 3 * 3600)
+        created = service.client.report({"title": "Another"}, 1800 - turn if top else 3 * 3600)
         if top:
             sent[created["incident"]["id"]] = time.monotonic()
         time.sleep(max(0.0, began + (turn + 1) / WRITES_A_SECOND - time.monotonic()))

@@ -54,7 +54,7 @@ def memory(process: Process) -> tuple[float, float]:
 class Service:
     """One web process with its children, and workers as they are asked for; all on 127.0.0.1.
 
-    `max_per_minute`: of the configuration, 0 for no limit. `channels`: URLs of channels that are told.
+    `max_per_minute`: of the configuration, 0 for no limit. `channels`: URLs of channels that are notified.
     `keep_days`: for which resolved incidents are kept.
     """
 

@@ -14,14 +14,13 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StringCo
 
 from config.block import Block
 from config.go_channels import Email, GoBlock, Lark, MsTeams, Slack, Telegram, Viber, as_apprise_knows_it
-from config.values import SEPARATED, SEVERITIES, InvalidValue, Setting, Severity, matching
+from config.values import SEPARATED, SEVERITIES, SWITCH, InvalidValue, Setting, Severity, matching
 
 Event = Literal["created", "acknowledged", "escalated", "failed", "resolved"]
 EVENTS: tuple[Event, ...] = get_args(Event)
 SERVICES = {"slack": "slack", "tgram": "telegram", "mailto": "email", "mailtos": "email"}
 """Services that a request may give another address, by the scheme of their URLs."""
 
-_SWITCH = "true or false"
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 _NAME = "1 to 40 of a-z, 0-9, _ and -"
 
@@ -42,7 +41,7 @@ class ChannelSettings:
     events: tuple[str, ...] = EVENTS
     template: str | None = None
     """Jinja for the body; None: the default messages."""
-    min_severity: str | None = None
+    min_severity: Severity | None = None
     default: bool = True
     """Notified when a request names no channels."""
     subject: str | None = None
@@ -123,7 +122,7 @@ class Listed(Block):
         Annotated[Severity, BeforeValidator(str.lower)] | None,
         Setting(f"one of {', '.join(SEVERITIES)}"),
     ] = None
-    default: Annotated[bool, Setting(_SWITCH)] = True
+    default: Annotated[bool, Setting(SWITCH)] = True
 
 
 # -- all of them ------------------------------------------------------------------------------------------

@@ -10,11 +10,10 @@ from urllib.parse import quote
 from pydantic import Field, SecretStr
 
 from config.block import Block
-from config.values import Port, ProviderAddress, Setting
+from config.values import SWITCH, Port, ProviderAddress, Setting
 
 SMTP_TLS_PORT = 465
 
-_SWITCH = "true or false"
 _TEXT = "a text"
 
 
@@ -66,7 +65,7 @@ class SlackMessage(Block):
 
     button_text: Annotated[str | None, Setting(_TEXT)] = None
     button_style: Annotated[Literal["primary", "danger"], Setting("primary or danger")] = "primary"
-    disable_button: Annotated[bool, Setting(_SWITCH)] = False
+    disable_button: Annotated[bool, Setting(SWITCH)] = False
 
 
 class Slack(GoBlock):
@@ -75,7 +74,7 @@ class Slack(GoBlock):
     name = "slack"
     needs = ("token", "channel_id")
 
-    enable: Annotated[bool, Setting(_SWITCH, "SLACK_ENABLE", variable_wins=True)] = False
+    enable: Annotated[bool, Setting(SWITCH, "SLACK_ENABLE", variable_wins=True)] = False
     token: Annotated[SecretStr | None, Setting("a bot token, xoxb-…", "SLACK_TOKEN")] = None
     channel_id: Annotated[str | None, Setting("an ID such as C0123456789", "SLACK_CHANNEL_ID")] = None
     signing_secret: Annotated[
@@ -96,7 +95,7 @@ class Telegram(GoBlock):
     name = "telegram"
     needs = ("bot_token", "chat_id")
 
-    enable: Annotated[bool, Setting(_SWITCH, "TELEGRAM_ENABLE", variable_wins=True)] = False
+    enable: Annotated[bool, Setting(SWITCH, "TELEGRAM_ENABLE", variable_wins=True)] = False
     bot_token: Annotated[SecretStr | None, Setting("the token of a bot", "TELEGRAM_BOT_TOKEN")] = None
     chat_id: Annotated[str | None, Setting("a chat's ID", "TELEGRAM_CHAT_ID")] = None
 
@@ -110,7 +109,7 @@ class Viber(GoBlock):
     name = "viber"
     needs = ("bot_token", "user_id")
 
-    enable: Annotated[bool, Setting(_SWITCH, "VIBER_ENABLE", variable_wins=True)] = False
+    enable: Annotated[bool, Setting(SWITCH, "VIBER_ENABLE", variable_wins=True)] = False
     bot_token: Annotated[SecretStr | None, Setting("the token of a bot", "VIBER_BOT_TOKEN")] = None
     user_id: Annotated[str | None, Setting("the ID of a receiver", "VIBER_USER_ID")] = None
 
@@ -124,7 +123,7 @@ class Email(GoBlock):
     name = "email"
     needs = ("smtp_host", "to")
 
-    enable: Annotated[bool, Setting(_SWITCH, "EMAIL_ENABLE", variable_wins=True)] = False
+    enable: Annotated[bool, Setting(SWITCH, "EMAIL_ENABLE", variable_wins=True)] = False
     smtp_host: Annotated[str | None, Setting("a host name", "SMTP_HOST")] = None
     smtp_port: Annotated[Port, Setting("a port", "SMTP_PORT")] = 587
     username: Annotated[str | None, Setting(_TEXT, "SMTP_USERNAME")] = None
@@ -169,7 +168,7 @@ class MsTeams(GoBlock):
     name = "msteams"
     needs = ("power_automate_url",)
 
-    enable: Annotated[bool, Setting(_SWITCH, "MSTEAMS_ENABLE", variable_wins=True)] = False
+    enable: Annotated[bool, Setting(SWITCH, "MSTEAMS_ENABLE", variable_wins=True)] = False
     power_automate_url: Annotated[
         SecretStr | None, Setting("the URL of a workflow in Power Automate", "MSTEAMS_POWER_AUTOMATE_URL")
     ] = None
@@ -187,7 +186,7 @@ class Lark(GoBlock):
     name = "lark"
     needs = ("webhook_url",)
 
-    enable: Annotated[bool, Setting(_SWITCH, "LARK_ENABLE", variable_wins=True)] = False
+    enable: Annotated[bool, Setting(SWITCH, "LARK_ENABLE", variable_wins=True)] = False
     webhook_url: Annotated[SecretStr | None, Setting("the webhook of a bot", "LARK_WEBHOOK_URL")] = None
     other_webhook_urls: Annotated[Mapping[str, SecretStr], Setting("a mapping of names to URLs")] = Field(
         default={}

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
 
-Key = tuple[str, ...]
+from config.values import Key
+
 Fate = Literal["kept", "renamed", "changed", "gone", "unknown"]
 
 

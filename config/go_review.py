@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from config.document import read_document, variables
-from config.go_edition import Advice, Key, go_variables, gone
+from config.go_edition import Advice, go_variables, gone
 from config.keys import ALTERNATES, SETTINGS, TEXTS, rule_path
+from config.values import Key
 from config.warnings import OWN_VARIABLES
 
 # Go expands these too.

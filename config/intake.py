@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator
 
 from config.block import Block
-from config.values import HeaderNames, InvalidValue, PassPhrase, Setting, SnsTopics
+from config.values import SWITCH, HeaderNames, InvalidValue, PassPhrase, Setting, SnsTopics
 
 PHRASE = "a secret of ASCII characters, without a space at either end"
 
@@ -70,7 +70,7 @@ def _free_path(path: str) -> str:
 class Sns(Block):
     """Amazon SNS, at a path of its own besides /api/incidents."""
 
-    enable: Annotated[bool, Setting("true or false", "SNS_ENABLE", variable_wins=True)] = False
+    enable: Annotated[bool, Setting(SWITCH, "SNS_ENABLE", variable_wins=True)] = False
     https_endpoint_subscription_path: Annotated[
         str, AfterValidator(_free_path), Setting("a path such as /sns")
     ] = "/sns"

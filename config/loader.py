@@ -32,8 +32,8 @@ from config.nearest import nearest
 from config.providers import DEFAULT
 from config.rules import LONGEST_NAME
 from config.schema import Config
-from config.values import InvalidValue
-from config.warnings import Key, Noted
+from config.values import InvalidValue, Key
+from config.warnings import Noted
 
 DEFAULT_FILE = Path("config/config.yaml")
 SHIPPED_FILE = Path(__file__).with_name("config.yaml")

@@ -58,7 +58,7 @@ class Match:
         return all(_always(field, patterns) for field, patterns in self.conditions)
 
     def covers(self, other: Match) -> bool:
-        """Whether it matches all that the other does; False where that can't be told from the patterns."""
+        """Whether it matches all that the other does; False where the patterns do not show it."""
         theirs = dict(other.conditions)
         return all(
             _always(field, mine)

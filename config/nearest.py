@@ -5,8 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 
 from config.keys import SETTINGS, rule_path
-
-Key = tuple[str, ...]
+from config.values import Key
 
 
 def nearest(key: Key) -> Key | None:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, TypeVar
 
 from pydantic import Field, SecretStr
 
@@ -26,6 +26,8 @@ from config.values import (
 )
 
 DEFAULT = "default"
+
+Place = TypeVar("Place")
 
 _ID = "a config ID as incident.io shows it, without spaces and slashes"
 _API_KEY = "an API key, without spaces and line ends"
@@ -48,14 +50,23 @@ class ProviderBlock(Block, ABC):
 
     @property
     @abstractmethod
+    def places(self) -> Mapping[str, object]:
+        """Those that are complete, by name."""
+
+    @property
     def names(self) -> tuple[str, ...]:
-        """The places that are complete."""
+        """Of the places."""
+        return tuple(self.places)
 
     def missing(self) -> Iterator[tuple[str, str]]:
         """Keys that must be set before this provider can page, and the rest of the sentence."""
         for key, what in self.required.items():
             if getattr(self, key) is None:
                 yield key, f"is missing while on-call is on: it must be {what}"
+
+
+def _with_default(configured: Place | None, others: Mapping[str, Place]) -> Mapping[str, Place]:
+    return {**({DEFAULT: configured} if configured else {}), **others}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +109,7 @@ class IncidentIo(ProviderBlock):
     title: Annotated[
         TitleTemplate, Setting("a Jinja template that renders, such as Incident {{ incident.id }}")
     ] = "Incident {{ incident.id }}"
-    max_per_minute: Annotated[
-        int, Field(ge=0), Setting("a whole number of events, 0 or more (0: no limit)")
-    ] = 120
+    max_per_minute: PerMinute = 120
     """Events a minute and alert source; incident.io's documented limit. 0: no limit of ours."""
     max_per_minute_per_key: PerMinute = 1_200
     """Events a minute with one API key, for all its alert sources; as documented there, and 0 as above."""
@@ -121,9 +130,9 @@ class IncidentIo(ProviderBlock):
         }
 
     @property
-    def names(self) -> tuple[str, ...]:
+    def places(self) -> Mapping[str, AlertSource]:
         """See `ProviderBlock`."""
-        return tuple(self.alert_sources)
+        return self.alert_sources
 
 
 class RoutingKey(Block):
@@ -150,15 +159,11 @@ class PagerDuty(ProviderBlock):
     max_per_minute: PerMinute = 120
 
     @property
-    def routing_keys(self) -> Mapping[str, SecretStr]:
-        """By name."""
-        others = {name: other.id for name, other in self.other_routing_keys.items()}
-        return ({DEFAULT: self.routing_key} if self.routing_key else {}) | others
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """See `ProviderBlock`."""
-        return tuple(self.routing_keys)
+    def places(self) -> Mapping[str, SecretStr]:
+        """Routing keys."""
+        return _with_default(
+            self.routing_key, {name: other.id for name, other in self.other_routing_keys.items()}
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +207,8 @@ class ServiceNow(ProviderBlock):
     max_per_minute: PerMinute = 120
 
     @property
-    def instances(self) -> Mapping[str, Instance]:
-        """By name, as far as they are complete."""
+    def places(self) -> Mapping[str, Instance]:
+        """Instances."""
         all_of_them = {DEFAULT: (self.instance_url, None, None)} | {
             name: (other.id, other.username, other.password)
             for name, other in self.other_instance_urls.items()
@@ -213,11 +218,6 @@ class ServiceNow(ProviderBlock):
             for name, (url, own_user, own_password) in all_of_them.items()
             if url and (user := own_user or self.username) and (password := own_password or self.password)
         }
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """See `ProviderBlock`."""
-        return tuple(self.instances)
 
 
 class ResponsePlan(Block):
@@ -248,15 +248,12 @@ class AwsIncidentManager(ProviderBlock):
             )
 
     @property
-    def plans(self) -> Mapping[str, str]:
-        """ARNs by name."""
-        others = {name: other.id for name, other in self.other_response_plan_arns.items()}
-        return ({DEFAULT: self.response_plan_arn} if self.response_plan_arn else {}) | others
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """See `ProviderBlock`."""
-        return tuple(self.plans)
+    def places(self) -> Mapping[str, str]:
+        """ARNs of response plans."""
+        return _with_default(
+            self.response_plan_arn,
+            {name: other.id for name, other in self.other_response_plan_arns.items()},
+        )
 
 
 class OtherUrl(Block):
@@ -283,12 +280,6 @@ class Webhook(ProviderBlock):
     max_per_minute: PerMinute = 120
 
     @property
-    def urls(self) -> Mapping[str, SecretStr]:
-        """By name."""
-        others = {name: other.id for name, other in self.other_urls.items()}
-        return ({DEFAULT: self.url} if self.url else {}) | others
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """See `ProviderBlock`."""
-        return tuple(self.urls)
+    def places(self) -> Mapping[str, SecretStr]:
+        """URLs."""
+        return _with_default(self.url, {name: other.id for name, other in self.other_urls.items()})

@@ -8,9 +8,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_val
 
 from config.block import Block
 from config.redis_address import NotAnAddress, RedisAddress, encrypted, passwords_in, with_tls
-from config.values import CaFile, Host, InvalidValue, Port, RedisUrl, Setting
-
-_SWITCH = "true or false"
+from config.values import SWITCH, CaFile, Host, InvalidValue, Port, RedisUrl, Setting
 
 
 def _url_of_parts(parts: dict[str, Any]) -> SecretStr:
@@ -37,13 +35,13 @@ class Redis(Block):
     username: Annotated[str | None, Setting("a text")] = None
     password: Annotated[SecretStr | None, Setting("a text")] = None
     db: Annotated[int, Field(ge=0), Setting("a whole number, 0 or more")] = 0
-    tls: Annotated[bool | None, Setting(_SWITCH, "REDIS_TLS", variable_wins=True)] = None
+    tls: Annotated[bool | None, Setting(SWITCH, "REDIS_TLS", variable_wins=True)] = None
     ca_cert: Annotated[
         CaFile | None,
         Setting("a file of certificates (PEM) that can be read here", "REDIS_CA_CERT", variable_wins=True),
     ] = None
     insecure_skip_verify: Annotated[
-        bool, Setting(_SWITCH, "REDIS_INSECURE_SKIP_VERIFY", variable_wins=True)
+        bool, Setting(SWITCH, "REDIS_INSECURE_SKIP_VERIFY", variable_wins=True)
     ] = False
     """Any certificate will do."""
     cluster: Annotated[

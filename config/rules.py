@@ -14,7 +14,7 @@ from config.hours import RIGHT as HOURS
 from config.hours import Hours
 from config.match import RIGHT as MATCH
 from config.match import Match
-from config.values import Name, Setting, Words
+from config.values import SWITCH, Name, Setting, Words
 
 LONGEST_NAME = 100
 
@@ -29,7 +29,7 @@ class Rule(Block):
     ]
     match: Annotated[Match, Setting(MATCH)]
     hours: Annotated[Hours | None, Setting(HOURS)] = None
-    enable: Annotated[bool | None, Setting("true or false")] = None
+    enable: Annotated[bool | None, Setting(SWITCH)] = None
     """False: nobody is paged; with `hours`, not before they end."""
     wait_minutes: Annotated[
         float | None,

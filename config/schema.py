@@ -27,6 +27,7 @@ from config.redis_settings import Redis
 from config.rules import Known, Rule, wrong_with
 from config.values import (
     REOPEN_ON,
+    SWITCH,
     HeaderName,
     Host,
     Name,
@@ -38,8 +39,6 @@ from config.values import (
     WebAddress,
     Words,
 )
-
-_SWITCH = "true or false"
 
 
 class UnknownAlertSource(ValueError):
@@ -54,8 +53,8 @@ _ONE_OF_THEM = f"{', '.join(PROVIDERS[:-1])} or {PROVIDERS[-1]}"
 class OnCall(Block):
     """Whether, when and through whom somebody is paged."""
 
-    enable: Annotated[bool, Setting(_SWITCH, "ONCALL_ENABLE", variable_wins=True)] = False
-    initialized_only: Annotated[bool, Setting(_SWITCH, "ONCALL_INITIALIZED_ONLY", variable_wins=True)] = False
+    enable: Annotated[bool, Setting(SWITCH, "ONCALL_ENABLE", variable_wins=True)] = False
+    initialized_only: Annotated[bool, Setting(SWITCH, "ONCALL_INITIALIZED_ONLY", variable_wins=True)] = False
     """On-call is ready, but off unless a request asks for it."""
     wait_minutes: Annotated[
         float,

@@ -25,6 +25,12 @@ from config.redis_address import TLS_FILES, NotAnAddress, redis_address
 Severity = Literal["critical", "high", "medium", "low", "info"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
+SWITCH = "true or false"
+"""What a setting that is on or off must be."""
+
+Key = tuple[str, ...]
+"""The path of a setting, from the top of the file."""
+
 Text = TypeVar("Text", str, SecretStr)
 
 

@@ -9,13 +9,12 @@ from pathlib import Path
 from config.go_edition import go_variables
 from config.keys import ALTERNATES, SETTINGS
 from config.schema import Config
+from config.values import Key
 
 SHORTEST_SECRET = 16
 """Characters of a gateway secret, below which there is a warning: it signs links, which strangers may try."""
 
 OWN_VARIABLES = frozenset(setting.variable for setting in SETTINGS.values() if setting.variable)
-
-Key = tuple[str, ...]
 
 
 @dataclass

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from app.bootstrap import Services
-from app.delivery.pages import LEASE
+from app.delivery.page_job import LEASE
 from app.delivery.unclaimed import page_stored
 from app.domain.delivery import Delivery, Destination
 from app.domain.incident import Incident
@@ -31,7 +31,7 @@ MOST_AT_ONCE = 32
 
 
 class ReadOnly:
-    """Nobody can be told that a page was sent, so each worker remembers what it sent itself.
+    """That a page was sent can't be stored, so each worker remembers what it sent itself.
 
     All workers know the same others, those that lived when Redis last took a write; for each incident they
     have another order. One that is not known comes after all of them.

@@ -19,6 +19,7 @@ from celery import bootsteps
 from app.bootstrap import Services
 from app.delivery import pages
 from app.delivery.notifications import notify
+from app.delivery.page_job import ATTEMPT_SECONDS
 from app.delivery.traces import trace
 from app.domain.delivery import Destination
 from app.ingest.refused import resolve_over
@@ -43,7 +44,7 @@ BATCH = 500
 # Of one alert source at a time: what is handed out far behind the most urgent is only refused.
 MOST_READY = 200
 
-# Celery's consumer may hang, or a crowd of one alert source lie before an incident of another. So each alert
+# Celery's consumer may hang, or many incidents of one alert source wait before one of another. So each alert
 # source has this many slots of the sweeper's own, for the most urgent of what is late.
 PAGE_SLOTS = 2
 MOST_PAGE_SLOTS = 32
@@ -212,7 +213,7 @@ def _again(*, busy: bool) -> float:
 
 def send_heartbeat(services: Services) -> None:
     """Report to the provider's dead man's switch that all is well, if there is one."""
-    outcome = services.providers["incident_io"].ping(deadline=time.monotonic() + pages.ATTEMPT_SECONDS)
+    outcome = services.providers["incident_io"].ping(deadline=time.monotonic() + ATTEMPT_SECONDS)
     if outcome is None:
         return
     if outcome.verdict != "delivered":
@@ -226,7 +227,7 @@ def send_heartbeat(services: Services) -> None:
 
 def ask_on_call(services: Services) -> None:
     """Ask incident.io who is on call, and keep what it says for the dashboard."""
-    people = services.providers["incident_io"].on_call(deadline=time.monotonic() + pages.ATTEMPT_SECONDS)
+    people = services.providers["incident_io"].on_call(deadline=time.monotonic() + ATTEMPT_SECONDS)
     with suppress(StoreUnavailable):
         services.store.traces.save_on_call(people)
 

@@ -124,5 +124,5 @@ class RecordingChannel:
         return {"message": message}
 
     def notified(self) -> list[tuple[str, str]]:
-        """(news, incident ID) of every message, in order."""
+        """(change, incident ID) of every message, in order."""
         return [(message.event, message.incident.id) for message, _ in self.messages]

@@ -32,9 +32,9 @@ from app.ack_links import AckLinks
 from app.bootstrap import Services
 from app.delivery import pages, summaries
 from app.delivery.notifications import notify
-from app.delivery.pages import LEASE
+from app.delivery.page_job import LEASE
 from app.delivery.retry import NOTIFICATIONS, PAGES
-from app.destinations.base import Message as News
+from app.destinations.base import Message as ChannelMessage
 from app.destinations.base import PagerEvent, RateLimit, Summary
 from app.destinations.channels import Channels
 from app.domain.alert import SEVERITIES, Alert, Effect, Severity, most_severe
@@ -262,13 +262,13 @@ class ModelChannel:
         self._world = world
         self._name = name
 
-    def send(self, message: News | Summary, address: str | None) -> Outcome:
+    def send(self, message: ChannelMessage | Summary, address: str | None) -> Outcome:
         if isinstance(message, Summary):
             assert len(message.incidents) == message.total
             return self._world.notified(self._name, message.incidents, in_summary=True)
         return self._world.notified(self._name, [(message.event, message.incident)], in_summary=False)
 
-    def rendered(self, message: News | Summary) -> dict[str, Any]:
+    def rendered(self, message: ChannelMessage | Summary) -> dict[str, Any]:
         return {}
 
 
@@ -353,7 +353,7 @@ class World(RuleBasedStateMachine):
         self.paused_until: dict[str, datetime] = {}
         self.sent: list[tuple[datetime, str]] = []
         self.messages: list[tuple[str, ChangeEvent, str]] = []
-        """Channel, news and incident of all that channels were sent."""
+        """Channel, change and incident of all that channels were sent."""
         self.numbers = itertools.count()
         self.broken: list[str] = []
         """Promises that were broken where an exception would have been taken for a worker's death."""
@@ -638,14 +638,14 @@ class World(RuleBasedStateMachine):
     @rule(which=which, plans=plans, faster=st.sampled_from(MEANWHILE))
     def a_worker_tries(self, which: int, plans: Sequence[Attempt], faster: Meanwhile) -> None:
         """It sends what one pager is to be sent. `faster` happens between its look at it and its claim."""
-        for incident_id, pager in chosen(which, self._owing()):
+        for incident_id, pager in chosen(which, self._unsent()):
             due = self._scores("versus:due")[member_of(incident_id, pager)]
             self.clock.wind(seconds=max(0.0, due - self.clock.now.timestamp()))
             self.plans, self.before_take = list(plans), faster
             self._work(incident_id, [pager])
             self.before_take = "nothing"
 
-    def _owing(self) -> list[tuple[str, Destination]]:
+    def _unsent(self) -> list[tuple[str, Destination]]:
         due = self._members("versus:due")
         return [(i, pager) for i in self.fates for pager in PAGERS if member_of(i, pager) in due]
 
@@ -833,7 +833,7 @@ class World(RuleBasedStateMachine):
             paged = any(kind == "firing" for _, kind in one.attempts)
             self._promise(bool(fate.resolved_at), "no resolve event before the problem is over")
             self._promise(fate.doubtful or paged, "no resolve event without a page")
-        self._promise(self.paused_until.get(source, now) <= now, "a 429 holds back everybody")
+        self._promise(self.paused_until.get(source, now) <= now, "a 429 pauses everybody")
         within = [at for at, name in self.sent if name == source and now - at < timedelta(seconds=60)]
         self._promise(source != LIMITED or len(within) < PER_MINUTE, "no more events than allowed")
 

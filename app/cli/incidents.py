@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 
 from app import actions
 from app.bootstrap import Services
@@ -14,7 +14,7 @@ from app.cli.output import write_json, write_table
 from app.domain.explain import explain
 from app.domain.incident import Incident
 from app.domain.state import State
-from app.domain.timeline import rfc3339
+from app.domain.timeline import parsed_time, rfc3339
 from app.sanitize import lines, one_line
 from app.serializers import brief, whole, with_notifications
 from app.store import Search
@@ -158,7 +158,6 @@ def _find(services: Services, wanted: str) -> Incident:
 def moment(text: str) -> datetime:
     """Of an option: a time in RFC 3339; without an offset it is UTC."""
     try:
-        stated = datetime.fromisoformat(text)
+        return parsed_time(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text} is no time such as 2026-03-04T03:00:00Z") from None
-    return stated.replace(tzinfo=stated.tzinfo or UTC).astimezone(UTC)

@@ -1,7 +1,7 @@
 """Delivers: claim a step, send it, record how it ended and when the next attempt is.
 
-The one way in which anything leaves: pages and resolve events (`app/delivery/pages.py`), notifications
-(`app/delivery/notifications.py`) and a storm's summaries (`app/delivery/summaries.py`) differ in what they
+The one way in which anything leaves: pages and resolve events (`app/delivery/page_job.py`), notifications
+(`app/delivery/notification_job.py`) and a storm's summaries (`app/delivery/summaries.py`) differ in what they
 read and send, not in how they are delivered.
 """
 

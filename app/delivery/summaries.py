@@ -84,14 +84,8 @@ class SummaryJob(Job):
             count = ("delivered" if outcome.delivered else "failed") if self._named else None
             self._store.end_summary(self._channel, self._delivery, began, until, count)
         if self._named:
-            (log.info if outcome.delivered else log.warning)(
-                "summary_sent" if outcome.delivered else "summary_failed",
-                channel=self._channel,
-                incidents=self._named,
-                attempt=self._delivery.failures + 1,
-                detail=outcome.detail or None,
-                again_at=again_at.isoformat() if again_at else None,
-            )
+            name = "summary_sent" if outcome.delivered else "summary_failed"
+            log_attempt(name, self._channel, self._delivery, outcome, again_at, incidents=self._named)
 
     def _summary(self, held: Sequence[str]) -> Summary:
         counts: Counter[ChangeEvent] = Counter()
@@ -126,6 +120,25 @@ class SummaryJob(Job):
                 yield change_event(step.event), incident
         if under_way:
             self._store.release(self._channel, under_way)
+
+
+def log_attempt(
+    name: str,
+    channel: Destination,
+    claimed: Delivery,
+    outcome: Outcome,
+    again_at: datetime | None,
+    **about: object,
+) -> None:
+    """Log how an attempt to send something to a channel ended; `about`: what it was."""
+    (log.info if outcome.delivered else log.warning)(
+        name,
+        channel=channel,
+        **about,
+        attempt=claimed.failures + 1,
+        detail=outcome.detail or None,
+        again_at=again_at.isoformat() if again_at else None,
+    )
 
 
 def _some(ids: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from app.bootstrap import Services
-from app.delivery.pages import ATTEMPT_SECONDS, LEASE, SIZE, PageJob, kind_of, log_attempt
+from app.delivery.page_job import ATTEMPT_SECONDS, LEASE, SIZE, PageJob, kind_of, log_attempt
 from app.delivery.retry import PAGES
 from app.delivery.summaries import NAMED, UNKNOWN
 from app.destinations.base import Message, Summary

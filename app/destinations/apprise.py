@@ -107,7 +107,7 @@ class AppriseChannel:
     def _words(self, message: Message | Summary) -> Rendered:
         if isinstance(message, Summary):
             return self._titled(rendering.summary(message, self.form))
-        # A request's subject is for mails: elsewhere the title alone tells what is new.
+        # A request's subject is for mails: elsewhere the title alone says what is new.
         of_request = message.subject if self._service == "email" else None
         said = rendering.message(replace(message, subject=of_request), self.form, self._template)
         return said if of_request else self._titled(said)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from functools import cached_property
 from typing import Any
 
 from app.destinations.base import AddressedProvider, PagerEvent
 from app.destinations.event_text import description
-from app.destinations.http import CONNECT_SECONDS, WHOLE_SECONDS, seconds_left
+from app.destinations.http import CONNECT_SECONDS, WHOLE_SECONDS, in_thread, seconds_left
 from app.domain.alert import Severity
 from app.domain.delivery import Outcome
 from app.sanitize import one_line
@@ -36,7 +34,7 @@ class AwsIncidentManager(AddressedProvider[str]):
 
     def __init__(self, config: Config) -> None:
         settings = config.oncall.aws_incident_manager
-        self.addresses, self.max_per_minute = settings.plans, settings.max_per_minute
+        self.addresses, self.max_per_minute = settings.places, settings.max_per_minute
 
     def _send(self, event: PagerEvent, address: str, deadline: float) -> Outcome:
         resolves = event.kind == "resolved"
@@ -109,16 +107,7 @@ def _refused(error: dict[str, str]) -> Outcome:
 
 def _within(deadline: float, call: Callable[[], Outcome]) -> Outcome:
     """Its outcome, unless that takes too long: no timeout of botocore covers a slow answer as a whole."""
-    done: Future[Outcome] = Future()
-
-    def run() -> None:
-        try:
-            done.set_result(call())
-        except BaseException as error:
-            done.set_exception(error)
-
-    threading.Thread(target=run, name="aws", daemon=True).start()
     try:
-        return done.result(seconds_left(deadline))
+        return in_thread("aws", call).result(seconds_left(deadline))
     except TimeoutError:
         return Outcome("try_again", "No answer from AWS: the time ran out.", "timeout", uncertain=True)

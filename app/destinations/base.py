@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from app.destinations.http import whole_call
 from app.domain.delivery import EventKind as Kind
@@ -40,8 +40,7 @@ class PagerEvent:
     """Attempts to send it that failed in a row before this one."""
 
 
-@dataclass(frozen=True, slots=True)
-class RateLimit:
+class RateLimit(NamedTuple):
     """At most `per_minute` events within any minute, counted over all workers under one name; 0: no limit."""
 
     name: str

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from app.destinations.base import Channel, Message, Summary
-from app.domain.alert import SEVERITIES
+from app.destinations.base import Channel
 from app.domain.delivery import Destination
 from app.domain.subscription import Subscription
 from config import ChannelSettings, Config
-
-__all__ = ["Channel", "Channels", "Message", "Summary", "UnknownChannel", "make"]
 
 
 class UnknownChannel(ValueError):
@@ -33,17 +30,12 @@ class Channels:
         others = [name for name in self._settings if name not in wanted]
         return (
             *(
-                self._subscription(one, self._settings[one.name])
+                Subscription(one, settings.events, settings.min_severity)
                 for one in wanted
-                if one.name in self._settings
+                if (settings := self._settings.get(one.name))
             ),
             *(Subscription(Destination(name), ("failed",)) for name in others),
         )
-
-    @staticmethod
-    def _subscription(channel: Destination, settings: ChannelSettings) -> Subscription:
-        least = next((one for one in SEVERITIES if one == settings.min_severity), None)
-        return Subscription(channel, settings.events, least)
 
     def channel(self, destination: Destination) -> tuple[Channel, str | None] | None:
         """The channel, and the address to use instead of its own; None for one that is gone."""

@@ -45,7 +45,7 @@ def _facts(event: PagerEvent) -> Iterator[str]:
     yield f"Since: {clock(incident.started_at or incident.created_at)}"
     if incident.occurrences > 1:
         yield f"Occurrences: {incident.occurrences}"
-    yield from _told(event)
+    yield from _notified(event)
     if event.kind == "resolved":
         yield f"Resolved: {_resolution(incident)}"
     if event.page_url is None:
@@ -55,7 +55,7 @@ def _facts(event: PagerEvent) -> Iterator[str]:
         yield f"[{invitation}]({event.page_url})"
 
 
-def _told(event: PagerEvent) -> Iterator[str]:
+def _notified(event: PagerEvent) -> Iterator[str]:
     """Which channels were notified."""
     for entry in event.notified[:NOTIFIED]:
         at = entry.at.astimezone(UTC).strftime("%H:%M:%S")

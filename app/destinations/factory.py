@@ -1,4 +1,4 @@
-"""Makes the provider and the channels that the configuration names."""
+"""Makes the providers."""
 
 from __future__ import annotations
 

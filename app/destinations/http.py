@@ -6,13 +6,13 @@ import http.client
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import requests
 from pydantic import SecretStr
@@ -22,10 +22,15 @@ from requests.cookies import RequestsCookieJar
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from app import __version__
+
+T = TypeVar("T")
+
 CONNECT_SECONDS = 3.0
 """For each address of the host; the deadline of the call holds for all of them."""
 WHOLE_SECONDS = 10.0
 """For a call to a provider, from its beginning to its end."""
+USER_AGENT = f"versus-incident/{__version__}"
 ANSWER_BYTES = 64 * 1024
 CONNECTIONS = 64
 
@@ -59,6 +64,20 @@ def whole_call(deadline: float) -> float:
 def seconds_left(deadline: float) -> float:
     """Until `deadline` (of `time.monotonic()`, seconds), 10 s at most."""
     return whole_call(deadline) - time.monotonic()
+
+
+def in_thread(name: str, work: Callable[[], T]) -> Future[T]:
+    """The result of some work, which a thread of its own does: nobody has to wait for its end."""
+    done: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return done
 
 
 class DeadlineExceeded(Exception):
@@ -187,7 +206,7 @@ class Http:
     `answer_bytes`: so much of a body is read.
     """
 
-    def __init__(self, user_agent: str, *, answer_bytes: int = ANSWER_BYTES) -> None:
+    def __init__(self, user_agent: str = USER_AGENT, *, answer_bytes: int = ANSWER_BYTES) -> None:
         self._answer_bytes = answer_bytes
         self._session = requests.Session()
         self._session.cookies = _NoCookies()
@@ -224,16 +243,7 @@ class Http:
         call = _Call(deadline)
         if call.seconds_left() <= 0:
             return NoAnswer("timeout", "the time had run out before anything was sent")
-        done: Future[HttpAnswer | NoAnswer] = Future()
-
-        def run() -> None:
-            _current.set(call)
-            try:
-                done.set_result(self._send(call, request))
-            except BaseException as error:
-                done.set_exception(error)
-
-        threading.Thread(target=run, name=str(request.method).lower(), daemon=True).start()
+        done = in_thread(str(request.method).lower(), lambda: self._send(call, request))
         try:
             return done.result(call.seconds_left())
         except TimeoutError:
@@ -243,6 +253,7 @@ class Http:
             return answer or NoAnswer("timeout", "the time ran out", call.sent)
 
     def _send(self, call: _Call, request: requests.Request) -> HttpAnswer | NoAnswer:
+        _current.set(call)
         left = max(0.001, call.seconds_left())
         try:
             with self._session.send(

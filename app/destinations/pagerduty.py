@@ -8,7 +8,6 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from app import __version__
 from app.destinations.base import AddressedProvider, PagerEvent
 from app.destinations.event_text import LINK, VALUE, description, metadata
 from app.destinations.http import Bearer, Http
@@ -37,9 +36,9 @@ class PagerDuty(AddressedProvider[SecretStr]):
 
     def __init__(self, config: Config) -> None:
         settings = config.oncall.pagerduty
-        self.addresses, self.max_per_minute = settings.routing_keys, settings.max_per_minute
+        self.addresses, self.max_per_minute = settings.places, settings.max_per_minute
         self._url = f"{settings.base_url}/v2/enqueue"
-        self._http = Http(f"versus-incident/{__version__}")
+        self._http = Http()
 
     def _send(self, event: PagerEvent, address: SecretStr, deadline: float) -> Outcome:
         answer = self._http.post(self._url, body(event, address), auth=None, deadline=deadline)

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from app import __version__
 from app.destinations.base import AddressedProvider, PagerEvent
 from app.destinations.event_text import description
 from app.destinations.http import Basic, Http, HttpAnswer, NoAnswer
@@ -31,8 +30,8 @@ class ServiceNow(AddressedProvider[Instance]):
 
     def __init__(self, config: Config) -> None:
         self._settings = config.oncall.servicenow
-        self.addresses, self.max_per_minute = self._settings.instances, self._settings.max_per_minute
-        self._http = Http(f"versus-incident/{__version__}")
+        self.addresses, self.max_per_minute = self._settings.places, self._settings.max_per_minute
+        self._http = Http()
 
     def _send(self, event: PagerEvent, address: Instance, deadline: float) -> Outcome:
         # A POST inserts, so after doubt it looks first.

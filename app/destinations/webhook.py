@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from jinja2.sandbox import SandboxedEnvironment
 from pydantic import SecretStr
 
-from app import __version__
 from app.destinations.base import AddressedProvider, PagerEvent
 from app.destinations.event_text import description, metadata
 from app.destinations.http import Bearer, Http
@@ -31,10 +30,10 @@ class Webhook(AddressedProvider[SecretStr]):
 
     def __init__(self, config: Config) -> None:
         self._settings = config.oncall.webhook
-        self.addresses, self.max_per_minute = self._settings.urls, self._settings.max_per_minute
+        self.addresses, self.max_per_minute = self._settings.places, self._settings.max_per_minute
         template = self._settings.template
         self._template = SandboxedEnvironment().from_string(template) if template else None
-        self._http = Http(f"versus-incident/{__version__}")
+        self._http = Http()
 
     def _send(self, event: PagerEvent, address: SecretStr, deadline: float) -> Outcome:
         content = self._body(event)

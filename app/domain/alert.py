@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
-from typing import Literal
 
 from app.sanitize import cut
+from config import values
 from config.match import LABEL
 
 LINE_LIMIT = 255
@@ -25,9 +25,8 @@ MOST_LABELS = 64
 LABEL_BYTES = 96 * 1024
 """Of all labels together, so that a record stays below 256 KiB whatever is repeated."""
 
-Severity = Literal["critical", "high", "medium", "low", "info"]
-
-SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium", "low", "info")
+Severity = values.Severity
+SEVERITIES = values.SEVERITIES
 
 
 VERSUS = "versus"
@@ -99,7 +98,7 @@ class Alert:
 
     @property
     def marks(self) -> tuple[str, ...]:
-        """What tells a group from others with the same identity: its installation, then its alerts.
+        """How a group differs from others with the same identity: its installation, then its alerts.
 
         Groups with a mark in common are one problem. Empty where the identity is enough.
         """
@@ -128,7 +127,7 @@ class Alert:
 
     @property
     def facts(self) -> dict[str, str]:
-        """What a rule or a silence looks at."""
+        """What rules and silences match."""
         return facts_of(
             self.labels,
             source=self.source,
@@ -140,7 +139,7 @@ class Alert:
 
 
 def facts_of(labels: Mapping[str, str], **fields: str | None) -> dict[str, str]:
-    """What a `Match` looks at; of labels whose names differ in case alone, the first one counts."""
+    """What a `Match` is compared with; of labels whose names differ in case alone, the first one counts."""
     named = {LABEL + name.casefold(): value for name, value in reversed(list(labels.items()))}
     return named | {name: value or "" for name, value in fields.items()}
 

@@ -300,7 +300,7 @@ class Delivery:
         return replace(fresh, missing=False, accepted=None, accepted_at=None, uncertain=True)
 
     def page_accepted_late(self, now: datetime) -> Delivery:
-        """A worker slept through its lease and then got its page through.
+        """A worker was stopped for longer than its lease, and then got its page through.
 
         If the problem is over, nobody else would close the alert: a resolve event that is under way may have
         been there before.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from app.domain.acknowledgement import NOT_ACKNOWLEDGED
-from app.domain.alert import Alert, with_labels
+from app.domain.alert import VERSUS, Alert, with_labels
 from app.domain.chains import CHANNEL
 from app.domain.delivery import Delivery, Destination, EventKind, InvalidTransition, Outcome
 from app.domain.members import Members
@@ -94,7 +94,7 @@ class Incident(Report):
         """Stands in for a record that is gone though its page was due; in doubt, it pages."""
         alert = Alert(
             title=title,
-            source="versus",
+            source=VERSUS,
             description="The record of this incident was lost. Nobody is known to have acknowledged it.",
         )
         incident = Incident.opened(
@@ -117,7 +117,7 @@ class Incident(Report):
 
         `pager`: where it goes, or went, when nothing is due.
         """
-        alert = Alert(title=f"Incident {incident_id}", source="versus", description=UNREADABLE)
+        alert = Alert(title=f"Incident {incident_id}", source=VERSUS, description=UNREADABLE)
         alert = replace(alert, labels={"unreadable": "true"})
         at, has = min(due.values(), default=created_at), Delivery()
         phase = next((one for one in Phase if one.value == state.value), Phase.PENDING)
@@ -251,15 +251,16 @@ class Incident(Report):
 
     def sent_unclaimed(self, pagers: Mapping[Destination, Delivery], now: datetime) -> Incident:
         """What pagers have, or may have, of it, by attempts without a claim; they ended by `now`."""
-        event = {p: replace(one, claim=None) for p, one in pagers.items() if self._is_news(p, one)}
-        if not event:
+        new = {p: replace(one, claim=None) for p, one in pagers.items() if self._says_more(p, one)}
+        if not new:
             return self
-        sent = replace(self, pagers={**self.pagers, **event})
-        sent = sent.noted(now, "sent_unclaimed", f"to {', '.join(event)}, while Redis did not take writes")
+        sent = replace(self, pagers={**self.pagers, **new})
+        sent = sent.noted(now, "sent_unclaimed", f"to {', '.join(new)}, while Redis did not take writes")
         first = self.escalated_at is None and sent.escalated_at is not None
         return sent._changed("escalated", now) if first else sent
 
-    def _is_news(self, pager: Destination, delivery: Delivery) -> bool:
+    def _says_more(self, pager: Destination, delivery: Delivery) -> bool:
+        """Whether this is more than the pager is known to have."""
         had = self.pagers.get(pager, Delivery())
         if delivery.accepted == "resolved":
             return self.phase is Phase.RESOLVED and had.accepted != "resolved"

@@ -50,7 +50,7 @@ class Record:
     labels: dict[str, str] = field(default_factory=dict)
     identity: str | None = None
     marks: tuple[str, ...] = ()
-    """By which a group is told from others with its identity (see `Alert.marks`), the newest first."""
+    """By which a group differs from others with its identity (see `Alert.marks`), the newest first."""
     namespace: str | None = None
     """Of the installation that reported it, where its sender names one."""
     occurrences: int = 1
@@ -182,7 +182,7 @@ class Record:
 
     @property
     def facts(self) -> dict[str, str]:
-        """What a rule or a silence looks at."""
+        """What rules and silences match."""
         return facts_of(
             self.labels,
             source=self.source,

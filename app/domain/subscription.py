@@ -79,7 +79,7 @@ class Subscription:
         newest = pending[-1]
         at = since = pending[0].at
         if newest.sequence > delivery.tried_through:
-            # News ends the pause after failures.
+            # A new change ends the pause after failures.
             at = newest.at
         elif delivery.retry_at is not None:
             at = delivery.retry_at

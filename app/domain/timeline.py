@@ -45,6 +45,15 @@ def clock(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
+def parsed_time(text: str) -> datetime:
+    """A time in RFC 3339 as UTC; without an offset it is UTC. Raises `ValueError`."""
+    stated = datetime.fromisoformat(text)
+    try:
+        return stated.replace(tzinfo=stated.tzinfo or UTC).astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(text) from error
+
+
 def rfc3339(moment: datetime) -> str:
     """UTC with `Z`, in milliseconds (RFC 3339)."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"

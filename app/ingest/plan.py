@@ -25,15 +25,20 @@ class Plan:
     late_after: timedelta | None = None
     reopening: Reopening = field(default_factory=Reopening)
 
-    def opened(self, incident_id: str, alert: Alert, now: datetime, *, at_once: bool = False) -> Incident:
-        """A new incident; `at_once`: it pages now, whatever the wait, since nothing can be stored."""
+    @property
+    def at_once(self) -> Plan:
+        """The same without a wait, for what can't be stored."""
+        return replace(self, decision=replace(self.decision, wait=timedelta(0), held_until=None))
+
+    def opened(self, incident_id: str, alert: Alert, now: datetime) -> Incident:
+        """A new incident."""
         decision = self.decision
         return Incident.opened(
             incident_id,
             alert,
             now,
-            due_at=now if at_once else decision.due_at(now),
-            held_until=None if at_once else decision.held_until,
+            due_at=decision.due_at(now),
+            held_until=decision.held_until,
             rule=decision.rule,
             pager=decision.pager,
             subscriptions=self.subscriptions,
@@ -43,14 +48,14 @@ class Plan:
             reopening=self.reopening,
         )
 
-    def repeated(self, incident: Incident, alert: Alert, now: datetime, *, at_once: bool = False) -> Incident:
+    def repeated(self, incident: Incident, alert: Alert, now: datetime) -> Incident:
         """The incident, reported again."""
         decision = self.decision
         return incident.repeated(
             alert,
             now,
-            due_at=now if at_once else decision.due_at(now),
-            held_until=None if at_once else decision.held_until,
+            due_at=decision.due_at(now),
+            held_until=decision.held_until,
             rule=decision.rule,
             pager=decision.pager,
             asked=decision.asked,

@@ -21,7 +21,6 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256, HashAlgorithm
 
-from app import __version__
 from app.destinations.http import Http, HttpAnswer, NoAnswer
 from app.ingest.webhooks.sns import CONFIRMATION
 from app.telemetry import log
@@ -62,14 +61,14 @@ class Sns:
         self.topics = topics
         """Those that the configuration allows; None when it names none."""
         self._seconds = seconds
-        self._http = Http(f"versus-incident/{__version__}")
+        self._http = Http()
         self._turns = threading.BoundedSemaphore(FETCHES_AT_ONCE)
         self._certificates: dict[str, x509.Certificate] = {}
 
     def proves(self, message: SnsMessage) -> bool:
         """Whether SNS sent it, for a topic that the configuration allows. Raises `VerificationUnavailable`.
 
-        The signature alone proves little: anyone who has an AWS account can make SNS sign what he wants.
+        The signature alone proves little: anyone who has an AWS account can make SNS sign anything.
         """
         if self.topics is None or message["TopicArn"] not in self.topics:
             return False
@@ -81,7 +80,7 @@ class Sns:
         return verdict == "right"
 
     def confirm(self, message: SnsMessage) -> None:
-        """Confirm the subscription that the message asks for, if it may be; tell the log.
+        """Confirm the subscription that the message asks for, if it may be, and log it.
 
         Raises `VerificationUnavailable`.
 

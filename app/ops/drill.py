@@ -46,7 +46,7 @@ HOPS = {
     "resolved": "resolved",
     "resolve_event_sent": "resolve event accepted:",
 }
-"""What is told of an entry on the timeline, before its detail."""
+"""What is reported of an entry on the timeline, before its detail."""
 
 
 class DrillFailed(Exception):
@@ -55,7 +55,7 @@ class DrillFailed(Exception):
 
 @dataclass
 class Drill:
-    """One drill, from its webhook to its resolve event; all times that it tells are Redis's."""
+    """One drill, from its webhook to its resolve event; all times that it reports are Redis's."""
 
     services: Services
     url: str
@@ -69,9 +69,9 @@ class Drill:
     """Set by a signal; an exception would be lost where Python ignores exceptions, as in a finalizer."""
     key: str = field(default_factory=lambda: f"versus-drill-{uuid.uuid4()}")
     _began: datetime = field(init=False)
-    _told: int = 0
-    """Entries of the timeline that were told."""
-    _due_told: bool = False
+    _reported: int = 0
+    """Entries of the timeline that were reported."""
+    _due_reported: bool = False
 
     def run(self) -> None:
         """Raises `DrillFailed`, and `StoreUnavailable` when Redis goes away; what it created is resolved
@@ -128,7 +128,7 @@ class Drill:
         return {"source": "versus drill", "deduplication_key": self.key, **body}
 
     def _watch(self, incident_id: str, arrived: Callable[[Incident], bool], seconds: float) -> Incident:
-        """Tell what happens to the incident until it arrived, for so many seconds."""
+        """Report what happens to the incident until it arrived, for so many seconds."""
         deadline = time.monotonic() + seconds
         while True:
             incident = self._read(incident_id)
@@ -182,15 +182,15 @@ class Drill:
             "worker's log, and whether more pages wait for max_per_minute."
         )
 
-    # -- what is told -----------------------------------------------------------------------------------
+    # -- what is reported -------------------------------------------------------------------------------
 
     def _follow(self, incident: Incident) -> None:
-        for entry in incident.timeline[self._told :]:
-            if entry.event == "attempt" and incident.due_at is not None and not self._due_told:
-                self._due_told = True
+        for entry in incident.timeline[self._reported :]:
+            if entry.event == "attempt" and incident.due_at is not None and not self._due_reported:
+                self._due_reported = True
                 self._say(incident.due_at, "due")
             self._say(entry.at, f"{HOPS.get(entry.event, entry.event)} {entry.detail}".rstrip())
-        self._told = len(incident.timeline)
+        self._reported = len(incident.timeline)
 
     def _say(self, moment: datetime, text: str) -> None:
         self.report(f"{(moment - self._began).total_seconds():9.3f} s  {text}")

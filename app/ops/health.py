@@ -1,4 +1,4 @@
-"""Is the whole pipeline well: what `/readyz`, metrics and dashboard tell, and what the heartbeat needs."""
+"""Is the whole pipeline well: what `/readyz`, metrics and dashboard show, and what the heartbeat needs."""
 
 from __future__ import annotations
 

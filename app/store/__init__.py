@@ -75,7 +75,7 @@ __all__ = [
 class Store:
     """Incidents, delivery queue, notifications, rejected bodies and logins of one Redis, and its clock.
 
-    `patience` and `timeout` in seconds: how long a call is tried while Redis is away, and how long one try
+    `retry_seconds` and `timeout`: how long a call is tried while Redis is away, and how long one try
     may take. `connections`: so many at most; small plans of Redis take 20 in all, from every process.
     `defaults`: where an incident goes whose record can't be read. `sources`: names that are always counted by
     themselves. `payload_bytes`: that the bodies of incidents that are not resolved may take.

@@ -29,7 +29,7 @@ WITNESS = 30.0
 
 
 def even_seconds() -> float:
-    """Goes on evenly, while this process is stopped or the machine sleeps, too; where the system has that."""
+    """Seconds that go on evenly while this process is stopped; where the system can, also while it sleeps."""
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime(time.CLOCK_BOOTTIME)
     return time.monotonic()

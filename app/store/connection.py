@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import partial
 from queue import Empty, LifoQueue
 from typing import Any, TypeVar
@@ -32,6 +33,11 @@ REFUSED_FOR = 2.0
 T = TypeVar("T")
 Ask = Callable[[Sequence[Command]], list[Any]]
 """Sends commands in one round trip; an answer that is a refusal is an error among the answers."""
+
+
+def utc(seconds: str | float) -> datetime:
+    """A time as scores and fields hold it: seconds since 1970."""
+    return datetime.fromtimestamp(float(seconds), UTC)
 
 
 class StoreUnavailable(Exception):
@@ -89,7 +95,7 @@ def _client(address: RedisAddress, timeout: float) -> redis.Redis:
         # Asking one after the other, some of them dead, may take no longer than one try.
         **_timeouts(timeout / len(address.nodes)),
     }
-    # The master is looked up for each new connection, so that nothing has to be told of a failover.
+    # The master is looked up for each new connection, so that a failover needs nothing else.
     sentinels = Sentinel(  # type: ignore[no-untyped-call]
         address.nodes, sentinel_kwargs=sentinel_options, **redis_options
     )
@@ -195,7 +201,7 @@ class Script:
 
 
 class Connection:
-    """Runs commands against Redis, again and again for `patience` seconds while it is away or refuses.
+    """Runs commands against Redis, again and again for `retry_seconds` while it is away or refuses.
 
     Everything that is run must be safe to run twice: after a time-out nobody knows whether Redis did it.
     `timeout` (seconds) bounds each single try. Threads share so many `connections`, and wait for one.

@@ -52,8 +52,8 @@ CHECK_AGAIN_SECONDS = 10.0
 # A minute as the provider's clock may see it, with room for requests that travel at unequal speed.
 WINDOW_SECONDS = 61
 
-# What a 429 taught is remembered for so many seconds after the last one. Events that probe whether the
-# provider takes more are so many seconds apart, at first and at last.
+# The limit that answers 429 showed is remembered for so many seconds after the last one. Events that probe
+# whether the provider takes more are so many seconds apart, at first and at last.
 OBSERVED_SECONDS = 300
 FIRST_GAP, LONGEST_GAP = 1.0, 4.0
 # What was sent in so many seconds before a first refusal may be a burst of its own.
@@ -218,7 +218,7 @@ class DeliveryQueue:
             keys, args = _budget(pager, of_pager, now)
             calls.append((keys, [*args, pager, URGENCIES, count, again, GRACE_SECONDS]))
         found = self._next_ready.each(calls)
-        return [_due_delivery(member, due, deferred) for looks in found for member, due, deferred in looks]
+        return [_due_delivery(member, due, deferred) for checks in found for member, due, deferred in checks]
 
     def pagers_of(self, incident_id: str) -> list[Destination]:
         """The pagers that are to be sent something about the incident, though its record may be gone."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
-from app.store.connection import PREFIX, Connection
+from app.store.connection import PREFIX, Connection, utc
 
 LAST = PREFIX + "last-drill"
 
@@ -35,4 +35,4 @@ class Drills:
         at, passed, verdict = self._connection.call("HMGET", LAST, "at", "passed", "verdict")
         if at is None:
             return None
-        return LastDrill(datetime.fromtimestamp(float(at), UTC), passed == "1", verdict or "")
+        return LastDrill(utc(at), passed == "1", verdict or "")

@@ -11,10 +11,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from app.domain.state import State
-from app.store.connection import PREFIX, Connection
+from app.store.connection import PREFIX, Connection, utc
 from app.store.keys import BY_STATE, VERSION
 from app.store.transaction import committing
 from app.telemetry import log
@@ -141,6 +141,6 @@ def _loss(fields: Mapping[str, str]) -> Loss | None:
         fields["id"],
         fields["lost"] == "all",
         int(fields["pending"]),
-        datetime.fromtimestamp(float(fields["at"]), UTC),
+        utc(fields["at"]),
         fields.get("incident"),
     )

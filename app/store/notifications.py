@@ -14,13 +14,13 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from app.domain.delivery import Delivery, Destination
 from app.domain.incident import Incident
 from app.domain.subscription import Change, Subscription
 from app.store import counters
-from app.store.connection import PREFIX, Command, Connection
+from app.store.connection import PREFIX, Command, Connection, utc
 from app.store.keys import delivery_doc, delivery_of
 from app.store.lua import lua
 from app.store.transaction import committing
@@ -46,6 +46,7 @@ FIRST_SUMMARY = 10
 # What was handed out is handed out again after so many seconds, if nobody claimed it.
 HANDED_OUT = 3
 MOST_WAKEUPS = 32
+WAKE: Sequence[Command] = (("LPUSH", WAKEUPS, 1), ("LTRIM", WAKEUPS, 0, MOST_WAKEUPS - 1))
 HELD_AT_ONCE = 1_000
 # Summaries of a channel that are remembered: of the last day, in a storm that long.
 KEPT = 1_440
@@ -78,8 +79,7 @@ def index(changes: Iterable[tuple[Incident | None, Incident]]) -> Iterator[Comma
                 channels.add(one.destination)
     if channels:
         yield "SADD", CHANNELS, *sorted(channels)
-        yield "LPUSH", WAKEUPS, 1
-        yield "LTRIM", WAKEUPS, 0, MOST_WAKEUPS - 1
+        yield from WAKE
 
 
 def _newly_wanted(one: Subscription, before: Incident | None, after: Incident) -> Iterator[Change]:
@@ -119,7 +119,7 @@ class Notifications:
 
     def wake(self) -> None:
         """Wake a worker: there may be more to hand out. Raises `StoreUnavailable`."""
-        self._connection.calls([("LPUSH", WAKEUPS, 1), ("LTRIM", WAKEUPS, 0, MOST_WAKEUPS - 1)])
+        self._connection.calls(WAKE)
 
     def channels(self) -> list[Destination]:
         """Destinations that are to be notified of something."""
@@ -250,8 +250,4 @@ class Notifications:
             return None
         member, until = found
         at, _, how = member.partition(" ")
-        return Summarized(_utc(float(until)), _utc(float(at)), how == "sent")
-
-
-def _utc(timestamp: float) -> datetime:
-    return datetime.fromtimestamp(timestamp, UTC)
+        return Summarized(utc(until), utc(at), how == "sent")

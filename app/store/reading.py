@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from app.domain.delivery import Destination
 from app.domain.incident import Incident
 from app.domain.record import ITSELF
 from app.domain.state import State
 from app.domain.subscription import Subscription
-from app.store.connection import Connection, WrongType
+from app.store.connection import Connection, WrongType, utc
 from app.store.delivery_queue import DUE, PAGERS, member_of
 from app.store.keys import ALL, BY_STATE, INCIDENT, incident_of, legible
 from app.telemetry import log
@@ -103,7 +103,7 @@ class Reader:
             )
         )
         for n, i in enumerate(ids):
-            created, *rest = (_utc(score) for score in scores[n * asked : (n + 1) * asked])
+            created, *rest = (score and utc(score) for score in scores[n * asked : (n + 1) * asked])
             state = next((s for s, at in zip(State, rest, strict=False) if at), State.PENDING)
             due = {p: at for p, at in zip(pagers, rest[len(State) :], strict=True) if at}
             yield i, self._stand_in(i, created, state, due)
@@ -119,7 +119,3 @@ class Reader:
         return Incident.unreadable(
             incident_id, created_at, state, due, defaults.pager, defaults.subscriptions
         )
-
-
-def _utc(score: str | None) -> datetime | None:
-    return None if score is None else datetime.fromtimestamp(float(score), UTC)

@@ -6,11 +6,11 @@ import hashlib
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from app.domain.timeline import rfc3339
-from app.store.connection import PREFIX, Connection
+from app.store.connection import PREFIX, Connection, utc
 from app.store.lua import lua
 
 REJECTED = PREFIX + "rejected"
@@ -108,7 +108,7 @@ class Rejected:
             {
                 **json.loads(entry),
                 "count": int(count),
-                "last_at": rfc3339(_moment(time)),
+                "last_at": rfc3339(utc(time)),
                 "incident": incident_id,
             }
             for entry, count, incident_id, time in zip(*found, times, strict=True)
@@ -126,15 +126,11 @@ def whole_body(entry: Mapping[str, Any]) -> bytes | None:
 
 
 def _kept(body: bytes, inside: bytes) -> dict[str, str]:
-    """The body as text; what is none, or what JSON would bloat, as a glance at it and the whole in base64."""
+    """The body as text; of one that is none, or is far longer as JSON, the beginning, and all in base64."""
     text = body[:BODY_KEPT].decode("utf-8", "replace")
     if len(body) <= BODY_KEPT and (text.encode() != body or len(json.dumps(text)) > ROOM):
-        glance = inside[:PREVIEW].decode("utf-8", "replace")
-        return {"body": glance, "body_base64": b64encode(body).decode()}
+        beginning = inside[:PREVIEW].decode("utf-8", "replace")
+        return {"body": beginning, "body_base64": b64encode(body).decode()}
     while len(json.dumps(text)) > ROOM:
         text = text[: len(text) // 2]
     return {"body": text}
-
-
-def _moment(timestamp: str) -> datetime:
-    return datetime.fromtimestamp(float(timestamp), UTC)

@@ -65,8 +65,8 @@ class Retention:
         """Remove some of what ended longer ago than `keep`, or is not among the newest `most`, in one step.
 
         Returns whether there may be more. Whatever ended within the last hour stays, and all do while people
-        have yet to be told what happened when no worker lived. When somebody wrote to one of them meanwhile,
-        nothing is removed this time. Raises `StoreUnavailable`.
+        have yet to be notified of what happened when no worker lived. When somebody wrote to one of them
+        meanwhile, nothing is removed this time. Raises `StoreUnavailable`.
         """
         aged, ended, oldest, outdated = self._connection.calls(
             [
@@ -100,8 +100,8 @@ class Retention:
         stored = [row.incident for row in rows.values()]
         # None should be among them; if there is one, it waits for the step that sends what is still to be
         # sent.
-        owing = [one.id for one in stored if not one.is_over]
-        commands = [("ZREM", ENDED, *owing)] if owing else self._traces(ids, stored, now)
+        unfinished = [one.id for one in stored if not one.is_over]
+        commands = [("ZREM", ENDED, *unfinished)] if unfinished else self._traces(ids, stored, now)
         self._commit(secrets.token_hex(8), checks, commands)
 
     def _traces(self, ids: Sequence[str], stored: Sequence[Incident], now: datetime) -> Iterator[Command]:

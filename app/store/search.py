@@ -1,4 +1,4 @@
-"""What somebody looks for among the incidents, and where it is found: the newest first, page by page."""
+"""Searches for incidents: which are wanted, and where they are found, the newest first, page by page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOOKED_THROUGH = 5_000
 
 
 class BadCursor(ValueError):
-    """Where to go on in a list was said in a way that is none of ours."""
+    """A cursor that this service did not make."""
 
 
 @dataclass(frozen=True, slots=True)

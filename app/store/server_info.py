@@ -1,4 +1,4 @@
-"""What the Redis server tells of itself: whether it takes writes, how fast it answers, its settings."""
+"""What the Redis server says of itself: whether it takes writes, how fast it answers, its settings."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Server:
         return time.perf_counter() - began
 
     def settings_from_info(self) -> Settings:
-        """What one INFO tells: all of it that matters most. Raises `StoreUnavailable`."""
+        """What one INFO says, which is most of what matters. Raises `StoreUnavailable`."""
         info = self._ask("INFO") or {}
         aof = info.get("aof_enabled")
         return Settings(

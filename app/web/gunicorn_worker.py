@@ -1,4 +1,4 @@
-"""Clients that keep what is scarce: threads, by requests that do not end or too many of them, and files."""
+"""Keeps threads and files free, whatever clients do: requests that do not end, or too many at once."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=2.0, help="how long faults and load last")
     parser.add_argument("--seconds", type=float, help="the same, in seconds")
     parser.add_argument(
-        "--settle", type=float, default=SETTLED_WITHIN, help="seconds to wait for what is owed"
+        "--settle", type=float, default=SETTLED_WITHIN, help="seconds to wait for what is still to be sent"
     )
     parser.add_argument("--record", type=Path, metavar="FILE", help="append the numbers as one line of JSON")
     parser.add_argument("--folder", type=Path, help="where logs and history go; default: a temporary folder")

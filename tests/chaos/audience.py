@@ -27,8 +27,8 @@ class Audience:
         self._over = threading.Event()
         self._login = threading.Lock()
         self._cookie = ""
-        self.news = [0] * PAGES
-        """How often each page had news."""
+        self.changes = [0] * PAGES
+        """How often each page changed."""
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -57,7 +57,7 @@ class Audience:
                 continue
             if answer.status_code == 200:
                 tag = answer.headers["ETag"]
-                self.news[number] += 1
+                self.changes[number] += 1
 
     def _log_in(self, base: str, old: str) -> None:
         with self._login, requests.Session() as session:

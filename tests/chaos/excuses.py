@@ -130,7 +130,7 @@ class Excuses:
         correct yet, since Redis took no writes.
         """
         steps = [f for f in self._faults if f.kind == "redis_clock_steps" and f.began_at <= at]
-        if any(self._is_news(step.began_at, at) for step in steps):
+        if any(self._is_uncorrected(step.began_at, at) for step in steps):
             return float("inf")
         return sum(UNEVEN["slow" if self._is_slow(step.began_at) else "quiet"] for step in steps)
 
@@ -138,7 +138,7 @@ class Excuses:
         slow = (fault for fault in self._faults if fault.kind in SLOW)
         return any(fault.began_at - REACH <= at <= fault.ended_at + AROUND for fault in slow)
 
-    def _is_news(self, step: float, at: float) -> bool:
+    def _is_uncorrected(self, step: float, at: float) -> bool:
         until = step
         for fault in sorted(self._faults, key=lambda fault: fault.began_at):
             if "redis" in fault.kind and fault.kind != "redis_clock_steps" and fault.ended_at >= step:

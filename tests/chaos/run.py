@@ -55,8 +55,8 @@ def run(plan: Plan, folder: Path | None = None, settled_within: float = SETTLED_
         audience = Audience(platform.bases, lambda web: platform.webs[web].secret)
         with audience.watching():
             healed_at = _play(plan, platform, began_at)
-        if not any(audience.news):
-            raise NotStarted("No open page had any news, so nobody really watched.")
+        if not any(audience.changes):
+            raise NotStarted("No open page ever changed, so nobody really watched.")
         history, violations = _settle(platform, healed_at, settled_within)
         guilty = {violation.incident for violation in violations if violation.incident is not None}
         evidence = {incident: list(_evidence(platform, incident)) for incident in sorted(guilty)[:10]}

@@ -11,7 +11,8 @@ import redis
 
 from app import actions
 from app.bootstrap import Services
-from app.delivery.pages import ATTEMPT_SECONDS, LEASE, deliver
+from app.delivery.page_job import ATTEMPT_SECONDS, LEASE
+from app.delivery.pages import deliver
 from app.destinations.base import PagerEvent, RateLimit
 from app.destinations.http import WHOLE_SECONDS
 from app.domain.alert import SEVERITIES, Alert, Severity

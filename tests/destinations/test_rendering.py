@@ -23,7 +23,7 @@ from tests.fakes import PAGER
 FORMS: tuple[Form, ...] = get_args(Form)
 LINK = "https://versus.example.com/api/ack/"
 
-NEWS: dict[ChangeEvent, tuple[dict[str, Any], str, str]] = {
+SAMPLES: dict[ChangeEvent, tuple[dict[str, Any], str, str]] = {
     # Fields of the incident, the head of the title, what follows from it.
     "created": ({}, "New incident", "Pages at 2026-03-04 03:03:00 UTC unless somebody acknowledges."),
     "severity_raised": ({"severity": "critical"}, "More severe", "unless somebody acknowledges."),
@@ -40,8 +40,8 @@ NEWS: dict[ChangeEvent, tuple[dict[str, Any], str, str]] = {
 }
 
 
-def news_of(event: ChangeEvent) -> Message:
-    message = a_message(event, **NEWS[event][0])
+def message_of(event: ChangeEvent) -> Message:
+    message = a_message(event, **SAMPLES[event][0])
     incident = message.incident
     if event == "acknowledged":
         incident = incident.acknowledged("dana", preview.NOON)
@@ -55,10 +55,10 @@ def news_of(event: ChangeEvent) -> Message:
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("event", get_args(ChangeEvent))
-def test_each_news_says_what_is_new_and_what_follows(event: ChangeEvent, form: Form) -> None:
-    message = news_of(event)
+def test_each_change_says_what_is_new_and_what_follows(event: ChangeEvent, form: Form) -> None:
+    message = message_of(event)
     said = rendering.message(message, form)
-    _, head, follows = NEWS[event]
+    _, head, follows = SAMPLES[event]
     assert said.title == f"{head}: Disk almost full on db-1"
     plain = said.body.replace("\\", "")
     assert follows in plain

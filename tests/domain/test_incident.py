@@ -58,7 +58,7 @@ def step_of(incident: Incident) -> Step:
     return step
 
 
-def owes(incident: Incident) -> str | None:
+def next_event(incident: Incident) -> str | None:
     """The event that its pager is to be sent, at once or later."""
     step = incident.next_step(PAGER)
     return None if step is None else step.event
@@ -176,7 +176,7 @@ def test_a_move_leads_to_its_state_and_to_what_is_sent_next(
     before: Incident, move: Move, state: State, event: Kind | None
 ) -> None:
     after = move(before)
-    assert (after.state, owes(after)) == (state, event)
+    assert (after.state, next_event(after)) == (state, event)
     assert dict(after.steps()) == ({PAGER: after.next_step(PAGER)} if event else {})
 
 
@@ -252,13 +252,13 @@ def test_a_claim_whose_worker_never_reported_may_have_paged() -> None:
     refused = second.refused(PAGER, "u", LATER, SERVER_ERROR, LATER)
     assert refused.pagers[PAGER].may_have_page
     assert refused.may_be_paged
-    assert owes(refused.resolved("ops", LATER)) == "resolved"
+    assert next_event(refused.resolved("ops", LATER)) == "resolved"
 
 
 def test_a_refusal_after_its_lease_does_not_end_another_workers_claim() -> None:
     second = IN_FLIGHT.claimed(PAGER, "u", LATER, LEASE)
     after = second.refused(PAGER, "t", LATER, SERVER_ERROR, None)
-    assert (after.pagers, owes(after), after.state) == (second.pagers, "firing", State.ESCALATING)
+    assert (after.pagers, next_event(after), after.state) == (second.pagers, "firing", State.ESCALATING)
 
 
 def test_a_page_after_its_lease_does_not_end_another_workers_claim() -> None:
@@ -267,15 +267,15 @@ def test_a_page_after_its_lease_does_not_end_another_workers_claim() -> None:
     assert after.pagers[PAGER].claim == second.pagers[PAGER].claim
     assert after.timeline[-1].event == "delivered_late"
     # Nobody else is to send it; the one who does may, and until then nothing may follow it.
-    assert (after.state, owes(after)) == (State.ESCALATED, None)
+    assert (after.state, next_event(after)) == (State.ESCALATED, None)
     assert step_of(after.resolved("ops", LATER)).at == LATER + LEASE
     for reported in (
         after.delivered(PAGER, "u", LATER, "202"),
         after.refused(PAGER, "u", LATER, SERVER_ERROR, LATER),
         after.refused(PAGER, "u", LATER, NOT_FOUND, LATER),
     ):
-        assert (reported.state, owes(reported), reported.in_flight) == (State.ESCALATED, None, False)
-        assert owes(reported.resolved("ops", LATER)) == "resolved"
+        assert (reported.state, next_event(reported), reported.in_flight) == (State.ESCALATED, None, False)
+        assert next_event(reported.resolved("ops", LATER)) == "resolved"
 
 
 def test_a_late_page_is_followed_by_another_resolve_event_than_the_one_under_way() -> None:
@@ -284,23 +284,23 @@ def test_a_late_page_is_followed_by_another_resolve_event_than_the_one_under_way
     # The worker that held the first claim wakes up, and its page is out; the resolve event may have been
     # there before.
     late = sending.delivered(PAGER, "t", LATER, "202")
-    assert (owes(late), step_of(late).at) == ("resolved", LATER + LEASE)
+    assert (next_event(late), step_of(late).at) == ("resolved", LATER + LEASE)
     for reported in (
         late.delivered(PAGER, "v", LATER, "202", "resolved"),
         late.refused(PAGER, "v", LATER, SERVER_ERROR, None),
     ):
-        assert (owes(reported), step_of(reported).at) == ("resolved", LATER + LEASE)
+        assert (next_event(reported), step_of(reported).at) == ("resolved", LATER + LEASE)
         claimed = reported.claimed(PAGER, "w", LATER + LEASE, LEASE)
         again = claimed.delivered(PAGER, "w", LATER + LEASE, "202", "resolved")
-        assert (owes(again), again.timeline[-1].event) == (None, "resolve_event_sent")
+        assert (next_event(again), again.timeline[-1].event) == (None, "resolve_event_sent")
 
 
 def test_a_late_page_is_followed_by_a_resolve_event_though_another_was_given_up() -> None:
     sending = RESOLVED_AFTER_PAGE.claimed(PAGER, "u", LATER, LEASE)
     given_up = sending.refused(PAGER, "u", LATER, SERVER_ERROR, None)
-    assert (owes(given_up), given_up.is_over) == (None, True)
+    assert (next_event(given_up), given_up.is_over) == (None, True)
     late = given_up.delivered(PAGER, "slept", LATER, "202")
-    assert (owes(late), late.is_over) == ("resolved", False)
+    assert (next_event(late), late.is_over) == ("resolved", False)
 
 
 def test_a_resolve_event_after_its_lease_is_no_page() -> None:
@@ -308,7 +308,11 @@ def test_a_resolve_event_after_its_lease_is_no_page() -> None:
     second = first.claimed(PAGER, "v", LATER + LEASE, LEASE)
     ended = second.delivered(PAGER, "v", LATER + LEASE, "202", "resolved")
     late = ended.delivered(PAGER, "u", LATER + LEASE, "202", "resolved")
-    assert (owes(late), late.escalated_at, late.timeline[-1].event) == (None, None, "resolve_event_sent")
+    assert (next_event(late), late.escalated_at, late.timeline[-1].event) == (
+        None,
+        None,
+        "resolve_event_sent",
+    )
 
 
 def test_what_is_given_up_and_fires_again_begins_anew() -> None:
@@ -321,7 +325,7 @@ def test_what_is_given_up_and_fires_again_begins_anew() -> None:
 
 def test_a_resolve_event_that_was_delivered_ends_everything() -> None:
     done = RESOLVE_EVENT_IN_FLIGHT.delivered(PAGER, "u", LATER, "202", "resolved")
-    assert (owes(done), done.in_flight, done.is_over) == (None, False, True)
+    assert (next_event(done), done.in_flight, done.is_over) == (None, False, True)
     assert done.timeline[-1].event == "resolve_event_sent"
 
 

@@ -780,7 +780,7 @@ class World:
     def notification_ended(
         self, attempt: Attempt, refusal: Outcome | None, again_at: datetime | None
     ) -> None:
-        """As `app/delivery/notifications.py` records it."""
+        """As `app/delivery/notification_job.py` records it."""
         channel, through = attempt.destination, attempt.step.through
         before = after = self.delivery(channel)
         held = before.holds(attempt.token)

@@ -16,7 +16,7 @@ import redis
 from app import actions
 from app.bootstrap import Services
 from app.delivery import pages
-from app.delivery.pages import ATTEMPT_SECONDS
+from app.delivery.page_job import ATTEMPT_SECONDS
 from app.domain.alert import Alert, Effect, Severity
 from app.domain.delivery import Outcome
 from app.domain.record import Reopening

@@ -18,10 +18,13 @@ SUBSCRIPTION = "app/domain/subscription.py"
 RETRY = "app/delivery/retry.py"
 DELIVER = "app/delivery/service.py"
 PAGE = "app/delivery/pages.py"
+PAGE_JOB = "app/delivery/page_job.py"
 INGEST = "app/ingest/service.py"
+EFFECTS = "app/ingest/effects.py"
+DIRECT = "app/ingest/direct.py"
 BOOTSTRAP = "app/bootstrap.py"
 HEALTH = "app/ops/health.py"
-NOTIFY = "app/delivery/notifications.py"
+NOTIFY = "app/delivery/notification_job.py"
 SUMMARY = "app/delivery/summaries.py"
 NOTIFICATIONS = "app/store/notifications.py"
 SESSION = "app/web/http/session.py"
@@ -238,7 +241,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "no_lease",
         "A claim keeps nobody else from sending the same.",
-        PAGE,
+        PAGE_JOB,
         "LEASE = timedelta(seconds=15)",
         "LEASE = timedelta(0)",
         OF_PAGE,
@@ -246,7 +249,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "short_lease",
         "A lease, and so an attempt, is shorter than incident.io may take.",
-        PAGE,
+        PAGE_JOB,
         "LEASE = timedelta(seconds=15)",
         "LEASE = timedelta(seconds=5)",
         OF_PAGE,
@@ -254,7 +257,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "lease_of_an_hour",
         "What a dead worker was sending is sent again only after an hour.",
-        PAGE,
+        PAGE_JOB,
         "LEASE = timedelta(seconds=15)",
         "LEASE = timedelta(hours=1)",
         OF_PAGE,
@@ -405,9 +408,9 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "random_key_with_redis_away",
         "The same problem, paged directly again, is another alert at incident.io.",
-        INGEST,
-        "    return str(uuid.uuid5(DIRECT, identity + installation if identity else message.payload))",
-        "    return str(uuid.uuid4())",
+        EFFECTS,
+        "        return str(uuid.uuid5(DIRECT, identity + installation if identity else self.payload))",
+        "        return str(uuid.uuid4())",
         OF_RECEIVE,
         Chaos(36, "direct_pages_of_one_problem_share_a_key"),
     ),
@@ -597,7 +600,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "given_up_by_its_age",
         "What was due while no worker lived for a day is given up at its first failure.",
-        PAGE,
+        PAGE_JOB,
         "PAGES.again_at(claimed, outcome, now)",
         'PAGES.again_at(__import__("dataclasses").replace(claimed, failing_since=step.since), outcome, now)',
         OF_PAGE,
@@ -693,8 +696,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "too_many_requests_back_off_by_one",
-        "An answer of 429 holds back the event that got it, and nobody else.",
-        PAGE,
+        "After an answer 429, the event that got it waits, and nobody else does.",
+        PAGE_JOB,
         "        if outcome.back_off_all:",
         "        if False:",
         OF_PAGE,
@@ -827,7 +830,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "record_written_again_forgets_a_pager",
         "An alert source that joined while another one was paged is not, if the record was lost just then.",
-        PAGE,
+        PAGE_JOB,
         "stored or incident.joined_by(due, self._services.clock())",
         "stored or incident",
         OF_TWO_PAGERS,
@@ -1155,7 +1158,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "claim_by_the_clock_of_the_host",
         "A lease is counted by the clock of the host.",
-        PAGE,
+        PAGE_JOB,
         "stored.claimed(self._pager, token, self._services.clock(), LEASE)",
         "stored.claimed(self._pager, token, datetime.now().astimezone(), LEASE)",
         OF_PAGE,
@@ -1220,7 +1223,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "acknowledged_for_good",
         "A sender can't take an acknowledgement back.",
-        INGEST,
+        EFFECTS,
         "if alert.effect is Effect.UNACKNOWLEDGED:",
         "if False:",
         OF_RECEIVE,
@@ -1228,7 +1231,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "late_problems_page",
         "A problem that arrives after its own end pages.",
-        INGEST,
+        EFFECTS,
         "if incident is None and (over := ",
         "if False and (over := ",
         OF_LATE_PROBLEMS,
@@ -1260,7 +1263,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "direct_pages_of_all_installations",
         "While Redis is away, the pages of two installations are one alert.",
-        INGEST,
+        EFFECTS,
         "identity + installation if",
         "identity if",
         OF_RECEIVE,
@@ -1555,7 +1558,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "early_resolve_of_a_direct_page_is_lost",
         "What was resolved before its direct page was stored stays open.",
-        INGEST,
+        DIRECT,
         "is not None and end.at >= at:",
         "is not None and end.at < at:",
         ("tests/ingest/test_service.py",),
@@ -1603,7 +1606,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "acknowledged_is_paged_directly",
         "A repeat of an acknowledged problem pages while Redis takes no writes.",
-        INGEST,
+        DIRECT,
         "        if reopened.phase is Phase.ACKNOWLEDGED:",
         "        if reopened.phase is Phase.RESOLVED:",
         OF_RECEIVE,
@@ -1611,7 +1614,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "direct_page_under_another_key",
         "A repeat of a paged problem has a key of its own while Redis takes no writes.",
-        INGEST,
+        DIRECT,
         "        key = incident.id\n",
         "",
         OF_RECEIVE,
@@ -1619,7 +1622,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "direct_page_is_not_stored",
         "Nothing remembers a direct page.",
-        INGEST,
+        DIRECT,
         "            _store_later(services, message, sent)\n",
         "            pass\n",
         OF_RECEIVE,
@@ -1627,7 +1630,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "second_direct_page_forgets_the_first",
         "Of direct pages at two alert sources, the end of the first is never sent.",
-        INGEST,
+        DIRECT,
         "sent = replace(sent, pagers={**sent.pagers, **still})",
         "pass",
         OF_RECEIVE,
@@ -1635,7 +1638,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "direct_page_stored_late_undoes_a_resolve",
         "A direct page that is stored after its incident was resolved opens it again.",
-        INGEST,
+        DIRECT,
         "known.resolved_at is not None and at <= known.resolved_at",
         "False",
         OF_RECEIVE,

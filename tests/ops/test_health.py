@@ -12,7 +12,8 @@ from pydantic import SecretStr
 
 from app.actions import resolve
 from app.bootstrap import Services
-from app.delivery.pages import LEASE, deliver
+from app.delivery.page_job import LEASE
+from app.delivery.pages import deliver
 from app.domain.delivery import Outcome
 from app.ops.agreement import fingerprint
 from app.ops.health import FAILED_ATTEMPTS, heartbeat_due, read_snapshot, readiness

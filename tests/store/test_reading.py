@@ -109,7 +109,7 @@ def paged(one: Incident) -> Incident:
         (incident("a").resolved("ops", NOW), State.RESOLVED),
     ],
 )
-def test_what_owes_nothing_owes_nothing(
+def test_what_has_nothing_to_send_still_has_not(
     store: Store, client: redis.Redis, was: Incident, state: State, kind: str
 ) -> None:
     put(store, was)

@@ -57,7 +57,7 @@ def forget(store: Store, days: timedelta = DAYS, most: int = MANY) -> None:
         pass
 
 
-def owing(incident_id: str, ago: timedelta) -> Incident:
+def unfinished(incident_id: str, ago: timedelta) -> Incident:
     """Resolved after its page went out; the provider has yet to take the resolve event."""
     at = NOW - ago
     paged = opened(incident_id, at, due_at=at).claimed(PAGER, "t", at, LEASE).delivered(PAGER, "t", at, "202")
@@ -124,23 +124,23 @@ def test_what_is_not_resolved_stays_for_ever(store: Store) -> None:
 def test_what_is_still_to_be_sent_a_resolve_event_stays_and_hinders_nobody(
     store: Store, days: timedelta, most: int
 ) -> None:
-    owe = [owing(f"owes-{n}", timedelta(days=40)) for n in range(BATCH + 1)]
-    put(store, [*owe, *(resolved(f"{n}", timedelta(days=35)) for n in range(5))])
+    waiting = [unfinished(f"unfinished-{n}", timedelta(days=40)) for n in range(BATCH + 1)]
+    put(store, [*waiting, *(resolved(f"{n}", timedelta(days=35)) for n in range(5))])
     forget(store, days, most)
-    assert all(event_of(store, one.id) == "resolved" for one in owe)
+    assert all(event_of(store, one.id) == "resolved" for one in waiting)
     assert not any(store.incidents.get(f"{n}") for n in range(5))
 
 
 def test_the_time_begins_when_the_resolve_event_is_out(store: Store, redis_url: str) -> None:
     out_at = NOW - timedelta(days=10)
-    sending = owing("owed-1", timedelta(days=40)).claimed(PAGER, "u", out_at, LEASE)
-    put(store, [owing("owed-1", timedelta(days=40))])
+    sending = unfinished("unfinished-1", timedelta(days=40)).claimed(PAGER, "u", out_at, LEASE)
+    put(store, [unfinished("unfinished-1", timedelta(days=40))])
     sent = sending.delivered(PAGER, "u", out_at, "202", "resolved")
-    write(store, store.incidents.unit_of_work(["owed-1"]), [sent])
+    write(store, store.incidents.unit_of_work(["unfinished-1"]), [sent])
     forget(store)
-    assert store.incidents.get("owed-1") is not None
+    assert store.incidents.get("unfinished-1") is not None
     store.retention.forget(out_at + DAYS + timedelta(seconds=1), DAYS, MANY)
-    assert traces(redis_url, "owed-1") == ["versus:forgotten"]
+    assert traces(redis_url, "unfinished-1") == ["versus:forgotten"]
 
 
 def test_what_is_to_be_sent_a_resolve_event_again_is_not_over(store: Store) -> None:
@@ -151,12 +151,12 @@ def test_what_is_to_be_sent_a_resolve_event_again_is_not_over(store: Store) -> N
     assert event_of(store, "late-1") == "resolved"
 
 
-def test_what_owes_something_stays_whatever_the_list_says(store: Store, redis_url: str) -> None:
-    put(store, [owing("owes-1", DAYS * 2), resolved("old-1", DAYS * 2)])
-    redis.Redis.from_url(redis_url).zadd("versus:ended", {"owes-1": 0})
+def test_what_has_something_to_send_stays_whatever_the_list_says(store: Store, redis_url: str) -> None:
+    put(store, [unfinished("unfinished-1", DAYS * 2), resolved("old-1", DAYS * 2)])
+    redis.Redis.from_url(redis_url).zadd("versus:ended", {"unfinished-1": 0})
     forget(store)
     forget(store)
-    assert event_of(store, "owes-1") == "resolved"
+    assert event_of(store, "unfinished-1") == "resolved"
     assert store.incidents.get("old-1") is None
 
 

@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.fakes import GATEWAY_SECRET
 from tests.stories.stack import Stack, on_disk, wait_until
 
-# News is there within 2.5 s; a busy machine that runs the tests gets more.
+# A change is there within 2.5 s; a busy machine that runs the tests gets more.
 SOON = 60_000
 
 SIZES = {"telephone": {"width": 360, "height": 740}, "desk": {"width": 1440, "height": 900}}
@@ -146,8 +146,8 @@ def test_people_select_several_and_go_on_with_the_next(page: Page, service: Stac
     page.keyboard.press("j")
     page.keyboard.press("x")
     expect(page.locator(".how-many")).to_have_text("2 selected")
-    # News comes in, and what was selected is selected still.
-    arrived = service.report(3000, body={"title": "News"})
+    # Another incident comes in, and what was selected is selected still.
+    arrived = service.report(3000, body={"title": "Another"})
     expect(row(page, arrived)).to_be_visible(timeout=SOON)
     expect(page.locator(".select input:checked")).to_have_count(2)
     page.get_by_role("form", name="Selected incidents").get_by_role("button", name="Acknowledge").click()
@@ -229,7 +229,7 @@ def test_a_page_that_gets_no_answer_says_that_it_is_old(page: Page, own: Callabl
     expect(row(page, incident)).to_contain_text("by admin API", timeout=SOON)
 
 
-def test_a_page_says_why_there_is_no_news(page: Page, own: Callable[..., Stack]) -> None:
+def test_a_page_says_why_nothing_changes(page: Page, own: Callable[..., Stack]) -> None:
     stack = own()
     log_in(page, stack)
     on_disk(redis.Redis.from_url(stack.redis.url))
@@ -333,7 +333,7 @@ def test_an_acknowledgement_can_be_undone_where_it_was_made(
     page.get_by_role("button", name="Undo", exact=True).click()
     expect(page.locator(".tags .state")).to_have_text("Pending", timeout=SOON)
     assert service.show(incident)["state"] == "pending"
-    # A comment goes with the form, and what is typed stays while the page follows the news.
+    # A comment goes with the form, and what is typed stays while the page follows the changes.
     page.locator("#options summary").click()
     page.locator("#comment").fill("Warming it up")
     service.report(600, body={"title": "Something else"})

@@ -89,9 +89,9 @@ def test_whatever_was_accepted_can_be_read_and_is_paged_and_the_service_is_well(
     answers = [send(quiet, nasty, "oncall_wait_minutes=0") for nasty in accepted]
     incidents = [one for answer in answers if answer.status == 201 for one in answer.incidents]
     assert len(incidents) > len(accepted) / 2
-    owed = {incident["id"] for incident in incidents if incident["state"] == "pending"}
+    pending = {incident["id"] for incident in incidents if incident["state"] == "pending"}
     wait_until(
-        lambda: owed <= {event.body["deduplication_key"] for event in quiet.simulator.events()},
+        lambda: pending <= {event.body["deduplication_key"] for event in quiet.simulator.events()},
         "incident.io accepted every one",
     )
     for answer in answers:

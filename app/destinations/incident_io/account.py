@@ -15,7 +15,6 @@ from urllib.parse import urlencode
 
 from pydantic import SecretStr
 
-from app import __version__
 from app.destinations.http import Bearer, Http, HttpAnswer, NoAnswer
 from app.destinations.incident_io.answer import Asked, judge, parsed
 from app.domain.delivery import Outcome
@@ -46,7 +45,7 @@ class Account:
     def __init__(self, base_url: str, key: SecretStr) -> None:
         self._base = base_url
         self._auth = Bearer(key)
-        self._http = Http(f"versus-incident/{__version__}", answer_bytes=ANSWER_BYTES)
+        self._http = Http(answer_bytes=ANSWER_BYTES)
         self._logged: set[str] = set()
 
     def get(

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Literal
 
-from app import __version__
 from app.destinations.http import Bearer, Http, NoAnswer
 from config import AlertSource, Config
 
@@ -27,12 +26,12 @@ class Reached:
     text: str
     """What is so, and what would be right; free of secrets."""
     clock_ahead: timedelta | None = None
-    """incident.io's clock compared to this host's, to a second; None when it does not tell the time."""
+    """incident.io's clock compared to this host's, to a second; None when it does not state the time."""
 
 
 def ask(config: Config) -> Iterator[Reached]:
     """Ask once with each API key; after a question that gets no answer there is no other one."""
-    http, url = Http(f"versus-incident/{__version__}"), f"{config.oncall.incident_io.base_url}/v1/identity"
+    http, url = Http(), f"{config.oncall.incident_io.base_url}/v1/identity"
     for sources in _by_key(config):
         names = tuple(source.name for source in sources)
         began, sent_at = time.monotonic(), datetime.now(UTC)

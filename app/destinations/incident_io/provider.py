@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 
 from jinja2.sandbox import SandboxedEnvironment
 
-from app import __version__
 from app.destinations.base import PagerEvent, Provider, RateLimit
 from app.destinations.http import Bearer, Http, whole_call
 from app.destinations.incident_io import afterwards, on_call
@@ -30,7 +29,7 @@ class IncidentIo(Provider):
         # The sender decides which labels there are, so here, unlike when the configuration is checked, one
         # that is missing is an empty text.
         self._title = SandboxedEnvironment().from_string(self._settings.title)
-        self._http = Http(f"versus-incident/{__version__}")
+        self._http = Http()
         key = self._settings.account_api_key
         self._account = Account(self._settings.base_url, key) if key else None
 

@@ -92,7 +92,7 @@ def read_and_keep(payload: Mapping[str, Any], headers: Mapping[str, str] | None 
     shown, kept = redact.kept(payload)
     alert = _read(shown, headers or {})
     if shown is not payload and (alert.identity or "").endswith(INCOMPLETE):
-        # A secret may be part of the key: two senders with the same key are told apart by it.
+        # A secret may be part of the key: by it, two senders with the same key differ.
         alert = replace(alert, identity=_read(payload, headers or {}).identity)
     return alert, kept
 

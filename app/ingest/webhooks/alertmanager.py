@@ -31,8 +31,7 @@ _GRAFANAS_OWN = ("DatasourceNoData", "DatasourceError")
 _FINGERPRINT = 32
 """ASCII characters; any other is hashed."""
 
-# Anyone who is woken reads a few screens at most; these keep the whole within `fields.TEXT_LIMIT`, but for
-# oddities.
+# Anyone who is paged reads a few screens at most; with these, the whole is rarely over `coerce.TEXT_LIMIT`.
 _COMMON_TEXT = 3_000
 _LINK = 1_000
 _ROOM_FOR_FIRING = 6_000
@@ -248,7 +247,7 @@ def _links(group: Group, body: Json) -> str:
 
 
 def _listed(heading: str, alerts: Sequence[Json], group: Group, texts: tuple[str, ...], room: int) -> str:
-    """A bullet for each alert that has something of its own to tell, until there is no room left."""
+    """A bullet for each alert that has something of its own to say, until there is no room left."""
     bullets: list[str] = []
     for position, alert in enumerate(alerts):
         bullet = _bullet(alert, group, texts)
@@ -262,7 +261,7 @@ def _listed(heading: str, alerts: Sequence[Json], group: Group, texts: tuple[str
 
 
 def _bullet(alert: Json, group: Group, texts: tuple[str, ...]) -> str:
-    """The labels that tell the alert from the others, and those of its annotations that are its own."""
+    """The labels in which the alert differs from the others, and the annotations that are its own."""
     labels = coerce.labels(_without(alert.get("labels"), group.common))
     annotations = _without(alert.get("annotations"), group.annotations)
     parts = [

@@ -19,13 +19,14 @@ def _configuration_item(body: Json) -> object:
 
 
 _COMMON = "schemaId=azureMonitorCommonAlertSchema"
-_HEALTH = "data.essentials.monitoringService=Service"
+_ESSENTIALS = "data.essentials"
+_HEALTH = f"{_ESSENTIALS}.monitoringService=Service"
 _CONTEXT = "data.alertContext"
 _EVENT = "data.context.activityLog"
 
 # Each message of Service Health is `Fired`; the stage says whether the trouble is over.
 _BY_STATUS = by(
-    first_of(f"{_CONTEXT}.status", f"{_CONTEXT}.properties.stage", "data.essentials.monitorCondition"),
+    first_of(f"{_CONTEXT}.status", f"{_CONTEXT}.properties.stage", f"{_ESSENTIALS}.monitorCondition"),
     resolved="resolved complete",
 )
 
@@ -40,28 +41,28 @@ FIELD_MAPS = (
         kind="health",
         matches=first_of(all_of(_COMMON, f"{_HEALTH}Health"), all_of(_COMMON, f"{_HEALTH} Health")),
         effect=_health_effect,
-        title=join("data.essentials.alertRule", "data.alertContext.properties.title"),
-        description=first_of("data.alertContext.properties.communication", "data.essentials.description"),
-        severity="data.essentials.severity",
+        title=join(f"{_ESSENTIALS}.alertRule", f"{_CONTEXT}.properties.title"),
+        description=first_of(f"{_CONTEXT}.properties.communication", f"{_ESSENTIALS}.description"),
+        severity=f"{_ESSENTIALS}.severity",
         severities=_SEVERITIES,
-        service="data.alertContext.properties.service",
-        started_at="data.essentials.firedDateTime",
+        service=f"{_CONTEXT}.properties.service",
+        started_at=f"{_ESSENTIALS}.firedDateTime",
         # Each message has an alert ID of its own.
-        identity=first_of("data.alertContext.properties.trackingId", "data.essentials.originAlertId"),
+        identity=first_of(f"{_CONTEXT}.properties.trackingId", f"{_ESSENTIALS}.originAlertId"),
         labels="data.customProperties",
     ),
     FieldMap(
         source="azure",
-        matches="schemaId=azureMonitorCommonAlertSchema",
-        effect=by("data.essentials.monitorCondition", resolved="resolved"),
-        title="data.essentials.alertRule",
-        description="data.essentials.description",
-        severity="data.essentials.severity",
+        matches=_COMMON,
+        effect=by(f"{_ESSENTIALS}.monitorCondition", resolved="resolved"),
+        title=f"{_ESSENTIALS}.alertRule",
+        description=f"{_ESSENTIALS}.description",
+        severity=f"{_ESSENTIALS}.severity",
         severities=_SEVERITIES,
         service=_configuration_item,
-        started_at="data.essentials.firedDateTime",
-        source_url="data.essentials.investigationLink",
-        identity="data.essentials.alertId",
+        started_at=f"{_ESSENTIALS}.firedDateTime",
+        source_url=f"{_ESSENTIALS}.investigationLink",
+        identity=f"{_ESSENTIALS}.alertId",
         labels=join("data.customProperties", "customProperties"),
     ),
     FieldMap(
@@ -114,14 +115,12 @@ FIELD_MAPS = (
             resolved="resolved complete deactivated",
             note="rca",
         ),
-        title=first_of("data.context.activityLog.properties.title", "data.context.activityLog.operationName"),
-        description="data.context.activityLog.description",
-        severity="data.context.activityLog.level",
-        service="data.context.activityLog.properties.service",
-        started_at="data.context.activityLog.eventTimestamp",
-        identity=first_of(
-            "data.context.activityLog.properties.trackingId", "data.context.activityLog.correlationId"
-        ),
+        title=first_of(f"{_EVENT}.properties.title", f"{_EVENT}.operationName"),
+        description=f"{_EVENT}.description",
+        severity=f"{_EVENT}.level",
+        service=f"{_EVENT}.properties.service",
+        started_at=f"{_EVENT}.eventTimestamp",
+        identity=first_of(f"{_EVENT}.properties.trackingId", f"{_EVENT}.correlationId"),
         labels="data.properties",
     ),
     FieldMap(

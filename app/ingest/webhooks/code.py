@@ -36,7 +36,7 @@ def _run(name: str) -> FieldMap:
 
 
 def _flux_effect(body: Json) -> Effect | None:
-    """Errors are problems. What succeeded ends one of the same object; other news are notes."""
+    """Errors are problems. What succeeded ends one of the same object; any other event is a note."""
     if (coerce.line(body.get("severity")) or "").lower() != "info":
         return Effect.FIRING
     reason = coerce.line(body.get("reason")) or ""

@@ -77,7 +77,7 @@ class Webhook:
     plain: Json
     """The fields of the body by their folded names (see `folded`)."""
     headers: Mapping[str, str]
-    """By name in lower case. They only help to tell senders apart: the body decides."""
+    """By name in lower case. They only help to find the sender: the body decides."""
     subject: str | None = None
     """What the envelope around the body says it is about."""
     published: datetime | None = None

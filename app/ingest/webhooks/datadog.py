@@ -1,4 +1,4 @@
-"""Datadog: what it sends by default, which tells the state in the title alone, and our template."""
+"""Datadog: what it sends by default, with the state in the title alone, and our template."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class FieldMap:
     """`by` a word or `always` the same; where it finds nothing, the general rules look."""
     title: Place = ""
     note: Place = ""
-    """The title of a note, which is all that the timeline of an incident tells of it."""
+    """The title of a note, which is all that the timeline of an incident says of it."""
     description: Place = ""
     severity: Place = ""
     severities: Mapping[str, Severity] = field(default_factory=dict)
@@ -89,14 +89,14 @@ class FieldMap:
     apart: str = ""
     """Bodies with `name=value` speak of a problem of their own, though the key is the same."""
     said_at: Place = ""
-    """When the sender said this, where its messages are told from each other by that."""
+    """When the sender said this, where that puts its messages in order."""
     once: bool = False
     """The key names one occurrence: what is over never fires again under it."""
     labels: Place = ""
     host: Place = ""
     """What becomes the label `host`."""
     without: str = ""
-    """Fields of an `Alert` that these bodies never tell, though one of theirs has a usual name for it."""
+    """Fields of an `Alert` that these bodies never have, though one of theirs has a usual name for it."""
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -163,7 +163,7 @@ def by(
     note: str = "",
     others: Effect = Effect.FIRING,
 ) -> EffectOf:
-    """The effect is told by a word: what these words mean (in lower case), and what all others do."""
+    """The effect that a word stands for: what these words mean (in lower case), and what all others do."""
     words_of = {
         Effect.FIRING: firing,
         Effect.RESOLVED: resolved,

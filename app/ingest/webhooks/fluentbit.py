@@ -1,4 +1,4 @@
-"""Fluent Bit: each record of a log is an incident, because nothing tells which of them are one problem."""
+"""Fluent Bit: each record of a log is an incident, because nothing says which of them are one problem."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _service(body: Json) -> object:
 
 
 def _labels(body: Json) -> object:
-    """All that is flat in the record but its text and its time, and in what is told of Kubernetes."""
+    """All that is flat in the record but its text and its time, and in what it has of Kubernetes."""
     record = {name: value for name, value in body.items() if name not in (*_TEXTS, *_TIMES)}
     return {**mapping(body.get("kubernetes")), **record}
 
@@ -44,9 +44,9 @@ FIELD_MAP = FieldMap(
     # Whatever a program writes into its log, it gives no resolve event.
     effect=always(Effect.FIRING),
     title=_title,
-    description=first_of("log", "Logs", "message", "msg"),
+    description=first_of(*_TEXTS),
     severity=first_of("level", "severity"),
     service=_service,
-    started_at=first_of("date", "@timestamp", "time"),
+    started_at=first_of(*_TIMES),
     labels=_labels,
 )

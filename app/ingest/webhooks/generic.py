@@ -20,7 +20,7 @@ from app.sanitize import cut
 
 T = TypeVar("T")
 
-# Names are written as `fields.folded` leaves them; the first that is there wins.
+# Names are written as `folded` leaves them; the first that is there wins.
 TITLES = ("title", "alerttitle", "alertname", "summary", "subject", "name")
 TEXTS = ("message", "msg", "text", "description", "logs", "log", "body", "details", "error")
 DESCRIPTIONS = ("description", "message", "msg", "text", "body", "logs", "log", "details", "error", "summary")

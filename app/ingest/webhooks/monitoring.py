@@ -39,10 +39,6 @@ def _netdata_key(body: Json) -> object:
     )
 
 
-def _netdata_effect(body: Json) -> Effect | None:
-    return by(first_of("severity", "status"), resolved="clear", note="removed uninitialized undefined")(body)
-
-
 def _netdata_reachability(body: Json) -> Effect | None:
     return Effect.RESOLVED if coerce.at(body, ("status", "reachable")) is True else Effect.FIRING
 
@@ -63,10 +59,6 @@ def _dynatrace_effect(body: Json) -> Effect | None:
     if "problem notification test run" in title:
         return Effect.NOTE
     return by("State", resolved="resolved", note="merged")(body)
-
-
-def _cloudflare_effect(body: Json) -> Effect | None:
-    return by(first_of("alert_event", "data.status"), resolved="alert_state_event_end healthy")(body)
 
 
 def _cloudflare_title(body: Json) -> object:
@@ -120,7 +112,7 @@ FIELD_MAPS = (
             all_of("chart", "context", first_of("alert", "alarm"), "severity"),
             all_of("alarm", "chart", "status"),
         ),
-        effect=_netdata_effect,
+        effect=by(first_of("severity", "status"), resolved="clear", note="removed uninitialized undefined"),
         title="message",
         description="info",
         severity=first_of("severity", "status"),
@@ -208,7 +200,7 @@ FIELD_MAPS = (
         matches=first_of(
             all_of("alert_correlation_id", "alert_event"), all_of("policy_id", "alert_type", "account_id")
         ),
-        effect=_cloudflare_effect,
+        effect=by(first_of("alert_event", "data.status"), resolved="alert_state_event_end healthy"),
         title=_cloudflare_title,
         description="text",
         severity="data.severity",

@@ -5,7 +5,7 @@ local believed_fields = {'opened', 'period', 'burst', 'taken', 'refused', 'growt
   'until', 'earliest', 'earlier'}
 local short, minute, slice = 10, 61, 0.25
 
-local function learn(observed, o)
+local function adopt(observed, o)
   -- That a probe left later than it could have was not the provider's doing.
   local took, measured = o['until'] - o.opened, o.taken - o.refused - 1
   if o.probed_at - o.opened > short then
@@ -35,7 +35,7 @@ local function believed(observed, probes, now)
     if not probe or redis.call('HEXISTS', probes, probe) == 1 then
       return (o.next_probe or 0) <= now and 1 or 0
     end
-    learn(observed, o)
+    adopt(observed, o)
   elseif now >= o.opened + o.period then
     if o.taken >= math.floor(o.burst) then
       o.growth = o.growth + 0.03

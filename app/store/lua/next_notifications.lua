@@ -23,7 +23,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', queue, '-inf', now, 'LIMIT', 0, 
   redis.call('ZREM', held, id)
   found[#found + 1] = id
 end
--- A worker that slept may have moved something into a summary that was over.
+-- A worker that was stopped may have moved something into a summary that was over.
 if summary == math.huge and (storm or redis.call('EXISTS', held) == 1) then
   local last = tonumber(redis.call('GET', summarized) or 0)
   redis.call('ZADD', queue, math.max(now + first_summary, last + minute), 'summary')

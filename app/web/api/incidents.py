@@ -146,16 +146,7 @@ def keep_rejected(
 
     sentence = hide(sentence)
     body, inside = _without_secrets(g.raw_body, request.headers.get("Content-Encoding", ""))
-    # First what a replay needs, as only so many are kept.
-    headers = sorted(request.headers.items(), key=lambda pair: not pair[0].startswith("Content-"))
-    of_secrets = {name.lower() for name in services.config.intake.secret_headers}
-    headers = [(name, "<secret>" if name.lower() in of_secrets else value) for name, value in headers]
-    about = {
-        "method": request.method,
-        "remote_address": request.remote_addr,
-        "headers": _shown(headers, hide),
-        "query": _shown_query(hide),
-    }
+    about = _about(services.config.intake.secret_headers, hide)
     entry = incident = None
     try:
         agent = hide(request.headers.get("User-Agent", ""))[:SHOWN_VALUE]
@@ -181,6 +172,20 @@ def keep_rejected(
         error=sentence,
         kind=type(error).__name__,
     )
+
+
+def _about(secret_headers: Iterable[str], hide: Callable[[str], str]) -> dict[str, Any]:
+    """What is kept of a refused request besides its body."""
+    # First what a replay needs, as only so many are kept.
+    headers = sorted(request.headers.items(), key=lambda pair: not pair[0].startswith("Content-"))
+    of_secrets = {name.lower() for name in secret_headers}
+    headers = [(name, "<secret>" if name.lower() in of_secrets else value) for name, value in headers]
+    return {
+        "method": request.method,
+        "remote_address": request.remote_addr,
+        "headers": _shown(headers, hide),
+        "query": _shown_query(hide),
+    }
 
 
 def _without_secrets(raw: bytes, content_encoding: str) -> tuple[bytes, bytes]:
@@ -227,7 +232,7 @@ def _answer(services: Services, body: Body, received: list[Received]) -> JsonAns
         status, code = STATUS_OF_EFFECT[received[0].became]
         return {"status": status, "incident": incidents[0]}, code
     became = {one.became for one in received}
-    # Of several effects, the answer tells the one that matters most.
+    # Of several effects, the answer names the one that matters most.
     status, code = next(answer for effect, answer in STATUS_OF_EFFECT.items() if effect in became)
     status = status.replace("Incident ", "Incidents ").replace("Event ", "Events ")
     return {"status": status, "count": len(incidents), "incidents": incidents}, code

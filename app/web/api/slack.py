@@ -12,7 +12,7 @@ from flask import Blueprint, request
 from pydantic import SecretStr
 from slack_sdk.signature import SignatureVerifier
 
-from app import __version__, actions
+from app import actions
 from app.bootstrap import Services
 from app.destinations.http import Http
 from app.destinations.slack import ACKNOWLEDGE, MINUTES
@@ -39,7 +39,7 @@ def blueprint(services: Services, signing_secret: SecretStr) -> Blueprint:
     """The address to give to Slack as the Request URL of Interactivity."""
     slack = Blueprint("slack", __name__)
     verifier = SignatureVerifier(signing_secret.get_secret_value())
-    http = Http(f"versus-incident/{__version__}")
+    http = Http()
     hooks = (SLACK_HOOKS, f"{services.config.alert.slack.base_url}/")
 
     @slack.post("/api/slack/interactions")
@@ -52,7 +52,7 @@ def blueprint(services: Services, signing_secret: SecretStr) -> Blueprint:
         click = _click(body)
         problem = _acknowledge_once(services, click, request.headers["X-Slack-Signature"])
         if problem and (url := str(click.get("response_url"))).startswith(hooks):
-            # What worked is told by the message itself, which a worker changes.
+            # What worked is seen in the message itself, which a worker changes.
             answer = {"response_type": "ephemeral", "replace_original": False, "text": problem}
             content = json.dumps(answer).encode()
             http.post(url, content, auth=None, deadline=time.monotonic() + ANSWER_SECONDS)
@@ -98,7 +98,7 @@ def _acknowledge(services: Services, click: dict[str, Any]) -> str | None:
     wanted = [one for one in done if isinstance(one, dict)] if isinstance(done, list) else []
     ours = [one for one in wanted if one.get("action_id") in (ACKNOWLEDGE, *MINUTES)]
     if not ours:
-        # A link button tells of its click as well.
+        # Slack sends the click on a link button as well.
         log.info("slack_click_ignored", kind=one_line(str(click.get("type")), LONGEST_NAME))
         return None
     try:

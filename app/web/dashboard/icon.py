@@ -15,7 +15,7 @@ ICON = (
 
 
 def blueprint() -> Blueprint:
-    """For every page, those of people who are not logged in as well: it tells what it is asked to tell."""
+    """For every page, also of people who are not logged in: it shows what its address says."""
     icon = Blueprint("icon", __name__)
 
     @icon.get("/favicon.svg")

@@ -54,7 +54,7 @@ class Live:
     def answer(self, template: str, parts: Parts, *, seen: str = "", **context: Any) -> Response:
         """The whole page, the part that changes, or 304 when that is what the browser has already.
 
-        `parts` gives what the part that changes shows; it follows from the incidents and from the standing.
+        `parts` gives what the part that changes shows; it follows from the incidents and the system status.
         Nothing in it is different from one person to the next. `seen`: what it shows besides, if anything.
         """
         live = request.headers.get("X-Live")

@@ -47,7 +47,7 @@ class IntakeUnauthorized(Unauthorized):
 
 @dataclass(frozen=True)
 class Authenticator:
-    """Decides which webhooks come in; docs/intake.md tells senders what it asks of them.
+    """Decides which webhooks come in; docs/intake.md says what it asks of senders.
 
     A signature that is wrong is refused whatever else the webhook carries. One that is right proves who sent
     it, and so does the intake secret. With neither, the secret is missing where one is set, and the signature
@@ -64,7 +64,7 @@ class Authenticator:
             raise IntakeUnauthorized(WRONG)
         if signatures or self._has_secret(request):
             return True
-        # SNS signs in the body, but it tells in a header that it is SNS.
+        # SNS signs in the body, but says in a header that it is SNS.
         may_be_sns = self.sns.topics is not None and "x-amz-sns-message-type" in request.headers
         if self.config.intake_secret is not None and not may_be_sns:
             raise IntakeUnauthorized(UNSIGNED)

@@ -29,12 +29,12 @@ LONGEST_NAME = 80
 CSRF_FIELD = "csrf"
 CSRF_HEADER = "X-CSRF-Token"
 
-# Of these a browser tells that another site's page made it send the request.
+# Values of `Sec-Fetch-Site` for a request that no page of another site caused.
 OWN_SITES = ("same-origin", "none")
 
 
 class NotLoggedIn(Exception):
-    """Nobody is logged in; who looks for a page is led to the login."""
+    """Nobody is logged in; a browser is led to the login."""
 
 
 class Cookies(SecureCookieSessionInterface):

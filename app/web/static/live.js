@@ -16,7 +16,7 @@ let answered = Date.now();
 let trouble = ""; // what the last answer complained of
 let question = new AbortController();
 
-// -- news ------------------------------------------------------------------------------------------------
+// -- changes ---------------------------------------------------------------------------------------------
 
 async function watch() {
   for (;;) {

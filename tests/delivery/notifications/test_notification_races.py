@@ -255,7 +255,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """A minute is a second, and five incidents in it are a storm."""
     for name, value in {"MOST_SINGLES": 5, "MINUTE": 1, "FIRST_SUMMARY": 0.2, "HANDED_OUT": 0.5}.items():
         monkeypatch.setattr(f"app.store.notifications.{name}", value)
-    for module in ("app.delivery.notifications", "app.delivery.summaries"):
+    for module in ("app.delivery.notification_job", "app.delivery.summaries"):
         monkeypatch.setattr(f"{module}.NOTIFICATIONS", SOON)
         monkeypatch.setattr(f"{module}.LEASE", LEASE)
     # All of them, so that the test sees them.

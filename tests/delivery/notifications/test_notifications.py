@@ -232,7 +232,7 @@ def test_a_channel_that_refuses_is_tried_again_for_an_hour(
     assert (has.attempts, has.last_error) == (len(ops.messages), "connection refused")
 
 
-def test_news_is_tried_for_an_hour_of_its_own_after_older_news_was_given_up(
+def test_a_change_is_tried_for_an_hour_of_its_own_after_an_older_one_was_given_up(
     services: Services, ops: RecordingChannel, clock: Clock
 ) -> None:
     incident = create(services)

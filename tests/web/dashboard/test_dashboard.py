@@ -1,4 +1,4 @@
-"""The dashboard: what it shows of incidents, what its buttons do, and how an open page learns of news."""
+"""The dashboard: what it shows of incidents, what its buttons do, and how an open page shows changes."""
 
 from __future__ import annotations
 
@@ -307,7 +307,7 @@ def test_rejected_bodies_can_be_seen_and_sent_once_more(
     assert answer.status_code == 400
 
 
-# -- news ---------------------------------------------------------------------------------------------------
+# -- changes -----------------------------------------------------------------------------------------------
 
 
 def at_another_process(person: FlaskClient, services: Services) -> FlaskClient:
@@ -377,7 +377,7 @@ def test_who_acted_sees_it_at_once(person: FlaskClient, report: Report) -> None:
     assert look(person, tag=event.headers["ETag"], how="poll").status_code == 304
 
 
-def test_no_page_is_made_for_an_answer_without_news(
+def test_no_page_is_made_for_an_answer_without_a_change(
     person: FlaskClient, report: Report, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     report()
@@ -404,7 +404,7 @@ def test_a_page_is_made_once_for_all_who_have_it_open(
     assert made == ["incident_list.html"]
 
 
-def test_who_logs_out_gets_no_news_in_a_page_that_is_still_open(
+def test_who_logs_out_gets_no_changes_in_a_page_that_is_still_open(
     person: FlaskClient, services: Services, report: Report
 ) -> None:
     page, still_open = person.get("/"), at_another_process(person, services)
@@ -415,7 +415,7 @@ def test_who_logs_out_gets_no_news_in_a_page_that_is_still_open(
     assert "Disk full" not in answer.text
 
 
-def test_the_lights_alone_are_news(person: FlaskClient, services: Services, clock: Clock) -> None:
+def test_the_status_bar_alone_is_a_change(person: FlaskClient, services: Services, clock: Clock) -> None:
     tag = look(person).headers["ETag"]
     services.store.delivery_queue.worker_lives("worker-1", clock())
     event = look(person, tag=tag)

@@ -51,9 +51,9 @@ def test_an_open_status_page_learns_of_a_drill(person: FlaskClient, services: Se
     headers = {"X-Live": "now", "If-None-Match": tag}
     assert person.get("/status", headers=headers).status_code == 304
     services.store.drills.ended(LastDrill(clock(), True, "The whole way is open."))
-    news = person.get("/status", headers=headers)
-    assert news.status_code == 200
-    assert "The whole way is open." in news.text
+    changed = person.get("/status", headers=headers)
+    assert changed.status_code == 200
+    assert "The whole way is open." in changed.text
 
 
 def test_the_wall_has_no_buttons(person: FlaskClient, report: Report) -> None:
