@@ -114,8 +114,8 @@ def test_an_unknown_alert_source_is_refused_with_the_names_that_exist(
     assert redis.Redis.from_url(redis_url).dbsize() == 0
 
 
-INDEXED = re.compile(rb"^versus:(?!end:|version$|committed:)")
-"""What Redis has besides ends of problems, and that they were written."""
+INDEXED = re.compile(rb"^versus:(?!end:|version$|committed:|schema$)")
+"""What Redis has besides ends of problems, that they were written, and by which schema."""
 
 
 @pytest.mark.parametrize("effect", [Effect.RESOLVED, Effect.ACKNOWLEDGED, Effect.NOTE])

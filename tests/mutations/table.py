@@ -1646,7 +1646,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "resolve_of_another_incident_ends_no_direct_page",
         "A direct page that is stored after its problem was resolved as another incident is never ended.",
-        INGEST,
+        EFFECTS,
         """        # There may be a page that another process sent directly, and that is yet to be stored.
         unit""",
         """        if incident is None:
@@ -1656,7 +1656,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "direct_page_of_what_got_worse_is_ended",
         "What got worse after its acknowledgement, while Redis took no writes, is paged and ended at once.",
-        INGEST,
+        DIRECT,
         """    repeated = again(other)
     if repeated.id == sent.id:
 """,
@@ -1668,7 +1668,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "direct_page_reopens_nothing",
         "A direct page is ended for an incident that somebody acknowledged when it was less severe.",
-        INGEST,
+        DIRECT,
         "    unit.save(repeated)\n",
         "",
         OF_RECEIVE,
@@ -1676,7 +1676,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "page_of_another_key_counts",
         "An incident that continues another one counts as paged because that one was.",
-        INGEST,
+        DIRECT,
         " if repeated.id == sent.id else repeated",
         "",
         OF_RECEIVE,
@@ -1943,7 +1943,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "unknown_provider_is_given_up",
         "A page for a provider of a newer version fails at the first worker that does not know it.",
-        PAGE,
+        PAGE_JOB,
         'return Outcome("try_again", f"This version',
         'return Outcome("misconfigured", f"This version',
         (
