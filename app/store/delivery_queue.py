@@ -12,14 +12,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from math import inf
 
 from app.domain.alert import SEVERITIES
 from app.domain.delivery import Delivery, Destination, Step
 from app.domain.incident import Incident
 from app.domain.record import ITSELF
-from app.store.connection import PREFIX, Command, Connection, utc
+from app.store.connection import PREFIX, Command, Connection
 from app.store.lua import lua
 
 DUE = PREFIX + "due"
@@ -274,7 +274,7 @@ class DeliveryQueue:
         """
         firsts = self._connection.calls([("ZRANGE", key, 0, 0, "WITHSCORES") for key in (DUE, FAILING)])
         scores = [float(first[1]) for first in firsts if first]
-        return utc(min(scores)) if scores else None
+        return datetime.fromtimestamp(min(scores), UTC) if scores else None
 
     def worker_lives(self, name: str, now: datetime) -> None:
         """A worker says that it lives; names unheard of for a day are forgotten."""
