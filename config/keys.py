@@ -14,10 +14,10 @@ from config.match import Match
 from config.providers import Alternate, OtherInstance, OtherUrl, ResponsePlan, RoutingKey
 from config.rules import Rule
 from config.schema import Config
-from config.values import Key, Setting
+from config.values import Setting
 
 
-def _settings(block: type[Block], path: Key = ()) -> Iterator[tuple[Key, Setting]]:
+def _settings(block: type[Block], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Setting]]:
     for name, field in block.model_fields.items():
         for setting in (entry for entry in field.metadata if isinstance(entry, Setting)):
             yield (*path, name), setting
@@ -32,7 +32,7 @@ def inner_block(block: type[Block], name: str) -> type[Block] | None:
     return kind if isinstance(kind, type) and issubclass(kind, Block) else None
 
 
-ALTERNATES: dict[Key, tuple[str, str]] = {
+ALTERNATES: dict[tuple[str, ...], tuple[str, str]] = {
     ("oncall", "incident_io", "other_alert_source_config_ids"): (
         "INCIDENTIO_OTHER_ALERT_SOURCE_CONFIG_ID_",
         "alert_source_config_id",
@@ -49,9 +49,9 @@ ALTERNATES: dict[Key, tuple[str, str]] = {
 the beginning of the variables that add one, and the key of the configured one."""
 CHANNELS = ("alert", "channels")
 RULES = ("oncall", "rules")
-LISTED: dict[Key, type[Block]] = {CHANNELS: Listed, RULES: Rule}
+LISTED: dict[tuple[str, ...], type[Block]] = {CHANNELS: Listed, RULES: Rule}
 """Lists whose entries are blocks."""
-READ: dict[Key, Callable[[object], Any]] = {
+READ: dict[tuple[str, ...], Callable[[object], Any]] = {
     (*RULES, "<name>", "match"): Match.read,
     (*RULES, "<name>", "hours"): Hours.read,
 }
@@ -70,12 +70,12 @@ LISTS = {
     ("intake", "secret_headers"),
 }
 """Lists of texts."""
-NAMED: dict[Key, type[Block]] = {
+NAMED: dict[tuple[str, ...], type[Block]] = {
     **dict(zip(ALTERNATES, (Alternate, RoutingKey, OtherInstance, ResponsePlan, OtherUrl), strict=True)),
     **LISTED,
 }
 """Mappings and lists whose entries are blocks."""
-SETTINGS: dict[Key, Setting] = dict(_settings(Config))
+SETTINGS: dict[tuple[str, ...], Setting] = dict(_settings(Config))
 """Every key, as a path. The keys of what is named or listed stand under `<name>`."""
 for _path, _block in NAMED.items():
     SETTINGS |= dict(_settings(_block, (*_path, "<name>")))
@@ -85,7 +85,7 @@ PROVIDER_SECRETS = {"api_key", "account_api_key", "routing_key"}
 CHANNEL_SECRETS = {"token", "bot_token", "password", "signing_secret", "power_automate_url", "webhook_url"}
 
 
-def is_secret(key: Key, text: str) -> bool:
+def is_secret(key: tuple[str, ...], text: str) -> bool:
     """Whether the file should not hold the value itself."""
     if rule_path(key) == (*CHANNELS, "<name>", "url"):
         # Besides the whole address, which may be one without a secret.
@@ -95,7 +95,7 @@ def is_secret(key: Key, text: str) -> bool:
     return key[-1] in (CHANNEL_SECRETS if key[0] == "alert" else PROVIDER_SECRETS)
 
 
-def rule_path(key: Key) -> Key:
+def rule_path(key: tuple[str, ...]) -> tuple[str, ...]:
     """Where the rules for a key stand in `SETTINGS`."""
     for path in NAMED:
         if key[: len(path)] == path and len(key) > len(path):

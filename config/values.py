@@ -101,13 +101,6 @@ SnsTopics = Annotated[
     SEPARATED,
     AfterValidator(lambda topics: topics or None),
 ]
-Headers = Annotated[
-    Mapping[
-        Annotated[str, matching("[A-Za-z0-9_-]{1,100}")],
-        Annotated[SecretStr, matching("[!-~]([ -~]*[!-~])?")],
-    ],
-    "names of headers, and what they hold",
-]
 # It becomes one segment of a URL's path.
 ConfigId = Annotated[str, matching(r"(?!\.\.?$)((?![/\\?#%])[!-~])+")]
 Arn = Annotated[str, matching(r"arn:aws[a-z-]*:ssm-incidents:[\w:-]*:response-plan/[\w-]{1,200}")]
@@ -116,6 +109,7 @@ ApiKey = Annotated[SecretStr, matching("[!-~]+")]
 """Goes into a header: visible ASCII without spaces."""
 PassPhrase = Annotated[SecretStr, matching("[!-~]([ -~]*[!-~])?")]
 """Comes in a header: ASCII, no space at either end."""
+Headers = Mapping[HeaderName, PassPhrase]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 

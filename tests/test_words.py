@@ -22,7 +22,6 @@ WORDS = {
     "gateway(?![ _-]?secr|'s|<)": "services",
     "h[eo]lds? back|holding back|held back": "paused, deferred",
     "hold_back": "back_off",
-    "in the making": "being rendered",
     "in vain": "without success",
     "knock(s|ed|ing)?": "task, enqueue",
     "mend(s|ed)?": "fix",

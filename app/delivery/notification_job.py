@@ -10,7 +10,7 @@ from app.bootstrap import Services
 from app.delivery import silenced
 from app.delivery.retry import NOTIFICATIONS
 from app.delivery.service import Job
-from app.delivery.summaries import LEASE, UNKNOWN, in_summaries, log_attempt
+from app.delivery.summaries import LEASE, UNKNOWN, in_summaries, log_notified
 from app.destinations.base import Message
 from app.domain.delivery import Delivery, Destination, InvalidTransition, Outcome, Step
 from app.domain.incident import Incident
@@ -108,7 +108,7 @@ class NotificationJob(Job):
         entry = self._entry(step, outcome, now, given_up=again_at is None)
         self._save(ended, "delivered" if outcome.delivered else "failed")
         name, incident_id = "notified" if outcome.delivered else "not_notified", self._incident.id
-        log_attempt(name, self._channel, claimed, outcome, again_at, change=step.event, incident=incident_id)
+        log_notified(name, self._channel, claimed, outcome, again_at, change=step.event, incident=incident_id)
 
     def _entry(self, step: Step, outcome: Outcome, now: datetime, *, given_up: bool) -> Entry:
         about = f"{self._channel} {IN_WORDS[change_event(step.event)]}"

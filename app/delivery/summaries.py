@@ -85,7 +85,7 @@ class SummaryJob(Job):
             self._store.end_summary(self._channel, self._delivery, began, until, count)
         if self._named:
             name = "summary_sent" if outcome.delivered else "summary_failed"
-            log_attempt(name, self._channel, self._delivery, outcome, again_at, incidents=self._named)
+            log_notified(name, self._channel, self._delivery, outcome, again_at, incidents=self._named)
 
     def _summary(self, held: Sequence[str]) -> Summary:
         counts: Counter[ChangeEvent] = Counter()
@@ -122,7 +122,7 @@ class SummaryJob(Job):
             self._store.release(self._channel, under_way)
 
 
-def log_attempt(
+def log_notified(
     name: str,
     channel: Destination,
     claimed: Delivery,

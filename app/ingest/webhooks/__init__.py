@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from app.domain.alert import Alert
+from app.domain.alert import VERSUS, Alert
 from app.ingest.webhooks import (
     alertmanager,
     azure,
@@ -53,7 +53,7 @@ READERS: tuple[tuple[Reader, tuple[str, ...]], ...] = (
 
 SOURCES = frozenset(
     {
-        "versus",
+        VERSUS,
         "alertmanager",
         "grafana",
         "sns",
