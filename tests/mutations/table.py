@@ -1556,8 +1556,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "early_resolve_of_a_direct_page_is_lost",
         "What was resolved before its direct page was stored stays open.",
         INGEST,
-        "is not None and end.at >= at:",
-        "is not None and end.at < at:",
+        "end is not None and end.at >= at",
+        "end is not None and end.at < at",
         ("tests/ingest/test_service.py",),
     ),
     Mutation(
@@ -1628,8 +1628,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "direct_page_stored_late_undoes_a_resolve",
         "A direct page that is stored after its incident was resolved opens it again.",
         INGEST,
-        "known.resolved_at is not None and at <= known.resolved_at",
-        "False",
+        "(stored.resolved_at is None or at <= stored.resolved_at)",
+        "stored.resolved_at is None",
         OF_RECEIVE,
     ),
     Mutation(
@@ -1646,28 +1646,24 @@ MUTATIONS: tuple[Mutation, ...] = (
         "direct_page_of_what_got_worse_is_ended",
         "What got worse after its acknowledgement, while Redis took no writes, is paged and ended at once.",
         INGEST,
-        """    repeated = again(other)
-    if repeated.id == sent.id:
-""",
-        """    repeated = again(other)
-    if False:
-""",
+        "        if repeated.id == sent.id:",
+        "        if repeated.id == sent.id == stands.id:",
         OF_RECEIVE,
     ),
     Mutation(
         "direct_page_reopens_nothing",
         "A direct page is ended for an incident that somebody acknowledged when it was less severe.",
         INGEST,
-        "    unit.save(repeated)\n",
+        "        unit.save(repeated)\n",
         "",
         OF_RECEIVE,
     ),
     Mutation(
-        "page_of_another_key_counts",
-        "An incident that continues another one counts as paged because that one was.",
+        "direct_page_replaces_what_continues_it",
+        "A direct page that is stored late undoes what was done to the incident that continues its own.",
         INGEST,
-        " if repeated.id == sent.id else repeated",
-        "",
+        "known.phase is Phase.RESOLVED or known.next_id:",
+        "known.phase is Phase.RESOLVED:",
         OF_RECEIVE,
     ),
     # -- bounds ------------------------------------------------------------------------------------------
