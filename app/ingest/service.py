@@ -290,16 +290,11 @@ def _stored(unit: UnitOfWork, sent: Incident, message: ReceivedAlert) -> Inciden
     if known is None or known.phase is Phase.RESOLVED or known.next_id:
         stands = unit.find(sent.identity, alert.marks)
     if stands is not None and not over:
-        repeated = stands.repeated(alert, at, due_at=at, pager=next(iter(sent.pagers)), asked=False)
-        if repeated.id == sent.id:
-            # Itself; or what continues it, paged at once where an acknowledgement does not cover this.
-            return repeated.sent_unclaimed(sent.pagers, at)
-        # It was reported to somebody else before this could be stored, and waits or is paged by itself; one
-        # that is acknowledged does so only if this reopens it.
-        unit.save(repeated)
+        # What an acknowledgement does not cover reopens it; what continues it may be what was paged.
+        unit.save(stands.repeated(alert, at, due_at=at, pager=next(iter(sent.pagers)), asked=False))
     stored = unit.get(sent.id)
     if stored is not None and (stored.resolved_at is None or at <= stored.resolved_at):
-        # Continued by another one, or another process had stored an earlier page of it, and it is over.
+        # Also one that is over, if that came after an earlier page of it, which another process had stored.
         return stored.sent_unclaimed(sent.pagers, at)
     if stored is not None:
         # Its alert may be open at other alert sources yet, which are sent the end of this one.
@@ -309,4 +304,5 @@ def _stored(unit: UnitOfWork, sent: Incident, message: ReceivedAlert) -> Inciden
         return sent.resolved(alert.source, end.at)
     if stands is None:
         return sent
+    # It was reported to somebody else before this could be stored, and waits or is paged by itself.
     return replace(sent, identity=None).resolved(f"versus, since it is incident {stands.id} now", at)
