@@ -127,32 +127,25 @@ def _write_later(
 
 
 def _stored(unit: UnitOfWork, sent: Incident, message: ReceivedAlert) -> Incident:
-    alert, at = message.alert, sent.changed_at
-
-    def again(incident: Incident) -> Incident:
-        return incident.repeated(alert, at, due_at=at, pager=next(iter(sent.pagers)), asked=False)
-
-    known, other = unit.get(sent.id), unit.find(sent.identity, alert.marks)
-    if known is not None and known.phase is not Phase.RESOLVED:
-        repeated = again(known)
-        # One that was acknowledged since, and is reopened by this, is continued by one that nobody has paged.
-        return repeated.sent_unclaimed(sent.pagers, at) if repeated.id == sent.id else repeated
-    if known is not None and known.resolved_at is not None and at <= known.resolved_at:
-        # Another process had stored an earlier page of it, and the resolve came after both.
-        return known.sent_unclaimed(sent.pagers, at)
-    if known is not None:
+    alert, at, end = message.alert, sent.changed_at, unit.end(message.direct_key)
+    over = end is not None and end.at >= at
+    stands = known = unit.get(sent.id)
+    if known is None or known.phase is Phase.RESOLVED or known.next_id:
+        stands = unit.find(sent.identity, alert.marks)
+    if stands is not None and not over:
+        # What an acknowledgement does not cover reopens it; what continues it may be what was paged.
+        unit.save(stands.repeated(alert, at, due_at=at, pager=next(iter(sent.pagers)), asked=False))
+    stored = unit.get(sent.id)
+    if stored is not None and (stored.resolved_at is None or at <= stored.resolved_at):
+        # Also one that is over, if that came after an earlier page of it, which another process had stored.
+        return stored.sent_unclaimed(sent.pagers, at)
+    if stored is not None:
         # Its alert may be open at other alert sources yet, which are sent the end of this one.
-        still = {p: has for p, has in known.pagers.items() if has.may_have_page and p not in sent.pagers}
+        still = {p: has for p, has in stored.pagers.items() if has.may_have_page and p not in sent.pagers}
         sent = replace(sent, pagers={**sent.pagers, **still})
-    if (end := unit.end(message.direct_key)) is not None and end.at >= at:
+    if end is not None and over:
         return sent.resolved(alert.source, end.at)
-    if other is None:
+    if stands is None:
         return sent
-    repeated = again(other)
-    if repeated.id == sent.id:
-        # What its acknowledgement does not cover was paged as the incident that continues it.
-        return repeated.sent_unclaimed(sent.pagers, at)
-    # It was reported to somebody else before this could be stored, and waits or is paged by itself; one that
-    # is acknowledged does so only if this reopens it.
-    unit.save(repeated)
-    return replace(sent, identity=None).resolved(f"versus, since it is incident {other.id} now", at)
+    # It was reported to somebody else before this could be stored, and waits or is paged by itself.
+    return replace(sent, identity=None).resolved(f"versus, since it is incident {stands.id} now", at)

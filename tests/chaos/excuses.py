@@ -20,6 +20,7 @@ UNEVEN = {"quiet": 0.1, "slow": 1.0}
 """Seconds by which the service's time may be off after a step of Redis's clock, and after one while answers
 came slowly."""
 SLOW = ("redis_delay", "redis_freeze", "stop_redis", "stop_worker", "stop_web_child", "stop_while_sending")
+ENDS = ("kill_worker", "terminate_worker")
 AROUND = 20.0
 """Seconds after a slow time in which what was known of the clock may stem from it."""
 ROTATED = 5.0
@@ -139,14 +140,19 @@ class Excuses:
         return any(fault.began_at - REACH <= at <= fault.ended_at + AROUND for fault in slow)
 
     def _is_uncorrected(self, step: float, at: float) -> bool:
-        until = step
-        for fault in sorted(self._faults, key=lambda fault: fault.began_at):
-            if "redis" in fault.kind and fault.kind != "redis_clock_steps" and fault.ended_at >= step:
-                until = max(until, fault.ended_at) if fault.began_at <= until + REACH else until
+        until = self._works_again(step)
         starts = [life.at for life in self._known.history.lives if life.event == "started"]
         starts += [f.ended_at for f in self._faults if f.kind in ("kill_web_child", "terminate_web_child")]
         begun = any(step - BEGUN <= start <= at for start in starts)
         return step < until and at <= until + 2 * REACH and begun
+
+    def _works_again(self, since: float) -> float:
+        """When the last of the faults of Redis has ended that follow one another since then."""
+        until = since
+        for fault in sorted(self._faults, key=lambda fault: fault.began_at):
+            if "redis" in fault.kind and fault.kind != "redis_clock_steps" and fault.ended_at >= since:
+                until = max(until, fault.ended_at) if fault.began_at <= until + REACH else until
+        return until
 
     # -- the secret is rotated ---------------------------------------------------------------------------
 
@@ -174,18 +180,26 @@ class Excuses:
 
     def sender_killed(self, page: Event) -> bool:
         """It may have been sent without a claim, by a worker that ended before it could store that."""
-        refusals = [
-            fault
-            for fault in self._faults
-            if fault.kind == "redis_refuses_writes"
-            and fault.began_at - REACH <= page.at <= fault.ended_at + REACH
-        ]
-        ends = [
-            life.at
-            for life in self._known.history.lives
-            if life.name.startswith("worker") and life.event == "ended"
-        ]
-        return any(page.at <= end <= fault.ended_at + REACH for fault in refusals for end in ends)
+        refusals = (fault for fault in self._faults if fault.kind == "redis_refuses_writes")
+        near = [f for f in refusals if f.began_at - REACH <= page.at <= f.ended_at + REACH]
+        return any(
+            page.at <= ended and killed <= self._works_again(refusal.began_at) + REACH
+            for refusal in near
+            for killed, ended in self._ends_of_workers()
+        )
+
+    def _ends_of_workers(self) -> Iterator[tuple[float, float]]:
+        """When each was told to end or killed, at the earliest, and until when it had ended."""
+        for life in self._known.history.lives:
+            if life.name.startswith("worker") and life.event == "ended":
+                one = f"worker={int(life.name.removeprefix('worker-')) - 1}"
+                kills = [
+                    fault.began_at
+                    for fault in self._faults
+                    if fault.kind == "kill_while_sending" or (fault.kind in ENDS and fault.detail == one)
+                    if fault.began_at <= life.at <= fault.ended_at
+                ]
+                yield min(kills, default=life.at), life.at
 
     def only_refuses(self, exchange: Exchange) -> bool:
         """From before the request until its answer Redis refused writes, and nothing else was broken."""

@@ -103,6 +103,10 @@ KEPT: dict[str, Iterable[Any]] = {
     "still firing: sent by a worker that was killed while Redis refused writes": (
         *(*RESOLVED[:3], RESOLVED[4], REFUSED, SENDER_KILLED),
     ),
+    "still firing: it was killed before Redis, which was stopped meanwhile, could take writes": (
+        *(*RESOLVED[:3], RESOLVED[4], REFUSED, fault("stop_redis", 115.0, 119.0)),
+        *(fault("kill_while_sending", 123.0, 126.0), replace(SENDER_KILLED, at=125.9)),
+    ),
     "a little early since Redis's clock stepped": (*PAGED, STEP, replace(PAGED[1], at=109.95)),
     "early since it stepped in a slow time": (
         *(*PAGED, STEP, fault("redis_delay", 104.0), replace(PAGED[1], at=109.2)),
@@ -219,6 +223,14 @@ BROKEN: list[tuple[str, str, Iterable[Any]]] = [
         "what_is_over_is_over_at_incident_io",
         "still firing: a worker was killed after Redis took writes again",
         (*RESOLVED[:3], RESOLVED[4], REFUSED, replace(SENDER_KILLED, at=125.0)),
+    ),
+    (
+        "what_is_over_is_over_at_incident_io",
+        "still firing: another worker was killed before",
+        (
+            *(*RESOLVED[:3], RESOLVED[4], REFUSED, fault("kill_worker", 112.0, 126.0, detail="worker=1")),
+            replace(SENDER_KILLED, at=125.0),
+        ),
     ),
     (
         "what_is_over_is_over_at_incident_io",

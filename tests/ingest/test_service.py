@@ -540,6 +540,46 @@ def test_a_direct_page_that_is_stored_after_another_incident_of_its_problem_was_
     assert provider.notified()[-1] == ("resolved", direct.id)
 
 
+def test_a_direct_page_of_what_was_continued_since_leaves_what_continues_it_as_it_is(
+    quick: Services, clock: Clock, redis_url: str
+) -> None:
+    held = Held()
+    waiting = one(quick, disk("medium"), Options(wait_minutes=0)).incident
+    assert waiting is not None
+    with refusing_writes(redis_url):
+        one(dataclasses.replace(quick, backlog=held), disk("high"))
+    pages.deliver(quick, waiting.id)
+    actions.acknowledge(quick, waiting.id, "somebody")
+    clock.wind(seconds=1)
+    worse = one(quick, disk("critical")).incident
+    assert worse is not None
+    actions.acknowledge(quick, worse.id, "somebody")
+    held.writes[0]()
+    stored = quick.store.incidents.require(worse.id)
+    assert (stored.state, stored.next_id) == (State.ACKNOWLEDGED, None)
+    again = one(quick, disk("critical")).incident
+    assert again is not None
+    assert again.id == worse.id
+
+
+def test_of_two_direct_pages_also_the_older_one_reopens_what_was_acknowledged_without_knowing_of_it(
+    quick: Services, provider: RecordingProvider, clock: Clock, redis_url: str
+) -> None:
+    held = Held()
+    with refusing_writes(redis_url):
+        one(dataclasses.replace(quick, backlog=held), disk("critical"))
+        clock.wind(seconds=1)
+        one(dataclasses.replace(quick, backlog=held), disk("low"))
+    milder = paged_and_acknowledged(quick, clock)
+    for write in reversed(held.writes):
+        write()
+    continues = quick.store.incidents.require(milder).next_id
+    assert continues is not None
+    clock.wind(minutes=10)
+    pages.deliver(quick, continues)
+    assert provider.notified()[-1] == ("firing", continues)
+
+
 def ended(provider: RecordingProvider) -> set[str]:
     """The alert sources that were told the end."""
     return {event.alert_source for event in provider.events if event.kind == "resolved"}

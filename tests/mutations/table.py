@@ -1559,8 +1559,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "early_resolve_of_a_direct_page_is_lost",
         "What was resolved before its direct page was stored stays open.",
         DIRECT,
-        "is not None and end.at >= at:",
-        "is not None and end.at < at:",
+        "end is not None and end.at >= at",
+        "end is not None and end.at < at",
         ("tests/ingest/test_service.py",),
     ),
     Mutation(
@@ -1639,8 +1639,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "direct_page_stored_late_undoes_a_resolve",
         "A direct page that is stored after its incident was resolved opens it again.",
         DIRECT,
-        "known.resolved_at is not None and at <= known.resolved_at",
-        "False",
+        "(stored.resolved_at is None or at <= stored.resolved_at)",
+        "stored.resolved_at is None",
         OF_RECEIVE,
     ),
     Mutation(
@@ -1657,28 +1657,24 @@ MUTATIONS: tuple[Mutation, ...] = (
         "direct_page_of_what_got_worse_is_ended",
         "What got worse after its acknowledgement, while Redis took no writes, is paged and ended at once.",
         DIRECT,
-        """    repeated = again(other)
-    if repeated.id == sent.id:
-""",
-        """    repeated = again(other)
-    if False:
-""",
+        "    stored = unit.get(sent.id)\n",
+        "    stored = known\n",
         OF_RECEIVE,
     ),
     Mutation(
         "direct_page_reopens_nothing",
         "A direct page is ended for an incident that somebody acknowledged when it was less severe.",
         DIRECT,
-        "    unit.save(repeated)\n",
-        "",
+        "    if stands is not None and not over:",
+        "    if stands is not None and stands is known and not over:",
         OF_RECEIVE,
     ),
     Mutation(
-        "page_of_another_key_counts",
-        "An incident that continues another one counts as paged because that one was.",
+        "direct_page_replaces_what_continues_it",
+        "A direct page that is stored late undoes what was done to the incident that continues its own.",
         DIRECT,
-        " if repeated.id == sent.id else repeated",
-        "",
+        "known.phase is Phase.RESOLVED or known.next_id:",
+        "known.phase is Phase.RESOLVED:",
         OF_RECEIVE,
     ),
     # -- bounds ------------------------------------------------------------------------------------------
