@@ -138,6 +138,12 @@ def test_what_was_in_a_summary_before_is_not_heard_of_again(
     silences.end(services, made.id, "Dana")
     notify_all()
     assert (len(ops.messages), len(ops.summaries)) == (20, 1)
+    # Nor does a silence keep it from hearing of the end, once it is over.
+    silence(services)
+    actions.resolve(services, incidents[-1].id, "Dana")
+    clock.wind(minutes=60)
+    notify_all()
+    assert (ops.notified()[20:], len(ops.summaries)) == ([("resolved", incidents[-1].id)], 1)
 
 
 def test_ending_it_begins_the_wait_in_full(

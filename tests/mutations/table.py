@@ -150,6 +150,22 @@ MUTATIONS: tuple[Mutation, ...] = (
         OF_SILENCES,
     ),
     Mutation(
+        "silence_repeats_a_summary",
+        "What was in a summary is notified of again when a silence ends.",
+        NOTIFICATIONS,
+        '*(("XX",) if waits else ()), ',
+        "",
+        OF_SILENCES,
+    ),
+    Mutation(
+        "summary_is_forgotten_in_a_silence",
+        "A channel that heard of an incident in a summary never hears that it was resolved in a silence.",
+        RECORD,
+        "heard = delivery.tried_through > 0 or ",
+        "heard = delivery.tried_through > 0 and ",
+        OF_SILENCES,
+    ),
+    Mutation(
         "silence_list_not_compared",
         "A process that has not seen the newest list of silences stores and claims by the old one.",
         UNIT_OF_WORK,
