@@ -27,7 +27,7 @@ from hypothesis.stateful import (
 )
 from pydantic import SecretStr
 
-from app import actions
+from app import actions, silences
 from app.ack_links import AckLinks
 from app.bootstrap import Services
 from app.delivery import pages, summaries
@@ -42,6 +42,7 @@ from app.domain.delivery import Destination, InvalidTransition, Outcome
 from app.domain.delivery import EventKind as Kind
 from app.domain.incident import Incident
 from app.domain.record import ITSELF
+from app.domain.silence import Silence
 from app.domain.state import State
 from app.domain.subscription import ChangeEvent
 from app.domain.trace import Trace
@@ -86,11 +87,14 @@ Meanwhile = Literal[
     "repeat",
     "repeat_elsewhere",
     "notify",
+    "silence",
+    "end_silence",
 ]
 MEANWHILE: tuple[Meanwhile, ...] = (
     *("nothing", "nothing", "acknowledge", "acknowledge", "resolve", "resolve", "resolve"),
     *("acknowledge_for_a_while", "unacknowledge"),
     *("escalate_now", "lose", "tick", "deliver", "deliver", "repeat", "repeat_elsewhere", "notify", "notify"),
+    *("silence", "end_silence"),
 )
 DEEDS: tuple[Meanwhile, ...] = (
     *(
@@ -101,6 +105,8 @@ DEEDS: tuple[Meanwhile, ...] = (
         "escalate_now",
         "repeat",
         "repeat_elsewhere",
+        "silence",
+        "end_silence",
     ),
 )
 
@@ -181,6 +187,11 @@ class Fate:
     """The incident that continues this one."""
     previous_id: str | None = None
     resolved_at: datetime | None = None
+    quiet: datetime | None = None
+    """The end of the silence that holds it, or held it last."""
+    quiet_since: datetime | None = None
+    page_asked: bool = False
+    """Somebody asked for its page: no silence holds it."""
     doubtful: bool = False
     """Its record was lost at some time: since then a page too many is right, one too few still wrong."""
     escalated: bool = False
@@ -253,6 +264,21 @@ class InlineSlots(Slots):
         self._works(work)
         self.release(destination)
         then()
+
+
+class SettlingAtOnce:
+    """What a sweep has done beside it; silences are settled at once, so that a failure can be found again."""
+
+    def __init__(self, sweep: Sweeper, see: Callable[[], None]) -> None:
+        self._pool, self._see = sweep._background, see
+
+    def submit(self, work: Callable[..., None], *args: Any) -> None:
+        if work is silences.settle:
+            self._see()
+            work(*args)
+            self._see()
+        else:
+            self._pool.submit(work, *args)
 
 
 class ModelChannel:
@@ -344,6 +370,8 @@ class World(RuleBasedStateMachine):
             pages=InlineSlots(lambda work: self._work(*work.args[1:]), each=20),
             notifications=InlineSlots(self._notifies, each=3),
         )
+        self.sweep._background = SettlingAtOnce(self.sweep, self._see_silences)  # type: ignore[assignment]
+        self.silence: Silence | None = None
         self.fates: dict[str, Fate] = {}
         self.identities: dict[str, str] = {}
         self.plans: list[Attempt] = []
@@ -389,6 +417,7 @@ class World(RuleBasedStateMachine):
                 self._expect(identity, known)
                 if one.incident is not None:
                     self._came_again(one.incident, effect, severity, due, source, now)
+                    self._see_silence(one.incident, now)
                 continue
             assert effect is Effect.FIRING
             assert one.incident is not None
@@ -399,6 +428,7 @@ class World(RuleBasedStateMachine):
             fate.wait = None if due is None else due - now
             self.fates[one.incident.id] = fate
             self._changed(fate, "created", now)
+            self._see_silence(one.incident, now)
             if identity is not None:
                 self.identities[identity] = one.incident.id
 
@@ -486,17 +516,23 @@ class World(RuleBasedStateMachine):
         if stored.id in self.fates:
             self._promise(fate.doubtful or not has_alert, "an alert that is open collapses another page")
             fate.acknowledged, fate.until = False, None
+            fate.page_asked = False
         else:
             self._promise(fate.doubtful or tried, "a successor only where there may be an alert")
             old, pages = fate, {pager: Page() for pager in fate.pages}
             fate = Fate(old.identity, None, old.severity, old.subscribed, pages, doubtful=old.doubtful)
+            fate.quiet, fate.quiet_since = old.quiet, old.quiet_since
             fate.wait, fate.previous_id, old.next_id = old.wait, stored.previous_id, stored.id
             self.fates[stored.id] = fate
             if fate.identity is not None:
                 self.identities[fate.identity] = stored.id
-        fate.due = None if fate.wait is None else now + fate.wait
+        begins = max(now, fate.quiet or now)
+        fate.due = None if fate.wait is None else begins + fate.wait
         fate.forget_failures()
-        self._promise(fate.doubtful or stored.due_at == fate.due, "a full wait after it was reopened")
+        same = stored.silenced_until == fate.quiet
+        self._promise(
+            fate.doubtful or not same or stored.due_at == fate.due, "a full wait after it was reopened"
+        )
         self._changed(fate, "reopened", now)
 
     def _newest(self, incident_id: str) -> str:
@@ -516,15 +552,16 @@ class World(RuleBasedStateMachine):
         if fate.wait is None:
             fate.wait = due - now
         if fate.due is None and not fate.acknowledged:
-            fate.due, fate.pages = due, {pager: Page()}
-            fate.failed = False
+            fate.due, fate.pages = max(due, (fate.quiet or now) + fate.wait), {pager: Page()}
+            fate.failed, fate.page_asked = False, False
             self._changed(fate, "created", now)
             return
         waiting = [one for one in fate.pages.values() if not one.told_delivered]
         if source is not None and pager not in fate.pages:
             fate.pages[pager] = Page(since=now)
         if waiting and all(one.gave_up for one in waiting) and not fate.acknowledged:
-            fate.due = due
+            fate.due = max(due, (fate.quiet or now) + fate.wait)
+            fate.page_asked = False
             fate.forget_failures()
 
     def _changed(self, fate: Fate, event: ChangeEvent, now: datetime) -> None:
@@ -591,6 +628,13 @@ class World(RuleBasedStateMachine):
             for one in fate.pages.values():
                 one.gave_up, one.failing_since = False, None
             self._changed(fate, "resolved", now)
+            if fate.quiet and fate.quiet_since and now <= fate.quiet <= now + timedelta(days=31):
+                self._is_over_unheard(fate, fate.quiet_since)
+
+    def _is_over_unheard(self, fate: Fate, since: datetime) -> None:
+        """Nobody had heard of it, and now nobody has to."""
+        for one in fate.heard.values() if fate.changes[0].at >= since else ():
+            one.excused = fate.changes[-1].number
 
     def _escalate_now(self, incident_id: str) -> None:
         incident_id = self._newest(incident_id)
@@ -610,7 +654,71 @@ class World(RuleBasedStateMachine):
             assert fate.doubtful or not paged
             fate.due, fate.acknowledged, fate.until = self.clock.now, False, None
             fate.wait = fate.wait or timedelta(0)
+            fate.quiet, fate.page_asked = None, True
             fate.forget_failures()
+
+    # -- silences -----------------------------------------------------------------------------------
+
+    @rule(minutes=st.sampled_from([1, 5, 30]))
+    def somebody_silences(self, minutes: int) -> None:
+        """What is of low severity, if that is not silenced already."""
+        if self.silence is None or not self.silence.is_active(self.clock.now):
+            self.silence = silences.make(
+                self.services,
+                {"severity": "low"},
+                minutes=minutes,
+                until=None,
+                comment="deployment",
+                by="Dana",
+            )
+            self._see_silences()
+
+    @rule()
+    def somebody_ends_the_silence(self) -> None:
+        if self.silence is not None:
+            ended, self.silence = self.silence, None
+            silences.end(self.services, ended.id, "Dana")
+            self._see_silences()
+
+    def _is_silenced(self, fate: Fate) -> bool:
+        active = self.silence is not None and self.silence.is_active(self.clock.now)
+        exempt = fate.severity != "low" or fate.page_asked or fate.resolved_at or fate.next_id
+        return active and not exempt and not fate.doubtful
+
+    def _see_silences(self) -> None:
+        for incident_id in list(self.fates):
+            stored = self.services.store.incidents.get(incident_id)
+            if stored is not None:
+                self._see_silence(stored, self.clock.now)
+
+    def _see_silence(self, stored: Incident, now: datetime) -> None:
+        """It is held, or held no longer, as it was stored at this time."""
+        fate = self.fates[stored.id]
+        was, fate.quiet = fate.quiet, stored.silenced_until
+        if was == fate.quiet or fate.resolved_at or fate.next_id or fate.doubtful:
+            return
+        untold = any(fate.must_page(p) and not one.told_delivered for p, one in fate.pages.items())
+        wait = fate.wait or timedelta(0)
+        if fate.quiet is not None:
+            self._promise(self._is_silenced(fate), "only what a silence matches is held")
+            fate.quiet_since = fate.quiet_since if was and was > now else now
+            if untold and fate.due != fate.quiet + wait:
+                fate.due = fate.quiet + wait
+                fate.forget_failures()
+        else:
+            self._promise(not self._is_silenced(fate), "it is held until the silence ends")
+            if untold and was and was > now:
+                fate.due = now + wait
+                fate.forget_failures()
+            is_new = fate.due is None or untold
+            if (
+                fate.quiet_since
+                and fate.changes[0].at < fate.quiet_since
+                and is_new
+                and not fate.acknowledged
+            ):
+                self._changed(fate, "reopened", now)
+        self._promise(not untold or stored.due_at == fate.due, "a full wait after a silence")
 
     # -- time, workers, accidents -------------------------------------------------------------------
 
@@ -676,6 +784,7 @@ class World(RuleBasedStateMachine):
         if at is not None and at > self.clock.now.timestamp():
             with suppress(Died):
                 work()
+            self._see_silences()
 
     def _notify(self, channel: Destination, incident_id: str) -> None:
         """As one worker does to whom the incident was handed out, if it is there to be handed out."""
@@ -685,6 +794,7 @@ class World(RuleBasedStateMachine):
         self.redis.zadd(queue, {incident_id: now + notifications.HANDED_OUT})
         with suppress(Died):
             notify(self.services, channel, incident_id)
+        self._see_silences()
 
     @rule(which=which, what=st.sampled_from(["messages", "messages", "a record"]))
     def something_is_lost(self, which: int, what: str) -> None:
@@ -698,6 +808,7 @@ class World(RuleBasedStateMachine):
         self.redis.delete(f"versus:incident:{incident_id}")
         fate = self.fates[incident_id]
         fate.doubtful, fate.acknowledged, fate.resolved_at = True, False, None
+        fate.quiet = None
         fate.until, fate.wait = None, timedelta(0)
         fate.forget_failures()
         fate.pages = {
@@ -732,6 +843,10 @@ class World(RuleBasedStateMachine):
             case "notify":
                 for name in CHANNELS:
                     self._notify(Destination(name), incident_id)
+            case "silence":
+                self.somebody_silences(5)
+            case "end_silence":
+                self.somebody_ends_the_silence()
             case "repeat":
                 self.webhook([(fate.identity, Effect.FIRING, "critical")], True, 0.5, "default")
             case "repeat_elsewhere":
@@ -748,16 +863,17 @@ class World(RuleBasedStateMachine):
         with suppress(Died):
             pages.deliver(self.services, incident_id, pagers, title)
         self.working_on.pop()
+        self._see_silences()
         self._see_late(incident_id)
         self._see_what_time_did(incident_id)
 
     def _see_what_time_did(self, incident_id: str) -> None:
         """A worker let the incident take its own step."""
         stored, fate = self.services.store.incidents.get(incident_id), self.fates[incident_id]
-        if stored is None or fate.next_id:
+        if stored is None:
             return
         acknowledged = stored.state is State.ACKNOWLEDGED and not stored.next_id
-        if fate.acknowledged and not fate.resolved_at and not acknowledged:
+        if fate.acknowledged and not (fate.resolved_at or fate.next_id or acknowledged):
             over = fate.until is not None and fate.until <= self.clock.now
             self._promise(fate.doubtful or over, "an acknowledgement lasts as long as it was given for")
             self._reopened(
@@ -802,6 +918,8 @@ class World(RuleBasedStateMachine):
 
     def send(self, event: PagerEvent, *, deadline: float) -> Outcome:
         incident_id, now = event.incident.id, self.clock.now
+        # It may have taken its own step first, and the one that it continues is over.
+        self._see_what_time_did(incident_id)
         fate, pager = self.fates[incident_id], Destination.of("incident_io", event.alert_source)
         self._promise(fate.doubtful or pager in fate.pages, "the alert sources that were asked for")
         one = fate.pages.setdefault(pager, Page())
@@ -827,6 +945,7 @@ class World(RuleBasedStateMachine):
             due = fate.due if fate.due is None else max(fate.due, one.since or fate.due)
             self._promise(not fate.acknowledged, "no page after an acknowledgement")
             self._promise(not fate.resolved_at, "no page after the problem was over")
+            self._promise(not self._is_silenced(fate), "no page while a silence holds")
             self._promise(fate.doubtful or (due is not None and due <= now), "no page too early")
             self._promise(fate.doubtful or not one.told_delivered, "no second page after the first")
         else:
@@ -911,6 +1030,7 @@ class World(RuleBasedStateMachine):
         if fate.doubtful:
             return -1
         self._promise(newest is not None and newest.event == event, "a message about the newest change")
+        self._promise(not self._is_silenced(fate), "nobody is notified while a silence holds")
         if newest is None:
             return -1
         resolved, acknowledged = incident.state is State.RESOLVED, incident.state is State.ACKNOWLEDGED
@@ -955,6 +1075,7 @@ class World(RuleBasedStateMachine):
 
     @invariant()
     def every_index_agrees_with_the_records(self) -> None:
+        self._see_silences()
         due = self._scores("versus:due")
         by_state = {state: self._members(f"versus:state:{state}") for state in State}
         for incident_id, fate in self.fates.items():

@@ -119,7 +119,9 @@ class Record:
         if self.silenced_until is None:
             return step
         over = self.resolved_at is not None and self.resolved_at <= self.silenced_until
-        if over and not delivery.tried_through:
+        # It may have been in a summary, which its delivery does not know.
+        heard = delivery.tried_through > 0 or self.changes[0].at < (self.silenced_at or self.created_at)
+        if over and not heard:
             return None
         return replace(step, at=max(step.at, self.silenced_until))
 

@@ -67,15 +67,17 @@ def index(changes: Iterable[tuple[Incident | None, Incident]]) -> Iterator[Comma
     """The commands that queue what channels are to be notified of; part of the step that writes incidents."""
     channels: set[str] = set()
     for before, after in changes:
-        # With another end of the silence that holds it, everything comes at another time.
         moved = before is not None and before.silenced_until != after.silenced_until
         if before is not None and before.changes == after.changes and not moved:
             continue
         for one in after.subscriptions:
-            wanted = next(_newly_wanted(one, None if moved else before, after), None)
-            if wanted is not None:
-                at = max(wanted.at, after.silenced_until or wanted.at)
-                yield "ZADD", QUEUE + one.destination, at.timestamp(), after.id
+            wanted = next(_newly_wanted(one, before, after), None)
+            # With another end of the silence that holds it, what waits comes at another time. What does not
+            # wait was in a summary.
+            waits = next(_newly_wanted(one, None, after), None) if wanted is None and moved else None
+            if change := wanted or waits:
+                at = max(change.at, after.silenced_until or change.at)
+                yield "ZADD", QUEUE + one.destination, *(("XX",) if waits else ()), at.timestamp(), after.id
                 channels.add(one.destination)
     if channels:
         yield "SADD", CHANNELS, *sorted(channels)

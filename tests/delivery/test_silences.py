@@ -118,6 +118,34 @@ def test_of_many_that_it_held_one_summary_comes_at_once(
     assert (len(ops.messages), summary.total) == (20, len(incidents) - 20)
 
 
+def test_what_was_in_a_summary_before_is_not_heard_of_again(
+    services: Services, clock: Clock, ops: RecordingChannel
+) -> None:
+    incidents = [problem(services, identity=str(n)) for n in range(21)]
+    for one in incidents:
+        actions.acknowledge(services, one.id, "Dana")
+
+    def notify_all() -> None:
+        for incident_id in services.store.notifications.next(OPS, clock.now, 100):
+            notify(services, OPS, incident_id)
+
+    for _ in range(2):
+        notify_all()
+        clock.wind(seconds=11)
+    assert (len(ops.messages), [one.total for one in ops.summaries]) == (20, [1])
+    made = silence(services)
+    clock.wind(minutes=10)
+    silences.end(services, made.id, "Dana")
+    notify_all()
+    assert (len(ops.messages), len(ops.summaries)) == (20, 1)
+    # Nor does a silence keep it from hearing of the end, once it is over.
+    silence(services)
+    actions.resolve(services, incidents[-1].id, "Dana")
+    clock.wind(minutes=60)
+    notify_all()
+    assert (ops.notified()[20:], len(ops.summaries)) == ([("resolved", incidents[-1].id)], 1)
+
+
 def test_ending_it_begins_the_wait_in_full(
     services: Services, clock: Clock, provider: RecordingProvider, ops: RecordingChannel
 ) -> None:

@@ -600,13 +600,14 @@ class World:
         before, silence = self.incident, self.silence
         active = silence is not None and self.now < silence.until
         after = before.under(Silences("v", (silence,) if silence else ()), self.now)
-        was_quiet = self.quiet_until is not None and self.now < self.quiet_until
         begins = None
         if active and silence and not (before.page_asked or before.phase is Phase.RESOLVED):
             begins = self.quiet_until = silence.until
             assert after.is_silenced(self.now)
-        elif was_quiet and not (active and before.phase is Phase.RESOLVED):
-            begins, self.quiet_until = self.now, self.now
+        elif self.quiet_until is not None and not active:
+            begins = self.now if self.now < self.quiet_until else None
+            resolved = before.phase is Phase.RESOLVED
+            self.quiet_until = min(self.now, self.quiet_until) if resolved else None
             assert not after.is_silenced(self.now)
         if begins is not None and any(step.event == "firing" for _, step in self.page_steps()):
             assert after.due_at == begins + (self.wait or timedelta(0))
@@ -821,7 +822,7 @@ class World:
         """But for what is over, and for attempts that were under way when it began."""
         for destination, step in self.steps():
             quiet = destination in CHANNELS or step.event == "firing"
-            assert not quiet or step.at >= self.heard_at(step.at)
+            assert not quiet or step.at >= min(self.now, self.heard_at(step.at))
 
     def a_step_may_be_claimed_from_its_time_on_and_not_before(self) -> None:
         for pager in self.incident.pagers:

@@ -68,6 +68,7 @@ REFUSALS = "app/web/api/refusals.py"
 ADMIT_REFUSED = "app/store/lua/admit_refused.lua"
 
 OF_SILENCES = ("tests/delivery/test_silences.py",)
+OF_HELD = ("tests/domain/test_held_and_silenced.py",)
 OF_INCIDENT = ("tests/domain/test_incident.py",)
 OF_INCIDENT_IO = ("tests/destinations/test_incident_io.py",)
 OF_ACCOUNT = ("tests/destinations/test_incident_io_account.py",)
@@ -107,6 +108,64 @@ MUTATIONS: tuple[Mutation, ...] = (
         SILENCED,
         "self.held_until or silence.until) + (self.wait or timedelta(0))",
         "self.held_until or silence.until) + timedelta(days=365)",
+        OF_SILENCES,
+        Chaos(64, "what_was_held_is_paged"),
+    ),
+    Mutation(
+        "silence_does_not_hold",
+        "What a silence matches is notified of and paged all the same.",
+        SILENCED,
+        "return None if exempt or not silences.all else silences.matching(self.facts, now)",
+        "return None",
+        OF_SILENCES,
+        Chaos(64, "what_is_held_does_not_page"),
+    ),
+    Mutation(
+        "silence_ends_the_night",
+        "What a rule holds for the night pages when a silence ends.",
+        SILENCED,
+        "held_until = self.held_until if self._is_held(now) else None",
+        "held_until = None",
+        OF_HELD,
+    ),
+    Mutation(
+        "reopened_in_a_silence",
+        "What is reopened while a silence holds it pages before that ends.",
+        ACKNOWLEDGEMENT,
+        "due_at = max(due_at, self.silenced_until + wait)",
+        "pass",
+        OF_HELD,
+    ),
+    Mutation(
+        "report_ends_the_night",
+        "A report that asks for no page lets what it reopens page at night.",
+        REPORT,
+        "        if due_at is None:\n            # This",
+        "        if False:\n            # This",
+        OF_HELD,
+    ),
+    Mutation(
+        "summary_of_a_silence_waits",
+        "What a silence held is notified of ten seconds later than it could be.",
+        NOTIFICATIONS,
+        '"LT", at, SUMMARY',
+        '"NX", at, SUMMARY',
+        OF_SILENCES,
+    ),
+    Mutation(
+        "silence_repeats_a_summary",
+        "What was in a summary is notified of again when a silence ends.",
+        NOTIFICATIONS,
+        '*(("XX",) if waits else ()), ',
+        "",
+        OF_SILENCES,
+    ),
+    Mutation(
+        "summary_is_forgotten_in_a_silence",
+        "A channel that heard of an incident in a summary never hears that it was resolved in a silence.",
+        RECORD,
+        "heard = delivery.tried_through > 0 or ",
+        "heard = delivery.tried_through > 0 and ",
         OF_SILENCES,
     ),
     Mutation(

@@ -1,4 +1,4 @@
-"""A process that ends a silence is killed in the middle of it: all that it held is notified of and paged."""
+"""Processes are killed while a silence ends: all that it held is notified of and paged."""
 
 from __future__ import annotations
 
