@@ -43,6 +43,8 @@ class ProviderBlock(Block, ABC):
 
     noun: ClassVar[str]
     """What such a place is called."""
+    parameter: ClassVar[str]
+    """By which a request names one."""
     required: ClassVar[Mapping[str, str]]
     """Keys without which nobody can be paged, and what they hold."""
 
@@ -79,6 +81,7 @@ class IncidentIo(ProviderBlock):
     """The provider incident.io."""
 
     noun = "alert source"
+    parameter = "incidentio_other_alert_source"
     required: ClassVar[Mapping[str, str]] = {
         "api_key": "the API key of your incident.io alert source",
         "alert_source_config_id": "the config ID of your incident.io alert source",
@@ -136,6 +139,7 @@ class PagerDuty(ProviderBlock):
     """PagerDuty, through its Events API v2."""
 
     noun = "routing key"
+    parameter = "pagerduty_other_routing_key"
     required: ClassVar[Mapping[str, str]] = {
         "routing_key": "the integration key of a service (Events API v2)"
     }
@@ -182,6 +186,7 @@ class ServiceNow(ProviderBlock):
     """ServiceNow, through its Table API."""
 
     noun = "instance"
+    parameter = "servicenow_other_instance"
     required: ClassVar[Mapping[str, str]] = {
         "instance_url": "the address of your instance, such as https://example.service-now.com",
         "username": "a user who may write the table",
@@ -230,6 +235,7 @@ class AwsIncidentManager(ProviderBlock):
     """AWS Systems Manager Incident Manager; credentials and region come from AWS's usual places."""
 
     noun = "response plan"
+    parameter = "awsim_other_response_plan"
     required: ClassVar[Mapping[str, str]] = {"response_plan_arn": _ARN}
 
     response_plan_arn: Annotated[Arn | None, Setting(_ARN, "AWS_INCIDENT_MANAGER_RESPONSE_PLAN_ARN")] = None
@@ -269,6 +275,7 @@ class Webhook(ProviderBlock):
     """Anything that takes a signed POST."""
 
     noun = "URL"
+    parameter = "webhook_other_url"
     required: ClassVar[Mapping[str, str]] = {"url": "the address that takes events"}
 
     url: Annotated[
