@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tests.chaos import second_provider
 from tests.chaos.outages import outages
 from tests.chaos.planned import PlannedDeed, PlannedFault, PlannedWebhook
 from tests.chaos.troubles import troubles
@@ -100,6 +101,7 @@ def plan(seed: int, seconds: float) -> Plan:
             *_Senders(chance, seconds).webhooks(),
             *_refused(random.Random(seed), seconds),
             *troubles(random.Random(seed), seconds, WEBS),
+            *second_provider.webhooks(random.Random(seed), seconds, WEBS),
         ),
     )
 
@@ -111,6 +113,7 @@ def _all_faults(chance: random.Random, seconds: float, seed: int) -> Iterator[Pl
     yield from _faults(chance, seconds)
     yield from underneath(random.Random(seed), QUIET, seconds)
     yield from outages(random.Random(seed), QUIET, seconds)
+    yield from second_provider.faults(random.Random(seed), QUIET, seconds, ANSWERS)
 
 
 def _faults(chance: random.Random, seconds: float) -> Iterator[PlannedFault]:
