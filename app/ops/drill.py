@@ -100,7 +100,7 @@ class Drill:
         try:
             incident_id = self._report()
             paged = self._watch(incident_id, lambda i: i.escalated_at is not None, self.wait + self.timeout)
-            _check_who_paged(paged)
+            check_who_paged(paged)
         finally:
             self._resolve()
         ended = self._watch(incident_id, lambda i: i.is_over, self.timeout)
@@ -209,14 +209,14 @@ def _called(pager: Destination) -> str:
     return "incident.io" if pager.name == "incident_io" else pager
 
 
-def _check_who_paged(incident: Incident) -> None:
+def check_who_paged(incident: Incident) -> None:
     """That a fallback paged is no proof that the provider would. Raises `DrillFailed`."""
     [wanted, *_] = incident.pagers
     if incident.pagers[wanted].accepted_at is None:
         at = incident.escalated_at
         other = next(pager for pager, delivery in incident.pagers.items() if delivery.accepted_at == at)
         why = incident.pagers[wanted].last_error or "no reason is known"
-        raise DrillFailed(f"{_called(other)} paged, since {_called(wanted)} did not accept the page. {why}")
+        raise DrillFailed(f"{other} paged, since {wanted} did not accept the page. {why}")
 
 
 def post_webhook(config: Config, url: str, body: dict[str, Any], parameters: dict[str, str]) -> WebAnswer:

@@ -267,7 +267,7 @@ def test_they_stand_in_for_incident_io_one_after_the_other_until_it_is_back(
     assert others.receiver.states(last["id"]) == ["firing"]
     drill = stack.versus("drill", "--wait", "0")
     output = drill.communicate(timeout=120)[0]
-    said = "FAILED: webhook/default paged, since incident.io did not accept the page."
+    said = "FAILED: webhook/default paged, since incident_io/default did not accept the page."
     assert (drill.returncode, said in output) == (1, True), output
     for name in ("aws_incident_manager", "servicenow"):
         others[name].clear()
