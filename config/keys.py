@@ -11,9 +11,8 @@ from config.block import Block
 from config.channels import ChannelSettings, Listed
 from config.hours import Hours
 from config.match import Match
-from config.providers import Alternate, OtherInstance, OtherUrl, ResponsePlan, RoutingKey
 from config.rules import Rule
-from config.schema import Config
+from config.schema import PROVIDERS, Config, OnCall
 from config.values import Setting
 
 
@@ -32,19 +31,8 @@ def inner_block(block: type[Block], name: str) -> type[Block] | None:
     return kind if isinstance(kind, type) and issubclass(kind, Block) else None
 
 
-ALTERNATES: dict[tuple[str, ...], tuple[str, str]] = {
-    ("oncall", "incident_io", "other_alert_source_config_ids"): (
-        "INCIDENTIO_OTHER_ALERT_SOURCE_CONFIG_ID_",
-        "alert_source_config_id",
-    ),
-    ("oncall", "pagerduty", "other_routing_keys"): ("PAGERDUTY_OTHER_ROUTING_KEY_", "routing_key"),
-    ("oncall", "servicenow", "other_instance_urls"): ("SERVICENOW_OTHER_INSTANCE_URL_", "instance_url"),
-    ("oncall", "aws_incident_manager", "other_response_plan_arns"): (
-        "AWS_INCIDENT_MANAGER_OTHER_RESPONSE_PLAN_ARN_",
-        "response_plan_arn",
-    ),
-    ("oncall", "webhook", "other_urls"): ("ONCALL_WEBHOOK_OTHER_URL_", "url"),
-}
+_OTHERS = {("oncall", name, (one := OnCall().block(name).others).key): one for name in PROVIDERS}
+ALTERNATES = {path: (one.variables, one.configured) for path, one in _OTHERS.items()}
 """Mappings of names to what a request may ask for instead of the configured one, which is called `default`:
 the beginning of the variables that add one, and the key of the configured one."""
 CHANNELS = ("alert", "channels")
@@ -71,7 +59,7 @@ LISTS = {
 }
 """Lists of texts."""
 NAMED: dict[tuple[str, ...], type[Block]] = {
-    **dict(zip(ALTERNATES, (Alternate, RoutingKey, OtherInstance, ResponsePlan, OtherUrl), strict=True)),
+    **{path: one.of for path, one in _OTHERS.items()},
     **LISTED,
 }
 """Mappings and lists whose entries are blocks."""

@@ -40,11 +40,27 @@ _OTHERS = "a mapping of names to {}"
 PerMinute = Annotated[int, Field(ge=0), Setting(_LIMIT)]
 
 
+@dataclass(frozen=True, slots=True)
+class Others:
+    """Where the places stand that a request may name, besides the configured one."""
+
+    key: str
+    """A mapping of names to them."""
+    of: type[Block]
+    variables: str
+    """The beginning of the variables that add one each."""
+    configured: str
+    """The key of the configured one, which is called `default`."""
+
+
 class ProviderBlock(Block, ABC):
     """What every provider has: places that a page can go to, by name; `default` is the configured one."""
 
     noun: ClassVar[str]
     """What such a place is called."""
+    parameter: ClassVar[str]
+    """By which a request names one."""
+    others: ClassVar[Others]
     required: ClassVar[Mapping[str, str]]
     """Keys without which nobody can be paged, and what they hold."""
 
@@ -90,6 +106,13 @@ class IncidentIo(ProviderBlock):
     """The provider incident.io."""
 
     noun = "alert source"
+    parameter = "incidentio_other_alert_source"
+    others = Others(
+        "other_alert_source_config_ids",
+        Alternate,
+        "INCIDENTIO_OTHER_ALERT_SOURCE_CONFIG_ID_",
+        "alert_source_config_id",
+    )
     required: ClassVar[Mapping[str, str]] = {
         "api_key": "the API key of your incident.io alert source",
         "alert_source_config_id": "the config ID of your incident.io alert source",
@@ -145,6 +168,8 @@ class PagerDuty(ProviderBlock):
     """PagerDuty, through its Events API v2."""
 
     noun = "routing key"
+    parameter = "pagerduty_other_routing_key"
+    others = Others("other_routing_keys", RoutingKey, "PAGERDUTY_OTHER_ROUTING_KEY_", "routing_key")
     required: ClassVar[Mapping[str, str]] = {
         "routing_key": "the integration key of a service (Events API v2)"
     }
@@ -187,6 +212,8 @@ class ServiceNow(ProviderBlock):
     """ServiceNow, through its Table API."""
 
     noun = "instance"
+    parameter = "servicenow_other_instance"
+    others = Others("other_instance_urls", OtherInstance, "SERVICENOW_OTHER_INSTANCE_URL_", "instance_url")
     required: ClassVar[Mapping[str, str]] = {
         "instance_url": "the address of your instance, such as https://example.service-now.com",
         "username": "a user who may write the table",
@@ -230,6 +257,13 @@ class AwsIncidentManager(ProviderBlock):
     """AWS Systems Manager Incident Manager; credentials and region come from AWS's usual places."""
 
     noun = "response plan"
+    parameter = "awsim_other_response_plan"
+    others = Others(
+        "other_response_plan_arns",
+        ResponsePlan,
+        "AWS_INCIDENT_MANAGER_OTHER_RESPONSE_PLAN_ARN_",
+        "response_plan_arn",
+    )
     required: ClassVar[Mapping[str, str]] = {"response_plan_arn": _ARN}
 
     response_plan_arn: Annotated[Arn | None, Setting(_ARN, "AWS_INCIDENT_MANAGER_RESPONSE_PLAN_ARN")] = None
@@ -266,6 +300,8 @@ class Webhook(ProviderBlock):
     """Anything that takes a signed POST."""
 
     noun = "URL"
+    parameter = "webhook_other_url"
+    others = Others("other_urls", OtherUrl, "ONCALL_WEBHOOK_OTHER_URL_", "url")
     required: ClassVar[Mapping[str, str]] = {"url": "the address that takes events"}
 
     url: Annotated[

@@ -117,6 +117,11 @@ class OnCall(Block):
         return f"{provider}/{name.lower()}"
 
     @property
+    def parameters(self) -> Mapping[str, str]:
+        """The parameters of a request that name a place to page, and the provider of each."""
+        return {self.block(provider).parameter: provider for provider in PROVIDERS}
+
+    @property
     def wanted(self) -> bool:
         """Whether the configuration asks for on-call, always or on request."""
         return self.enable or self.initialized_only

@@ -1,4 +1,4 @@
-"""Stand-ins for PagerDuty, ServiceNow and a webhook, as strict as their documentation; for the tests."""
+"""Stand-ins for the other providers, as strict as their documentation; for the tests and `make demo`."""
 
 from __future__ import annotations
 
@@ -47,7 +47,8 @@ class StandIn(Simulator, ABC):
     ) -> tuple[Reply, threading.Event]:
         with self._changed:
             true = refusal or self._judge(request, key)
-            forced = self._next.popleft() if self._next else self._always
+            out = true.status == 503
+            forced = None if out else self._next.popleft() if self._next else self._always
             reply = forced or true
             accepted = true.status < 300 and (forced is None or forced.taken or forced.status < 300)
             request = replace(request, status=reply.status, accepted=accepted and request.method != "GET")
@@ -63,6 +64,12 @@ class StandIn(Simulator, ABC):
             taken = [self.says(request) for request in self.requests if request.accepted]
         return [kind for key, kind in taken if key == incident_id]
 
+    def titles(self, incident_id: str) -> list[str]:
+        """See `Simulator`."""
+        with self._changed:
+            taken = [request for request in self.requests if request.accepted]
+        return [self._title(r.body) for r in taken if self.says(r) == (incident_id, "firing")]
+
     @abstractmethod
     def states(self, incident_id: str) -> list[str]:
         """`firing` or `resolved`, for each record that it has of an incident."""
@@ -72,6 +79,9 @@ class StandIn(Simulator, ABC):
         """The incident that a request is about, and its event: `firing`, `acknowledged` or `resolved`."""
 
     @abstractmethod
+    def _title(self, page: Any) -> str: ...
+
+    @abstractmethod
     def _judge(self, request: Request, key: str | None) -> Reply: ...
 
     @abstractmethod
@@ -79,7 +89,7 @@ class StandIn(Simulator, ABC):
 
 
 class PagerDuty(StandIn):
-    """The Events API v2. `alerts`: the state by routing key and `dedup_key`."""
+    """The Events API v2. `alerts`: the state by routing key and `dedup_key`; `out`: keys that get a 503."""
 
     def _judge(self, request: Request, key: str | None) -> Reply:
         if (request.method, request.path) != ("POST", "/v2/enqueue"):
@@ -88,6 +98,8 @@ class PagerDuty(StandIn):
             return Reply(
                 400, {"status": "invalid event", "message": "Event object is invalid", "errors": errors}
             )
+        if request.body["routing_key"] in self.out:
+            return Reply(503)
         done = {"status": "success", "message": "Event processed", "dedup_key": request.body["dedup_key"]}
         return Reply(202, done)
 
@@ -117,6 +129,9 @@ class PagerDuty(StandIn):
 
     def says(self, request: Request) -> tuple[str, str]:
         return request.body["dedup_key"], ACTIONS[request.body["event_action"]]
+
+    def _title(self, page: Any) -> str:
+        return str(page["payload"]["summary"])
 
 
 def _wrong_payload(payload: Any) -> Any:
@@ -185,6 +200,9 @@ class ServiceNow(StandIn):
         record = self.records[request.path.rpartition("/")[2]]
         return record["correlation_id"], "resolved"
 
+    def _title(self, page: Any) -> str:
+        return str(page["short_description"])
+
 
 def _error(status: int, message: str, detail: str) -> Reply:
     return Reply(status, {"error": {"message": message, "detail": detail}, "status": "failure"})
@@ -233,6 +251,9 @@ class IncidentManager(StandIn):
             return request.body["clientToken"], "firing"
         return request.body["arn"].rpartition("/")[2], "resolved"
 
+    def _title(self, page: Any) -> str:
+        return str(page["title"])
+
 
 def _record(token: str) -> str:
     return f"arn:aws:ssm-incidents::111122223333:incident-record/plan/{token}"
@@ -270,3 +291,6 @@ class Receiver(StandIn):
 
     def says(self, request: Request) -> tuple[str, str]:
         return request.body["incident"]["id"], request.body["event"]
+
+    def _title(self, page: Any) -> str:
+        return str(page["incident"]["title"])

@@ -84,6 +84,10 @@ class Simulator:
         """The events that it took about an incident, in order: `firing`, `resolved`."""
         return [request.body["status"] for request in self.events(incident_id)]
 
+    def titles(self, incident_id: str) -> list[str]:
+        """What the pages that it took about an incident are called."""
+        return [r.body["title"] for r in self.events(incident_id) if r.body["status"] == "firing"]
+
     def answer_next(self, status: int = 500, *, count: int = 1, **reply: Any) -> None:
         """The next `count` requests get this reply (the fields of `Reply`), whatever they are."""
         with self._changed:

@@ -1,6 +1,6 @@
 """What `make demo` shows: the whole service, and two incidents, one acknowledged in time, one not.
 
-Nothing leaves this machine: `local/simulator.py` plays incident.io.
+Nothing leaves this machine: a stand-in plays incident.io, or the provider that DEMO_PROVIDER names.
 """
 
 from __future__ import annotations
@@ -16,20 +16,19 @@ from pathlib import Path
 from typing import Any
 
 import requests
+import yaml
 from rich.console import Console, Group
 from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from local.demo_providers import DEFAULT, demo_provider
 from local.embedded import EmbeddedRedis
 from local.processes import Process
-from local.simulator import Simulator
 
 WAIT_SECONDS = 6
 SECRET = "demo-gateway-secret"  # noqa: S105
-KEY = "demo-api-key"
-SOURCE = "demo-alert-source"
 # A first start compiles everything, on a slow machine maybe beside much else.
 DEADLINE = 90.0
 
@@ -106,7 +105,9 @@ class Demo:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="versus-demo-")))
         redis = EmbeddedRedis(folder / "redis").start()
         stack.callback(redis.stop)
-        self.simulator = stack.enter_context(Simulator(keys={KEY: {SOURCE}}))
+        self._name = os.environ.get("DEMO_PROVIDER") or DEFAULT
+        self._provider = demo_provider(self._name)
+        self._stand_in = stack.enter_context(self._provider.stand_in)
         # What the environment says of proxies is not for this machine.
         self._http = stack.enter_context(requests.Session())
         self._http.trust_env = False
@@ -127,10 +128,9 @@ class Demo:
                 "WEB_CONCURRENCY": "1",
                 "PUBLIC_HOST": self.base,
                 "REDIS_URL": redis_url,
-                "INCIDENTIO_API_KEY": KEY,
-                "INCIDENTIO_ALERT_SOURCE_CONFIG_ID": SOURCE,
-                "INCIDENTIO_BASE_URL": self.simulator.base_url,
+                "VERSUS_CONFIG": str(self._written(folder)),
                 "GATEWAY_SECRET": SECRET,
+                **self._provider.environ,
             }
             output = stack.enter_context(self._log.open("wb"))
             for name, inherited in (("web", door.fileno()), ("worker", None)):
@@ -138,11 +138,18 @@ class Demo:
                 stack.callback(process.stop)
                 self._processes.append(process)
 
+    def _written(self, folder: Path) -> Path:
+        """The configuration, as far as it is not in variables."""
+        oncall = {"enable": True, "provider": self._name, self._name: dict(self._provider.settings)}
+        path = folder / "config.yaml"
+        path.write_text(yaml.safe_dump({"oncall": oncall}))
+        return path
+
     def run(self) -> bool:
         """Both stories; whether they came out right."""
         if not self.base.endswith(f":{os.environ.get('PORT') or 3000}"):
             self._say(f"Port {os.environ.get('PORT') or 3000} is taken, so this is at {self.base}.", "yellow")
-        self._say("Redis, web, worker and a simulator of incident.io are starting …")
+        self._say(f"Redis, web, worker and a stand-in for {self._provider.called} are starting …")
         self._until("the service is ready", self._ready)
         self._say(f"Everything is up. Watch it at {self.base} (any name, gateway secret: {SECRET}).")
         self._say(f"The wait for an acknowledgement is {WAIT_SECONDS} seconds.")
@@ -157,8 +164,8 @@ class Demo:
         acknowledgement = self._http.post(answered.seen["ack_url"], timeout=5)
         self._say(f"Somebody acknowledges “{answered.name}”: {acknowledgement.json()['status']}", "green")
         self._say(f"Nobody looks after “{unanswered.name}” …")
-        self._until("the page left", lambda: self._paged(unanswered), answered, unanswered)
-        self._say(f"incident.io got “{unanswered.name}”: {self._title(unanswered)}", "red")
+        self._until("the page left", lambda: bool(self._told(unanswered)), answered, unanswered)
+        self._say(f"{self._provider.called} got “{unanswered.name}”: {self._titles(unanswered)[0]}", "red")
         # Long enough after it would have been due: an acknowledged incident must stay silent.
         self._until(
             "the incident is written down as escalated and the other one's time has gone by",
@@ -169,15 +176,16 @@ class Demo:
         return self._judge(answered, unanswered)
 
     def _judge(self, answered: Story, unanswered: Story) -> bool:
-        silent = not self._paged(answered)
-        events = self.simulator.events(unanswered.seen["id"])
-        once = len(events) == 1 and self._title(unanswered) == f"Incident {unanswered.seen['id']}"
+        called = self._provider.called
+        silent = not self._told(answered)
+        title = f"Incident {unanswered.seen['id']}" if self._name == DEFAULT else unanswered.name
+        once = self._titles(unanswered) == [title] and len(self._told(unanswered)) == 1
         self._say(
-            f"“{answered.name}” was acknowledged: incident.io heard nothing of it. {_check_pages(silent)}",
+            f"“{answered.name}” was acknowledged: {called} heard nothing of it. {_check_pages(silent)}",
             "bold green" if silent else "bold red",
         )
         self._say(
-            f"“{unanswered.name}” was not: one alert event reached incident.io. {_check_pages(once)}",
+            f"“{unanswered.name}” was not: one alert event reached {called}. {_check_pages(once)}",
             "bold green" if once else "bold red",
         )
         return silent and once
@@ -194,12 +202,11 @@ class Demo:
         age: float = time.monotonic() - story.seen["created_monotonic"]
         return age
 
-    def _paged(self, story: Story) -> bool:
-        return bool(self.simulator.events(story.seen["id"]))
+    def _told(self, story: Story) -> list[str]:
+        return self._stand_in.told(story.seen["id"])
 
-    def _title(self, story: Story) -> str:
-        title: str = self.simulator.events(story.seen["id"])[0].body["title"]
-        return title
+    def _titles(self, story: Story) -> list[str]:
+        return self._stand_in.titles(story.seen["id"])
 
     def _ready(self) -> bool:
         try:

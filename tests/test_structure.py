@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import configparser
+import inspect
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -13,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from app.bootstrap import Services
+from app.destinations import webhook
 from app.web import create_app
+from config import providers
 from local.processes import procfile
 from tests.fakes import GATEWAY_SECRET
 
@@ -22,6 +25,7 @@ PACKAGES = ("app", "config", "tasks", "local")
 LONGEST_FILE = 350
 MOST_MODULES_IN_APP = 10
 LONGEST_FUNCTION = 50
+MOST_LINES_OF_A_PROVIDER = 150
 MOST_FUNCTIONS = 20
 """Lines, of which nine in ten have no more."""
 
@@ -265,3 +269,8 @@ def test_every_route_is_of_a_known_kind(services: Services) -> None:
         "admin",
         "static",
     }
+
+
+def test_a_provider_costs_a_file_and_a_block_of_settings() -> None:
+    parts = (webhook, providers.OtherUrl, providers.Webhook)
+    assert sum(len(inspect.getsource(part).splitlines()) for part in parts) <= MOST_LINES_OF_A_PROVIDER

@@ -29,11 +29,12 @@ FROM_GO = """
 instead say what becomes of each key of this file of the Go edition, and of its variables in the environment
 """
 DRILL = """
-Send an incident marked [DRILL] to the running web process, wait until incident.io has accepted its page,
+Send an incident marked [DRILL] to the running web process, wait until the provider has accepted its page,
 resolve it, wait for the resolve event, and print when each hop was reached. IT REALLY PAGES: an alert is
-created at incident.io, and everybody whom its alert routes name is called; a route can recognise it by the
-metadata label_drill. Ends with 0 when page and resolve event arrived, else with 1. Whatever happens, Ctrl-C
-included, the incident is resolved.
+created at incident.io, or at the provider that is configured or named, and everybody whom its routes name is
+called; a route can recognise it by the metadata label_drill. Ends with 0 when page and resolve event arrived,
+else with 1, also when a fallback paged in its place. Whatever happens, Ctrl-C included, the incident is
+resolved.
 """
 
 SILENCE = """
@@ -200,6 +201,11 @@ def _about_trials(commands: _Commands) -> None:
         drill.add_argument(
             option, type=_number(float, 0, 3600), default=default, metavar="SECONDS", help=about
         )
+    drill.add_argument(
+        "--provider",
+        metavar="DESTINATION",
+        help="who is to page, such as pagerduty/default (default: whom the configuration names)",
+    )
     sent = commands.add(
         "send-test",
         trial.test_webhook,

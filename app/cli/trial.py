@@ -14,6 +14,7 @@ from typing import Any
 from app.bootstrap import Services
 from app.cli.output import printer, write_json
 from app.destinations.base import Message, Summary
+from app.domain.delivery import Destination
 from app.ingest import webhooks
 from app.ops import preview as previews
 from app.ops.drill import Drill, DrillFailed, WebAnswer, replay, send_test
@@ -38,7 +39,8 @@ def url_of(services: Services, arguments: argparse.Namespace) -> str:
 def drill(services: Services, arguments: argparse.Namespace) -> int:
     """See `app/ops/drill.py`."""
     report = printer(services.config)
-    trial = Drill(services, url_of(services, arguments), arguments.wait, arguments.timeout, report)
+    provider = _provider(services, arguments.provider)
+    trial = Drill(services, url_of(services, arguments), arguments.wait, arguments.timeout, report, provider)
 
     def interrupt(number: int, _: object) -> None:
         trial.interrupted = True
@@ -53,6 +55,15 @@ def drill(services: Services, arguments: argparse.Namespace) -> int:
         report(f"FAILED: {failure}")
         return 1
     return 0
+
+
+def _provider(services: Services, named: str | None) -> Destination | None:
+    if named is None:
+        return None
+    known = services.config.oncall.pagers
+    if named.lower() not in known:
+        raise BadInput(f"There is no provider {named[:100]!r}: the names are {', '.join(known) or 'none'}.")
+    return Destination(named.lower())
 
 
 def test_webhook(services: Services, arguments: argparse.Namespace) -> int:

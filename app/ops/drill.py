@@ -15,6 +15,7 @@ from urllib.parse import quote
 import requests
 
 from app.bootstrap import Services
+from app.domain.delivery import Destination
 from app.domain.incident import Incident
 from app.domain.state import State
 from app.ingest import webhooks
@@ -65,6 +66,8 @@ class Drill:
     timeout: float
     """Seconds that the page may be late, and again the resolve event."""
     report: Callable[[str], object]
+    provider: Destination | None = None
+    """Who is to page, where it is not whom the configuration names."""
     interrupted: bool = False
     """Set by a signal; an exception would be lost where Python ignores exceptions, as in a finalizer."""
     key: str = field(default_factory=lambda: f"versus-drill-{uuid.uuid4()}")
@@ -96,7 +99,8 @@ class Drill:
         self._say(self._began, f"sent to {self.url}")
         try:
             incident_id = self._report()
-            self._watch(incident_id, lambda i: i.escalated_at is not None, self.wait + self.timeout)
+            paged = self._watch(incident_id, lambda i: i.escalated_at is not None, self.wait + self.timeout)
+            check_who_paged(paged)
         finally:
             self._resolve()
         ended = self._watch(incident_id, lambda i: i.is_over, self.timeout)
@@ -107,7 +111,7 @@ class Drill:
     def _report(self) -> str:
         body = {"title": TITLE, "description": WORDS, "severity": "info", "labels": {"drill": "true"}}
         wait = f"{self.wait / 60:.9f}"
-        status, answer = self._post(body, oncall_enable="true", oncall_wait_minutes=wait)
+        status, answer = self._post(body, oncall_enable="true", oncall_wait_minutes=wait, **self._asked())
         answered_at = self.services.clock()
         if status == 202:
             raise DrillFailed(
@@ -120,6 +124,12 @@ class Drill:
         self._follow(self._read(incident_id))
         self._say(answered_at, f"accepted by web: incident {incident_id}")
         return incident_id
+
+    def _asked(self) -> dict[str, str]:
+        if self.provider is None:
+            return {}
+        parameter = self.services.config.oncall.block(self.provider.name).parameter
+        return {parameter: self.provider.address or "default"}
 
     def _post(self, body: dict[str, Any], **parameters: str) -> WebAnswer:
         return post_webhook(self.services.config, self.url, self._whole(body), parameters)
@@ -164,15 +174,14 @@ class Drill:
         try:
             receive(self.services, [ReceivedAlert(webhooks.read(whole, {}), json.dumps(whole))], Options())
         except StoreUnavailable as error:
-            self.report(
-                f"NOT RESOLVED. {error} If an alert of the drill is at incident.io, resolve it there."
-            )
+            self.report(f"NOT RESOLVED. {error} If the provider has an alert of the drill, resolve it there.")
 
     def _stuck(self, incident: Incident) -> str:
         """Which hop the event did not get over."""
         what = "resolve event" if incident.state is State.RESOLVED else "page"
         if incident.worst.failures:
-            return f"incident.io did not accept the {what} within {self.timeout:g} s. {incident.last_error}"
+            who = _called(next(iter(incident.pagers)))
+            return f"{who} did not accept the {what} within {self.timeout:g} s. {incident.last_error}"
         if incident.in_flight:
             return f"A worker claimed the {what} and did not report back: check the worker's log."
         checks = readiness(self.services)
@@ -194,6 +203,20 @@ class Drill:
 
     def _say(self, moment: datetime, text: str) -> None:
         self.report(f"{(moment - self._began).total_seconds():9.3f} s  {text}")
+
+
+def _called(pager: Destination) -> str:
+    return "incident.io" if pager.name == "incident_io" else pager
+
+
+def check_who_paged(incident: Incident) -> None:
+    """That a fallback paged is no proof that the provider would. Raises `DrillFailed`."""
+    [wanted, *_] = incident.pagers
+    if incident.pagers[wanted].accepted_at is None:
+        at = incident.escalated_at
+        other = next(pager for pager, delivery in incident.pagers.items() if delivery.accepted_at == at)
+        why = incident.pagers[wanted].last_error or "no reason is known"
+        raise DrillFailed(f"{other} paged, since {wanted} did not accept the page. {why}")
 
 
 def post_webhook(config: Config, url: str, body: dict[str, Any], parameters: dict[str, str]) -> WebAnswer:

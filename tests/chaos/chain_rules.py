@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from tests.chaos.excuses import Excuses
 from tests.chaos.history import Event, Fault
 from tests.chaos.known import Known
-from tests.chaos.outages import LATE_AFTER, OUTAGE, SPARE
+from tests.chaos.outages import LATE_AFTER, OUTAGES, SPARE
 from tests.chaos.rules import HARMLESS, ROUNDED, Rule, Violation, meets
 
 LEASE = 15.0
 """Seconds for which an attempt may be under way that began before another one ended."""
 SLACK = 20.0
 """Seconds that the service gets for what it does by itself."""
-# incident.io says what it has, or has not; only its own words are known better than ours.
-CLEAR = (*(kind for kind in HARMLESS if not kind.startswith("incidentio_")), OUTAGE)
+# Providers say what they have, or have not; only their own words are known better than ours.
+CLEAR = (*(kind for kind in HARMLESS if not kind.startswith(("incidentio_", "pagerduty_"))), *OUTAGES)
 
 
 def a_late_page_is_told_to_every_channel(known: Known) -> Iterator[Violation]:

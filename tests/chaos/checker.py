@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -15,7 +16,8 @@ from tests.chaos.chain_rules import OF_CHAINS
 from tests.chaos.excuses import Excuses
 from tests.chaos.history import Event, History, Record
 from tests.chaos.known import Known, webhook_of
-from tests.chaos.outages import SPARE
+from tests.chaos.outages import LATE_AFTER, SPARE
+from tests.chaos.provider_rules import OF_PROVIDERS, harms
 from tests.chaos.reopening_rules import OF_REOPENING
 from tests.chaos.rules import CLOCK, HARMLESS, REACH, ROUNDED, Rule, Violation, meets
 from tests.chaos.silence_rules import OF_SILENCES
@@ -37,7 +39,7 @@ STATUSES: dict[str, frozenset[int]] = {
 PATIENCE = 13.0
 ENOUGH = 5
 
-RULES: list[Rule] = [*OF_CHAINS, *OF_REOPENING, *OF_SILENCES]
+RULES: list[Rule] = [*OF_CHAINS, *OF_REOPENING, *OF_SILENCES, *OF_PROVIDERS]
 
 
 def rule(judge: Rule) -> Rule:
@@ -85,6 +87,33 @@ def what_is_due_is_paged(known: Known) -> Iterator[Violation]:
                 f" ({', '.join(sorted(missing))}).",
                 incident=incident,
                 curable=True,
+            )
+
+
+@rule
+def somebody_is_paged_if_any_of_the_chain_takes_events(known: Known) -> Iterator[Violation]:
+    """While incident.io is out and nothing else, whatever becomes late is paged by the fallback meanwhile.
+
+    What was reopened may be due again at any time. What Redis lost, or damaged, has lost its fallback too.
+    """
+    until, history, excuses = known.history.spare_alone_until, known.history, Excuses(known)
+    if until is None or excuses.losses:
+        return
+    late = until - LATE_AFTER
+    asks = ("firing", "escalate_now")
+    then = replace(
+        history,
+        events=[event for event in history.events if event.at <= until],
+        exchanges=[e for e in history.exchanges if e.action not in asks or (e.answered_at or late) < late],
+        ended_at=late,
+    )
+    for violation in what_is_due_is_paged(Known(then)):
+        incident = violation.incident or ""
+        if not known.reopenings(incident) and not excuses.damaged(incident):
+            yield replace(
+                violation,
+                rule="somebody_is_paged_if_any_of_the_chain_takes_events",
+                sentence="It was late while incident.io was out, and the fallback was not paged for it.",
             )
 
 
@@ -279,7 +308,8 @@ def a_page_is_repeated_only_after_a_fault(known: Known) -> Iterator[Violation]:
     faults = [fault for fault in known.history.faults if fault.kind not in HARMLESS]
     for key, source in _alerts(known):
         for one, again in pairwise(known.accepted(key, "firing", source)):
-            if one.status == 202 and not any(meets(fault, one.at, again.at) for fault in faults):
+            why = (fault for fault in faults if harms(fault, source))
+            if one.status == 202 and not any(meets(fault, one.at, again.at) for fault in why):
                 yield Violation(
                     "a_page_is_repeated_only_after_a_fault",
                     "It was paged twice, though nothing was broken at the time.",

@@ -8,16 +8,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import psutil
 import redis
 
-from local.simulator import Simulator
 from tests.chaos.faults_underneath import About, Underneath
 from tests.chaos.history import Fault
 from tests.chaos.planned import PlannedFault
-from tests.chaos.platform import Kept, Platform
+from tests.chaos.platform import Kept, OnCallProvider, Platform
 from tests.relay import Relay
 
 # What Celery keeps at the broker, with our prefix.
@@ -27,6 +27,11 @@ QUEUE = ("versus:broker:versus", "versus:broker:unacked", "versus:broker:unacked
 BUSY_LATENCY = 0.3
 # Seconds until somebody is paged, when all goes well: most of the time something is due.
 ATTEMPT_WITHIN = 5.0
+
+
+def method_of(kind: str) -> str:
+    """The method of `Breaker` that plays a fault; those of one provider are those of every other."""
+    return f"_{kind}".replace("_incidentio_", "_provider_").replace("_pagerduty_", "_provider_")
 
 
 class Breaker(Underneath):
@@ -47,16 +52,22 @@ class Breaker(Underneath):
         self._healed.set()
         for thread in self._threads:
             thread.join()
-        self._platform.simulator.clear()
+        for provider in self._platform.providers.values():
+            provider.stand_in.clear()
         for kept in (*self._platform.webs, *self._platform.workers):
             kept.wake()
 
     def _play(self, fault: PlannedFault) -> None:
         began = time.time()
-        about: About = getattr(self, f"_{fault.kind}")(fault.seconds, **fault.parameters) or {}
+        about: About = self._how(fault.kind)(fault.seconds, **fault.parameters) or {}
         detail = " ".join(f"{name}={value}" for name, value in fault.parameters.items())
         played = Fault(kind=fault.kind, began_at=began, ended_at=time.time(), detail=detail)
         self._platform.history.faults.append(replace(played, **about))
+
+    def _how(self, kind: str) -> Callable[..., About | None]:
+        how: Callable[..., About | None] = getattr(self, method_of(kind))
+        provider = self._platform.providers.get(kind.partition("_")[0])
+        return how if provider is None else partial(how, provider)
 
     # -- processes ---------------------------------------------------------------------------------------
 
@@ -95,17 +106,21 @@ class Breaker(Underneath):
     def _terminate_worker(self, seconds: float, worker: int) -> None:
         self._platform.workers[worker].end(signal.SIGTERM, seconds, self._last)
 
-    def _kill_while_sending(self, seconds: float, spared: int | None, taken: bool) -> None:
-        self._wait_for_an_attempt(taken)
+    def _kill_while_sending(
+        self, seconds: float, spared: int | None, taken: bool, provider: str = "incidentio"
+    ) -> None:
+        self._wait_for_an_attempt(provider, taken)
         self._together(lambda worker: worker.end(signal.SIGKILL, seconds, self._last), spared)
 
-    def _stop_while_sending(self, seconds: float, spared: int | None, taken: bool) -> None:
-        self._wait_for_an_attempt(taken)
+    def _stop_while_sending(
+        self, seconds: float, spared: int | None, taken: bool, provider: str = "incidentio"
+    ) -> None:
+        self._wait_for_an_attempt(provider, taken)
         self._together(lambda worker: self._pause(worker, seconds, None), spared)
 
-    def _wait_for_an_attempt(self, taken: bool) -> None:
-        """Until incident.io has an event that it does not answer, `taken` or not."""
-        simulator = self._platform.simulator
+    def _wait_for_an_attempt(self, provider: str, taken: bool) -> None:
+        """Until the provider has an event that it does not answer, `taken` or not."""
+        simulator = self._platform.providers[provider].stand_in
         simulator.answer_next(504, mode="hang", taken=taken)
         seen = len(simulator.requests)
         simulator.wait_for(lambda: len(simulator.requests) > seen or self._healed.is_set(), ATTEMPT_WITHIN)
@@ -164,33 +179,37 @@ class Breaker(Underneath):
     def _redis_refuse(self, seconds: float) -> None:
         self._refuse(self._platform.to_redis, seconds)
 
-    # -- incident.io -------------------------------------------------------------------------------------
+    # -- providers ---------------------------------------------------------------------------------------
 
-    def _incidentio_cut(self, seconds: float) -> None:
-        self._platform.to_incidentio.cut()
+    def _provider_cut(self, provider: OnCallProvider, seconds: float) -> None:
+        provider.relay.cut()
 
-    def _incidentio_freeze(self, seconds: float) -> None:
-        self._platform.to_incidentio.freeze()
+    def _provider_freeze(self, provider: OnCallProvider, seconds: float) -> None:
+        provider.relay.freeze()
 
-    def _incidentio_delay(self, seconds: float, latency: float) -> None:
-        self._slow(self._platform.to_incidentio, seconds, latency)
+    def _provider_delay(self, provider: OnCallProvider, seconds: float, latency: float) -> None:
+        self._slow(provider.relay, seconds, latency)
 
-    def _incidentio_refuse(self, seconds: float) -> None:
-        self._refuse(self._platform.to_incidentio, seconds)
+    def _provider_refuse(self, provider: OnCallProvider, seconds: float) -> None:
+        self._refuse(provider.relay, seconds)
 
-    def _incidentio_answers(self, seconds: float, reply: dict[str, Any], count: int | None) -> None:
-        simulator: Simulator = self._platform.simulator
+    def _provider_answers(
+        self, provider: OnCallProvider, seconds: float, reply: dict[str, Any], count: int | None
+    ) -> None:
         if count is not None:
-            return simulator.answer_next(**reply, count=count)
-        simulator.answer_with(**reply)
+            return provider.stand_in.answer_next(**reply, count=count)
+        provider.stand_in.answer_with(**reply)
         self._last(seconds)
-        return simulator.clear()
+        return provider.stand_in.clear()
 
-    def _incidentio_outage(self, seconds: float, sources: Sequence[str]) -> None:
-        out = self._platform.simulator.out
-        out.update(sources)
+    def _provider_outage(self, provider: OnCallProvider, seconds: float, sources: Sequence[str]) -> None:
+        # The fallback of the one is at the other.
+        every = [one.stand_in.out for one in self._platform.providers.values()]
+        for out in every:
+            out.update(sources)
         self._last(seconds)
-        out.clear()
+        for out in every:
+            out.difference_update(sources)
 
     def _slow(self, relay: Relay, seconds: float, latency: float) -> None:
         relay.latency = latency

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,6 +21,15 @@ Action = Literal[
     "end_silence",
 ]
 """What a request asks for: three are webhooks, the last of which can't be read, the others a person's."""
+
+
+MARKER = re.compile(r"chaos-\d+(-\d+)?")
+
+
+def marker_in(title: str) -> str:
+    """The marker of the webhook that an incident with this title is about; nothing for one of our own."""
+    found = MARKER.search(title)
+    return found.group() if found else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,12 +89,12 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One request as it reached incident.io."""
+    """One request as it reached a provider."""
 
     at: float
     key: str
     kind: str
-    """`firing` or `resolved`."""
+    """`firing` or `resolved`; for PagerDuty also `acknowledged`."""
     source: str
     accepted: bool
     status: int
@@ -168,6 +178,8 @@ class History:
     """The events that each channel wants to hear of."""
     last_resorts: list[Notification] = field(default_factory=list)
     """What came to the channel that is tried when no pager takes a page."""
+    spare_alone_until: float | None = None
+    """From when all was healed until then, incident.io took nothing, and the fallback did."""
     not_ready: str | None = None
     """What `/readyz` complained of at the end."""
     ended_at: float = float("inf")
@@ -181,7 +193,8 @@ class History:
                 everything.append((moment_of(one), {"what": kind[:-1], **row}))
         yield from (row for _, row in sorted(everything, key=lambda pair: pair[0]))
         yield from ({"what": "record", **asdict(record)} for record in self.records)
-        yield {"what": "end", "ended_at": self.ended_at, "not_ready": self.not_ready}
+        end = {name: getattr(self, name) for name in ("ended_at", "not_ready", "spare_alone_until")}
+        yield {"what": "end", **end}
 
     def write(self, path: Path) -> None:
         """As JSON lines."""

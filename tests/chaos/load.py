@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import re
 import threading
 import time
 import zlib
@@ -26,7 +25,6 @@ TIMEOUT = 12.0
 # What a sender waits before it repeats.
 PAUSE = 1.5
 PATHS = {"acknowledge": "ack", "unacknowledge": "unack", "resolve": "resolve", "escalate_now": "escalate"}
-MARKER = re.compile(r"chaos-\d+(-\d+)?")
 
 
 class Load:

@@ -1,4 +1,4 @@
-"""Plans when incident.io is out for so long that pages are late, and the fallback is tried."""
+"""Plans when a provider is out for so long that pages are late, and the fallback is tried."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from tests.chaos.planned import PlannedFault
 
 OUTAGE = "incidentio_outage"
+OUTAGES = (OUTAGE, "pagerduty_outage")
 ASKED_FOR = ("source-default", "source-infra")
 SPARE = "source-spare"
-"""The alert source that is the fallback, for which nobody asks."""
+"""The routing key of PagerDuty that is the fallback, for which nobody asks."""
 LATE_AFTER = 9.0
 """Seconds after its due time until a page is late."""
 PACE = 60.0

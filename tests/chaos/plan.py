@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tests.chaos import second_provider
 from tests.chaos.outages import outages
 from tests.chaos.planned import PlannedDeed, PlannedFault, PlannedSilence, PlannedWebhook
 from tests.chaos.quiet import quiet
@@ -104,6 +105,7 @@ def plan(seed: int, seconds: float) -> Plan:
             *_refused(random.Random(seed), seconds),
             *troubles(random.Random(seed), seconds, WEBS),
             *(one for one in held if isinstance(one, PlannedWebhook)),
+            *second_provider.webhooks(random.Random(seed), seconds, WEBS),
         ),
         silences=tuple(one for one in held if isinstance(one, PlannedSilence)),
     )
@@ -116,6 +118,7 @@ def _all_faults(chance: random.Random, seconds: float, seed: int) -> Iterator[Pl
     yield from _faults(chance, seconds)
     yield from underneath(random.Random(seed), QUIET, seconds)
     yield from outages(random.Random(seed), QUIET, seconds)
+    yield from second_provider.faults(random.Random(seed), QUIET, seconds, ANSWERS)
 
 
 def _faults(chance: random.Random, seconds: float) -> Iterator[PlannedFault]:

@@ -1,4 +1,4 @@
-"""The service on a platform that starts again what ends; a relay before Redis, and one before incident.io."""
+"""The service on a platform that starts again what ends; a relay before Redis, and before each provider."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 import requests
 import yaml
 
 from local.embedded import EmbeddedRedis, free_port
+from local.other_providers import PagerDuty
 from local.processes import Process, release
 from local.simulator import Simulator
 from tests.chaos.history import History, Life, Notification
@@ -25,6 +26,7 @@ from tests.chaos.log_pipe import LogPipe
 from tests.chaos.outages import LATE_AFTER, SPARE
 from tests.chaos.plan import WEBS, WORKERS
 from tests.chaos.quiet import RULES
+from tests.chaos.second_provider import PAGERDUTY
 from tests.destinations.standin import Answer, Got, StandIn
 from tests.fakes import API_KEY, GATEWAY_SECRET
 from tests.relay import Relay
@@ -50,6 +52,13 @@ WANTED = (
 TEMPLATE = "{{ event }} {{ incident.id }} {{ (incident.changes | map(attribute='at') | max).timestamp() }}"
 """The newest change, and when the last one happened; of two at once, either is stored first."""
 NUMBER = re.compile(r"\d+")
+
+
+class OnCallProvider(NamedTuple):
+    """A stand-in, and what is before it."""
+
+    stand_in: Simulator
+    relay: Relay
 
 
 class NotStarted(Exception):
@@ -173,12 +182,16 @@ class Platform:
         environ = self.clock.environ if can_step() else {}
         self.redis = EmbeddedRedis(self.redis_folder, fsync="always", environ=environ).start()
         self._parts.callback(self.redis.kill)
-        keys = {API_KEY: {"source-default", "source-infra", SPARE}}
-        self.simulator = self._parts.enter_context(Simulator(keys))
+        self.simulator = self._parts.enter_context(Simulator({API_KEY: {"source-default", "source-infra"}}))
+        self.pagerduty = self._parts.enter_context(PagerDuty({PAGERDUTY: set(), SPARE: set()}))
         self.to_redis = Relay(self.redis.port)
-        self.to_incidentio = Relay(int(self.simulator.base_url.rsplit(":", 1)[1]))
-        for relay in (self.to_redis, self.to_incidentio):
-            self._parts.callback(relay.stop)
+        self._parts.callback(self.to_redis.stop)
+        self.providers = {
+            name: OnCallProvider(stand_in, Relay(int(stand_in.base_url.rsplit(":", 1)[1])))
+            for name, stand_in in (("incidentio", self.simulator), ("pagerduty", self.pagerduty))
+        }
+        for provider in self.providers.values():
+            self._parts.callback(provider.relay.stop)
         self.channels = self._parts.enter_context(StandIn(self._notified).serving())
         self.history.channels = {f"c{n}": WANTED[n % len(WANTED)] for n in range(CHANNELS)}
         self.bases = [f"http://127.0.0.1:{free_port()}" for _ in range(WEBS)]
@@ -220,10 +233,16 @@ class Platform:
         incident_io = {
             "api_key": API_KEY,
             "alert_source_config_id": "source-default",
-            "other_alert_source_config_ids": {"infra": "source-infra", "spare": SPARE},
-            "base_url": f"http://127.0.0.1:{self.to_incidentio.port}",
+            "other_alert_source_config_ids": {"infra": "source-infra"},
+            "base_url": f"http://127.0.0.1:{self.providers['incidentio'].relay.port}",
             "max_per_minute": max_per_minute,
             "max_per_minute_per_key": 2 * max_per_minute,
+        }
+        pagerduty = {
+            "routing_key": PAGERDUTY,
+            "other_routing_keys": {"spare": SPARE},
+            "base_url": f"http://127.0.0.1:{self.providers['pagerduty'].relay.port}",
+            "max_per_minute": max_per_minute,
         }
         return {
             "public_host": self.bases[0],
@@ -232,9 +251,10 @@ class Platform:
                 "wait_minutes": 3,
                 "provider": "incident_io",
                 "late_after_minutes": LATE_AFTER / 60,
-                "fallback": ["incident_io/spare", f"channel/{LAST}"],
+                "fallback": ["pagerduty/spare", f"channel/{LAST}"],
                 "rules": RULES,
                 "incident_io": incident_io,
+                "pagerduty": pagerduty,
             },
             "alert": {"channels": [*map(self._channel, range(CHANNELS)), self._last_resort()]},
             "redis": {"host": "127.0.0.1", "port": self.to_redis.port},

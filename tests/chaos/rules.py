@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 from tests.chaos.history import Fault
 from tests.chaos.known import Known
-from tests.chaos.outages import OUTAGE
+from tests.chaos.outages import OUTAGES
 
 # Times are shown in milliseconds, cut off.
 ROUNDED = 0.0011
-# incident.io said no, or was slow, or only those were harmed who don't page: no reason to page twice.
+# A provider said no, or was slow, or only those were harmed who don't page: no reason to page twice.
 HARMLESS = (
     *("flush_queue", "kill_web", "terminate_web", "kill_web_child", "terminate_web_child", "stop_web_child"),
-    *("incidentio_answers", "incidentio_refuse", "incidentio_delay", OUTAGE, "log_unread"),
+    *("incidentio_answers", "incidentio_refuse", "incidentio_delay", *OUTAGES, "log_unread"),
+    *("pagerduty_answers", "pagerduty_refuse", "pagerduty_delay"),
 )
 # Redis's clock is known as well as its answers are quick: with a plan's latency so many seconds, at most.
 CLOCK = 2.5

@@ -15,20 +15,24 @@ from typing import Any
 import requests
 
 from tests.chaos.audience import Audience
-from tests.chaos.checker import check
+from tests.chaos.checker import check, somebody_is_paged_if_any_of_the_chain_takes_events
 from tests.chaos.excuses import LOST_DATA
 from tests.chaos.faults import Breaker
-from tests.chaos.history import Event, History, Record
+from tests.chaos.history import Event, Fault, History, Record, marker_in
 from tests.chaos.known import Known
-from tests.chaos.load import MARKER, Load, moment
+from tests.chaos.load import Load, moment
+from tests.chaos.outages import ASKED_FOR, LATE_AFTER, OUTAGE
 from tests.chaos.plan import LONGEST_WAIT, Plan
 from tests.chaos.platform import NotStarted, Platform
 from tests.chaos.rules import Violation
+from tests.chaos.second_provider import events as pagerduty_events
 
 SETTLED_WITHIN = 180.0
 # After the last incident was due, before anything is judged: what must not come would have come by then.
 QUIET = 3.0
 POLL = 1.0
+SPELL = LATE_AFTER + 8.0
+"""Seconds for which incident.io stays out at the end, at least; in the last of them pages are late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,7 @@ def run(plan: Plan, folder: Path | None = None, settled_within: float = SETTLED_
         began_at = time.time()
         audience = Audience(platform.bases, lambda web: platform.webs[web].secret)
         with audience.watching():
-            healed_at = _play(plan, platform, began_at)
+            healed_at = _play(plan, platform, began_at, settled_within)
         if not any(audience.changes):
             raise NotStarted("No open page ever changed, so nobody really watched.")
         history, violations = _settle(platform, healed_at, settled_within)
@@ -73,8 +77,8 @@ def _running(plan: Plan, folder: Path, history: History) -> Iterator[Platform]:
         platform.stop()
 
 
-def _play(plan: Plan, platform: Platform, began_at: float) -> float:
-    """Faults and load at the same time; returns when all is healed, with the last deeds done."""
+def _play(plan: Plan, platform: Platform, began_at: float, within: float) -> float:
+    """Faults and load at the same time; returns when all was healed, with the last deeds done."""
     breaker = Breaker(platform)
     ended_at = began_at + plan.seconds
     last = ended_at + LONGEST_WAIT
@@ -89,7 +93,7 @@ def _play(plan: Plan, platform: Platform, began_at: float) -> float:
         _sleep_until(ended_at)
     finally:
         breaker.heal()
-    healed_at = time.time()
+    healed_at = _without_incident_io(platform, within)
     load.join()
     return healed_at
 
@@ -99,6 +103,25 @@ def _sleep_until(moment: float) -> None:
 
 
 # -- afterwards ------------------------------------------------------------------------------------------
+
+
+def _without_incident_io(platform: Platform, within: float) -> float:
+    """All is healed but incident.io until the fallback has paged for what is late; when that began."""
+    platform.simulator.out.update(ASKED_FOR)
+    healed_at = time.time()
+    _sleep_until(healed_at + SPELL)
+    while True:
+        history = _without_timelines(platform)
+        history.spare_alone_until = until = history.ended_at + QUIET
+        missing = list(somebody_is_paged_if_any_of_the_chain_takes_events(Known(history)))
+        if (history.records and not missing) or until > healed_at + within:
+            break
+        time.sleep(POLL)
+    platform.simulator.out.clear()
+    platform.history.spare_alone_until = until
+    outage = Fault(kind=OUTAGE, began_at=healed_at, ended_at=time.time(), detail=f"sources={ASKED_FOR}")
+    platform.history.faults.append(outage)
+    return healed_at
 
 
 def _settle(platform: Platform, healed_at: float, within: float) -> tuple[History, list[Violation]]:
@@ -135,7 +158,17 @@ def _due(history: History) -> Iterator[float]:
 
 
 def _snapshot(platform: Platform) -> History:
-    """The history so far, with the records as they are now."""
+    """The history so far, with the records as they are now, and the timelines of those that need a look."""
+    history = _without_timelines(platform)
+    wanted = {key for key, events in Known(history).events.items() if _is_worth_a_look(events)}
+    wanted |= {one.incident or "" for one in history.notifications if one.event == "late"}
+    history.records = [
+        _with_timeline(platform, record) if record.id in wanted else record for record in history.records
+    ]
+    return history
+
+
+def _without_timelines(platform: Platform) -> History:
     now = time.time()
     complaints = [platform.complaint(web) for web in range(len(platform.bases))]
     history = replace(
@@ -149,22 +182,18 @@ def _snapshot(platform: Platform) -> History:
     except requests.RequestException as error:
         history.not_ready = f"the incidents can't be listed ({type(error).__name__})"
     # Last, so that no record speaks of an event that is not here.
-    history.events = list(_events(platform))
+    titles = {record.id: record.title for record in history.records}
+    history.events = [*_events(platform), *pagerduty_events(platform.pagerduty, titles)]
     history.lives = list(platform.history.lives)
     history.notifications = list(platform.history.notifications)
     history.last_resorts = list(platform.history.last_resorts)
-    wanted = {key for key, events in Known(history).events.items() if _is_worth_a_look(events)}
-    wanted |= {one.incident or "" for one in history.notifications if one.event == "late"}
-    history.records = [
-        _with_timeline(platform, record) if record.id in wanted else record for record in history.records
-    ]
     return history
 
 
 def _events(platform: Platform) -> Iterator[Event]:
     for request in list(platform.simulator.requests):
         body = request.body if isinstance(request.body, dict) else {}
-        found = MARKER.search(str(body.get("metadata", {}).get("alert_title", "")))
+        title = str(body.get("metadata", {}).get("alert_title", ""))
         yield Event(
             at=request.at,
             key=str(body.get("deduplication_key")),
@@ -172,8 +201,8 @@ def _events(platform: Platform) -> Iterator[Event]:
             source=str(request.source),
             accepted=request.accepted,
             status=request.status,
-            marker=found.group() if found else "",
-            title=str(body.get("metadata", {}).get("alert_title", "")),
+            marker=marker_in(title),
+            title=title,
         )
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 
-from tests.chaos.faults import Breaker
+from tests.chaos import second_provider
+from tests.chaos.faults import Breaker, method_of
 from tests.chaos.outages import OUTAGE
 from tests.chaos.plan import FAULTS, QUIET, plan
 from tests.chaos.quiet import NIGHT, SILENCED
 from tests.chaos.underneath import UNDERNEATH
+
+EVERY = (*FAULTS, *UNDERNEATH, OUTAGE, *second_provider.FAULTS)
 
 
 def test_one_seed_is_one_plan() -> None:
@@ -18,7 +21,7 @@ def test_one_seed_is_one_plan() -> None:
 
 def test_a_long_plan_has_every_fault_and_every_kind_of_webhook() -> None:
     long = plan(1, 1800)
-    assert {fault.kind for fault in long.faults} == {*FAULTS, *UNDERNEATH, OUTAGE}
+    assert {fault.kind for fault in long.faults} == set(EVERY)
     assert all(QUIET <= fault.at < 1800 for fault in long.faults)
     assert {webhook.effect for webhook in long.webhooks} == {"firing", "resolved", "refused"}
     assert {deed.deed for w in long.webhooks for deed in w.deeds} == {
@@ -35,7 +38,7 @@ def test_a_long_plan_has_every_fault_and_every_kind_of_webhook() -> None:
 
 
 def test_every_fault_can_be_done() -> None:
-    assert [kind for kind in (*FAULTS, *UNDERNEATH, OUTAGE) if not hasattr(Breaker, f"_{kind}")] == []
+    assert [kind for kind in EVERY if not hasattr(Breaker, method_of(kind))] == []
 
 
 def test_no_two_webhooks_have_the_same_marker() -> None:

@@ -2023,4 +2023,20 @@ MUTATIONS: tuple[Mutation, ...] = (
         "args",
         ("tests/tasks/test_held.py",),
     ),
+    Mutation(
+        "pagerduty_hears_no_acknowledgement",
+        "PagerDuty goes on to call people about what somebody looks after.",
+        DELIVERY,
+        'HEAR_ACKNOWLEDGEMENTS = ("pagerduty", "webhook")',
+        'HEAR_ACKNOWLEDGEMENTS = ("webhook",)',
+        OF_NEXT_STEPS,
+    ),
+    Mutation(
+        "drill_is_content_with_a_fallback",
+        "A drill says that the way is open though a fallback paged in place of the first provider.",
+        "app/ops/drill.py",
+        "if incident.pagers[wanted].accepted_at is None:",
+        "if False:",
+        ("tests/ops/test_drill.py",),
+    ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ EVENTS = {
     "aws_incident_manager": ["firing", "resolved"],
     "webhook": ["firing", "acknowledged", "resolved"],
 }
+WITHIN = 90.0
+"""Seconds; a provider that hangs takes ten of them."""
 every = pytest.mark.parametrize("name", PARAMETERS)
 
 
@@ -113,11 +116,15 @@ def report(stack: Stack, name: str, place: str = "default", wait: float = 0, **b
     return stack.report(wait, body=body, **{PARAMETERS[name]: place})
 
 
+def wait_until_paged(stack: Stack, incident: Mapping[str, Any]) -> dict[str, Any]:
+    return stack.wait_for_state(incident, "escalated", WITHIN)
+
+
 def wait_until_told(stand_in: StandIn, incident: Mapping[str, Any], *events: str) -> None:
     def told() -> list[str]:
         return stand_in.told(incident["id"])
 
-    wait_until(lambda: told() == list(events), f"it is told {events}, and not {told()}")
+    wait_until(lambda: told() == list(events), f"it is told {events}, and not {told()}", WITHIN)
 
 
 @every
@@ -125,7 +132,7 @@ def test_each_is_paged_once_and_hears_of_what_it_understands(name: str, stack: S
     acknowledged = report(stack, name, wait=60)
     assert stack.acknowledge(acknowledged).status_code == 200
     incident = report(stack, name)
-    shown = stack.wait_for_state(incident, "escalated")
+    shown = wait_until_paged(stack, incident)
     assert shown["alert_source"] == f"{name}/default"
     assert others[name].told(incident["id"]) == ["firing"]
     assert stack.acknowledge(incident).status_code == 200
@@ -142,7 +149,7 @@ def test_a_request_picks_another_place_and_a_wrong_name_is_refused(
     name: str, stack: Stack, others: Others
 ) -> None:
     incident = report(stack, name, "INFRA")
-    shown = stack.wait_for_state(incident, "escalated")
+    shown = wait_until_paged(stack, incident)
     assert (shown["alert_source"], others[name].states(incident["id"])) == (f"{name}/infra", ["firing"])
     refused = stack.post({"title": "x"}, **{PARAMETERS[name]: "nobody"})
     assert (refused.status_code, "default, infra" in refused.json()["error"]) == (400, True)
@@ -165,8 +172,8 @@ def test_each_is_tried_again_after_an_answer_that_says_so(status: int, stack: St
         refuse(others[name], status)
         incidents[name] = report(stack, name)
     for name, incident in incidents.items():
-        assert stack.wait_for_state(incident, "escalated")["attempts"] == 2
-        assert others[name].told(incident["id"]) == ["firing"]
+        assert wait_until_paged(stack, incident)["attempts"] >= 2
+        assert others[name].states(incident["id"]) == ["firing"]
 
 
 @pytest.mark.parametrize("mode", ["reset", "hang"])
@@ -177,11 +184,10 @@ def test_each_has_one_record_although_no_answer_came(mode: str, stack: Stack, ot
         others[name].answer_next(mode=mode, taken=True)
         incidents[name] = report(stack, name)
     for name, incident in incidents.items():
-        assert stack.wait_for_state(incident, "escalated")["attempts"] == 2
+        assert wait_until_paged(stack, incident)["attempts"] >= 2
         assert others[name].states(incident["id"]) == ["firing"]
         # ServiceNow would make another record of another POST, so it is asked first.
-        told = ["firing"] if name == "servicenow" else ["firing", "firing"]
-        assert others[name].told(incident["id"]) == told
+        assert (len(others[name].told(incident["id"])) == 1) == (name == "servicenow")
 
 
 WRONG = {
@@ -196,7 +202,7 @@ WRONG = {
 def test_what_is_configured_wrong_is_loud_and_no_secret_is_shown(
     name: str, stack: Stack, others: Others
 ) -> None:
-    shown = stack.wait_for_state(report(stack, name, "wrong"), "failed")
+    shown = stack.wait_for_state(report(stack, name, "wrong"), "failed", WITHIN)
     assert WRONG[name] in shown["last_error"]
     assert others[name].told(shown["id"]) == []
     assert [secret for secret in PLANTED if secret in f"{shown}{stack.log.read_text()}"] == []
@@ -204,18 +210,18 @@ def test_what_is_configured_wrong_is_loud_and_no_secret_is_shown(
 
 def test_credentials_that_aws_does_not_take_are_loud(stack: Stack, others: Others) -> None:
     refuse(others.aws, 403)
-    shown = stack.wait_for_state(report(stack, "aws_incident_manager"), "failed")
+    shown = stack.wait_for_state(report(stack, "aws_incident_manager"), "failed", WITHIN)
     assert "ssm-incidents:StartIncident" in shown["last_error"]
 
 
 def test_each_is_sent_what_a_person_needs_first(stack: Stack, others: Others) -> None:
     incident = report(stack, "pagerduty", severity="high")
-    stack.wait_for_state(incident, "escalated")
+    wait_until_paged(stack, incident)
     event = next(one.body for one in others.pagerduty.requests if one.body["dedup_key"] == incident["id"])
     assert (event["payload"]["summary"], event["payload"]["severity"]) == ("Disk full", "error")
     assert event["client_url"].startswith(f"{stack.base}/api/ack/{incident['id']}")
     incident = report(stack, "servicenow", severity="high")
-    shown = stack.wait_for_state(incident, "escalated")
+    shown = wait_until_paged(stack, incident)
     records = others.servicenow.records.values()
     [record] = [one for one in records if one["correlation_id"] == incident["id"]]
     assert (record["short_description"], record["urgency"]) == ("Disk full", "1")
@@ -224,8 +230,21 @@ def test_each_is_sent_what_a_person_needs_first(stack: Stack, others: Others) ->
     wait_until_told(others.servicenow, incident, "firing", "resolved")
     assert others.servicenow.records[record["sys_id"]]["close_code"] == "Solved (Permanently)"
     incident = report(stack, "aws_incident_manager", "infra")
-    stack.wait_for_state(incident, "escalated")
+    wait_until_paged(stack, incident)
     assert others.aws.requests[-1].body["responsePlanArn"] == OTHER_PLAN
+
+
+def test_a_drill_tries_the_one_that_it_names(stack: Stack, others: Others) -> None:
+    places = [f"{name}/infra" for name in PARAMETERS]
+    drills = [stack.versus("drill", "--wait", "0", "--provider", place) for place in places]
+    for name, drill in zip(PARAMETERS, drills, strict=True):
+        output = drill.communicate(timeout=120)[0]
+        assert drill.returncode == 0, output
+        incident = re.findall("incident ([0-9a-f-]{36})", output)[0]
+        assert others[name].told(incident) == ["firing", "resolved"]
+    unknown = stack.versus("drill", "--provider", "opsgenie/default")
+    output = unknown.communicate(timeout=120)[0]
+    assert (unknown.returncode, "the names are incident_io/default" in output) == (1, True), output
 
 
 def test_they_stand_in_for_incident_io_one_after_the_other_until_it_is_back(
@@ -236,7 +255,7 @@ def test_they_stand_in_for_incident_io_one_after_the_other_until_it_is_back(
     stack = own(oncall=oncall, environ=others.environ)
     stack.simulator.answer_with(503)
     first = stack.report(0)
-    stack.wait_for_state(first, "escalated")
+    wait_until_paged(stack, first)
     assert others.pagerduty.states(first["id"]) == ["firing"]
     # What refuses for good is passed over at once.
     stack.simulator.answer_with(401)
@@ -244,12 +263,16 @@ def test_they_stand_in_for_incident_io_one_after_the_other_until_it_is_back(
     others.servicenow.answer_with(401)
     others.aws.answer_with(403, body={}, headers={"x-amzn-errortype": "AccessDeniedException"})
     last = stack.report(0)
-    stack.wait_for_state(last, "escalated")
+    wait_until_paged(stack, last)
     assert others.receiver.states(last["id"]) == ["firing"]
+    drill = stack.versus("drill", "--wait", "0")
+    output = drill.communicate(timeout=120)[0]
+    said = "FAILED: webhook/default paged, since incident_io/default did not accept the page."
+    assert (drill.returncode, said in output) == (1, True), output
     for name in ("aws_incident_manager", "servicenow"):
         others[name].clear()
         incident = stack.report(0)
-        stack.wait_for_state(incident, "escalated")
+        wait_until_paged(stack, incident)
         assert others[name].states(incident["id"]) == ["firing"]
     others.pagerduty.clear()
     for incident, stand_in in ((first, others.pagerduty), (last, others.receiver)):
@@ -257,6 +280,6 @@ def test_they_stand_in_for_incident_io_one_after_the_other_until_it_is_back(
         wait_until_told(stand_in, incident, "firing", "resolved")
     stack.simulator.clear()
     back = stack.report(0)
-    stack.wait_for_state(back, "escalated")
+    wait_until_paged(stack, back)
     assert stack.simulator.alerts["source-default", back["id"]] == "firing"
     assert others.pagerduty.told(back["id"]) == []

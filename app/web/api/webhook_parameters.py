@@ -13,7 +13,7 @@ from app.domain.delivery import Destination
 from app.ingest.service import Options
 from app.sanitize import one_line
 from app.web.http.parameters import BadParameter, single
-from config import Config
+from config import Config, OnCall
 
 LONGEST_WAIT_MINUTES = 10_080
 NAMESPACE_LIMIT = 100
@@ -35,13 +35,7 @@ ALTERNATES = {"msteams_other_power_url": "msteams", "lark_other_webhook_url": "l
 
 
 PREFIXES = ("oncall_", "incidentio_", "pagerduty_", "servicenow_", "awsim_", "webhook_other_")
-PAGERS = {
-    "incidentio_other_alert_source": "incident_io",
-    "pagerduty_other_routing_key": "pagerduty",
-    "servicenow_other_instance": "servicenow",
-    "awsim_other_response_plan": "aws_incident_manager",
-    "webhook_other_url": "webhook",
-}
+PAGERS = OnCall().parameters
 """Parameters that name one of several places where a provider pages, and whose they are."""
 OURS = ("oncall_enable", "oncall_wait_minutes", *PAGERS)
 """The parameters that begin so: any other is a mistake, and what it asks for would be lost."""
