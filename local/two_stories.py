@@ -156,7 +156,7 @@ class Demo:
         self._until("two seconds went by", lambda: self._age(answered) > 2, answered, unanswered)
         acknowledgement = self._http.post(answered.seen["ack_url"], timeout=5)
         self._say(f"Somebody acknowledges “{answered.name}”: {acknowledgement.json()['status']}", "green")
-        self._say(f"Nobody looks after “{unanswered.name}” …")
+        self._say(f"Nobody acknowledges “{unanswered.name}” …")
         self._until("the page left", lambda: self._paged(unanswered), answered, unanswered)
         self._say(f"incident.io got “{unanswered.name}”: {self._title(unanswered)}", "red")
         # Long enough after it would have been due: an acknowledged incident must stay silent.
@@ -173,7 +173,7 @@ class Demo:
         events = self.simulator.events(unanswered.seen["id"])
         once = len(events) == 1 and self._title(unanswered) == f"Incident {unanswered.seen['id']}"
         self._say(
-            f"“{answered.name}” was acknowledged: incident.io heard nothing of it. {_check_pages(silent)}",
+            f"“{answered.name}” was acknowledged: incident.io received nothing. {_check_pages(silent)}",
             "bold green" if silent else "bold red",
         )
         self._say(

@@ -155,6 +155,13 @@ def test_people_select_several_and_go_on_with_the_next(page: Page, service: Stac
     for incident in (second, third):
         assert service.show(incident)["acknowledged_by"] == "Dana"
     assert service.show(arrived)["state"] == "pending"
+    row(page, arrived).get_by_role("checkbox").check()
+    page.get_by_role("button", name="Silence…").click()
+    expect(page.get_by_label("Title")).to_have_value("News")
+    page.get_by_label("Comment").fill("It is printed late today")
+    page.get_by_role("button", name="Silence", exact=True).click()
+    expect(page.get_by_role("status").first).to_contain_text("Silenced, which holds 1 incident now")
+    assert service.show(arrived)["silenced_until"]
 
 
 @pytest.mark.parametrize("script", [True, False])
@@ -173,6 +180,9 @@ def test_all_of_one_service_are_acknowledged_in_two_actions(
     expect(page.get_by_role("status").first).to_have_text("Acknowledged: 510 incidents.")
     expect(page.locator(".headline")).to_contain_text("1 pending")
     assert stack.show(other)["state"] == "pending"
+    page.get_by_role("button", name="Undo", exact=True).click()
+    expect(page.get_by_role("status").first).to_have_text("No longer acknowledged: 510 incidents.")
+    expect(page.locator(".headline")).to_contain_text("511 pending")
     context.close()
 
 
