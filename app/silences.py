@@ -88,14 +88,13 @@ def _end(minutes: object, until: object, now: datetime) -> datetime:
     end = _moment(until) if minutes in (None, "") else now + _span(minutes)
     if not now < end <= now + LONGEST:
         raise InvalidSilence(
-            f"The silence would end at {rfc3339(end)}: its end must lie ahead, "
-            f"{LONGEST.days} days at the most."
+            f"The silence would end at {rfc3339(end)}: its end must lie ahead, {LONGEST.days} days at most."
         )
     return end
 
 
 def _span(minutes: object) -> timedelta:
-    right = f"it must be a number above 0, {LONGEST // timedelta(minutes=1)} at the most (30 days)."
+    right = f"it must be a number above 0, {LONGEST // timedelta(minutes=1)} at most (30 days)."
     try:
         if isinstance(minutes, int | float | str) and not isinstance(minutes, bool):
             return timedelta(minutes=float(minutes))
@@ -116,7 +115,7 @@ def _moment(until: object) -> datetime:
 def _comment(comment: object) -> str:
     text = one_line(comment, LONGEST_COMMENT) if isinstance(comment, str) else ""
     if not text:
-        raise InvalidSilence("A silence needs a comment: say why, for those who wonder why it is quiet.")
+        raise InvalidSilence("A silence needs a comment: say why nobody is to be notified.")
     return text
 
 

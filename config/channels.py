@@ -91,7 +91,7 @@ def _url(secret: SecretStr) -> SecretStr:
         scheme = url.partition("://")[0].strip().lower()
         if scheme in known():
             raise InvalidValue(f"it lacks something of what {scheme}:// needs, or has it in another form")
-        raise InvalidValue("it begins with no service that Apprise knows")
+        raise InvalidValue("it does not begin with a service that Apprise knows")
     return SecretStr(url)
 
 

@@ -163,7 +163,7 @@ class Demo:
         self._until("two seconds went by", lambda: self._age(answered) > 2, answered, unanswered)
         acknowledgement = self._http.post(answered.seen["ack_url"], timeout=5)
         self._say(f"Somebody acknowledges “{answered.name}”: {acknowledgement.json()['status']}", "green")
-        self._say(f"Nobody looks after “{unanswered.name}” …")
+        self._say(f"Nobody acknowledges “{unanswered.name}” …")
         self._until("the page left", lambda: bool(self._told(unanswered)), answered, unanswered)
         self._say(f"{self._provider.called} got “{unanswered.name}”: {self._titles(unanswered)[0]}", "red")
         # Long enough after it would have been due: an acknowledged incident must stay silent.
@@ -181,7 +181,7 @@ class Demo:
         title = f"Incident {unanswered.seen['id']}" if self._name == DEFAULT else unanswered.name
         once = self._titles(unanswered) == [title] and len(self._told(unanswered)) == 1
         self._say(
-            f"“{answered.name}” was acknowledged: {called} heard nothing of it. {_check_pages(silent)}",
+            f"“{answered.name}” was acknowledged: {called} received nothing. {_check_pages(silent)}",
             "bold green" if silent else "bold red",
         )
         self._say(

@@ -22,11 +22,11 @@ MOST = 10_000
 
 STATUSES = "exit status: 0 done, 1 failed or something is wrong, 2 the configuration or the command is wrong"
 ONLINE = """
-try the real things too: Redis and its settings, incident.io (creates no alert), the clocks;
-ends with 1 when one of them is an error, with 2 when no waiting makes it right
+also check Redis and its settings, incident.io (creates no alert) and the clocks; exit status 1 when a check
+fails, 2 when waiting does not help
 """
 FROM_GO = """
-instead say what becomes of each key of this file of the Go edition, and of its variables in the environment
+instead report what to do with each key of this file of the Go edition, and with its environment variables
 """
 DRILL = """
 Send an incident marked [DRILL] to the running web process, wait until the provider has accepted its page,
@@ -40,7 +40,7 @@ resolved.
 SILENCE = """
 With conditions: nobody is notified of, or paged for, what matches all of them, until the silence ends.
 Fields are source, service, severity, title, namespace and label.<name>; in patterns * and ? are wildcards,
-and a field that is given again is an alternative. Without conditions: list the silences.
+and a field that is given twice matches either pattern. Without conditions: list the silences.
 """
 
 Command = Callable[[Services, argparse.Namespace], int]
@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=STATUSES,
     )
     whole.add_argument("--version", action="version", version=f"versus {__version__}")
-    shtab.add_argument_to(whole, ["--print-completion"], help="what a shell needs to complete `versus`")
+    shtab.add_argument_to(whole, ["--print-completion"], help="print the completion script for a shell")
     whole.set_defaults(process=None)
     commands = _Commands(whole.add_subparsers(required=True, metavar="command"))
     _processes(commands)
@@ -82,7 +82,7 @@ class _Commands:
         added = self._add(name, summary, example, description)
         added.set_defaults(command=command)
         if command is not trial.drill:
-            added.add_argument("--json", action="store_true", help="for programs: a JSON object a line")
+            added.add_argument("--json", action="store_true", help="print JSON, one object per line")
         return added
 
     def add_process(self, name: str, summary: str, description: str) -> None:
@@ -120,7 +120,7 @@ def _about_the_service(commands: _Commands) -> None:
     check = commands.add(
         "check-config",
         configuration.check_config,
-        "try the configuration and show what is in force",
+        "check the configuration and show the settings in force",
         "--online",
     )
     check.add_argument("--online", action="store_true", help=ONLINE)
@@ -149,10 +149,10 @@ def _about_incidents(commands: _Commands) -> None:
         "--limit", type=_number(int, 1, MOST), default=50, metavar="N", help="how many (default: 50)"
     )
     _one(commands, "show", incidents.show, "show everything that is known of an incident")
-    _one(commands, "explain", incidents.explain_one, "say why an incident paged, or did not")
+    _one(commands, "explain", incidents.explain_one, "explain whether an incident paged, and why")
     for name, action, summary in (
         ("ack", incidents.acknowledge, "acknowledge an incident"),
-        ("unack", incidents.unacknowledge, "take an acknowledgement back: the incident waits anew"),
+        ("unack", incidents.unacknowledge, "undo an acknowledgement: the incident waits again"),
         ("resolve", incidents.resolve, "resolve an incident"),
         ("escalate", incidents.escalate, "page for an incident without waiting any longer"),
     ):
@@ -181,22 +181,26 @@ def _about_silences(commands: _Commands) -> None:
         "service=checkout* label.env=prod --minutes 30 --comment deployment",
         SILENCE,
     )
-    silence.add_argument("match", nargs="*", metavar="FIELD=PATTERN", help="all of them must fit")
+    silence.add_argument("match", nargs="*", metavar="FIELD=PATTERN", help="conditions, which must all match")
     silence.add_argument("--minutes", metavar="N", help="for how long")
     silence.add_argument("--until", metavar="TIME", help="or until when, RFC 3339")
     silence.add_argument("--comment", metavar="TEXT", help="why")
     silence.add_argument("--by", default=_login(), help="who you are (default: the login)")
-    silence.add_argument("--end", metavar="ID", help="end this one, or the one whose ID begins so")
-    silence.add_argument("--all", action="store_true", help="list those that ended, too")
+    silence.add_argument("--end", metavar="ID", help="end the silence with this ID, or the beginning of it")
+    silence.add_argument("--all", action="store_true", help="list ended silences, too")
 
 
 def _about_trials(commands: _Commands) -> None:
     drill = commands.add(
-        "drill", trial.drill, "page for real, and see that it arrives (creates an alert)", "--wait 10", DRILL
+        "drill",
+        trial.drill,
+        "page for real, and check that the page arrives (creates an alert)",
+        "--wait 10",
+        DRILL,
     )
     for option, default, about in (
         ("--wait", 5.0, "until the page is due (default: 5)"),
-        ("--timeout", 60.0, "that page and resolve event may be late (default: 60)"),
+        ("--timeout", 60.0, "how late page and resolve event may be (default: 60)"),
     ):
         drill.add_argument(
             option, type=_number(float, 0, 3600), default=default, metavar="SECONDS", help=about
@@ -218,7 +222,7 @@ def _about_trials(commands: _Commands) -> None:
     again = commands.add(
         "replay",
         trial.replay_rejected,
-        "have the running web process take a body after all that was refused",
+        "replay a refused webhook through the running web process",
         "5d41402abc4b2a76b9719d911017c592",
     )
     again.add_argument("id", help="as `versus rejected` shows it")
@@ -232,7 +236,7 @@ def _about_trials(commands: _Commands) -> None:
     look.add_argument("channel", help="a name in the configuration")
     look.add_argument("payload", nargs="?", type=Path, help="a file with the body of a webhook")
     look.add_argument("--event", choices=[*CHANGE_EVENTS, SUMMARY], help="only this one")
-    look.add_argument("--send", action="store_true", help="send them to the channel as well")
+    look.add_argument("--send", action="store_true", help="also send them to the channel")
 
 
 def _about_rules(commands: _Commands) -> None:
@@ -243,7 +247,7 @@ def _about_rules(commands: _Commands) -> None:
         "body.json --at 2026-03-04T23:00:00+01:00 --param oncall_wait_minutes=5",
     )
     asked.add_argument("file", type=Path, help="the body of a webhook; - for standard input")
-    asked.add_argument("--at", metavar="TIME", help="as if it came in then, RFC 3339 (default: now)")
+    asked.add_argument("--at", metavar="TIME", help="evaluate it for this time, RFC 3339 (default: now)")
     asked.add_argument(
         "--param",
         action="append",

@@ -90,7 +90,7 @@ class AwsIncidentManager(AddressedProvider[str]):
 
     def _resolve(self, event: PagerEvent) -> Outcome:
         if event.reference is None:
-            return Outcome("delivered", "AWS never said which incident it started, so none was resolved.")
+            return Outcome("delivered", "AWS did not say which incident it started, so none was resolved.")
         self._client.update_incident_record(arn=event.reference, status="RESOLVED")
         return Outcome("delivered", f"AWS resolved {event.reference}.")
 

@@ -158,14 +158,16 @@ def _follows(message: Message) -> str:
     incident = message.incident
     if message.event in ("failed", "late"):
         why = harmless(one_line(incident.last_error or "no reason is known", VALUE))
-        return f"The page could not be delivered, so perhaps nobody knows: look after it yourself. ({why})"
+        return (
+            f"The page could not be delivered, so nobody may know about it: take care of it yourself. ({why})"
+        )
     if incident.state is State.RESOLVED:
         when = f" at {clock(incident.resolved_at)}" if incident.resolved_at else ""
         return f"It is over{when}. There is nothing left to do."
     if incident.state is State.ACKNOWLEDGED:
         when = f" at {clock(incident.acknowledged_at)}" if incident.acknowledged_at else ""
         by = harmless(one_line(incident.acknowledged_by or "somebody", VALUE))
-        paged = "The page had gone out before." if incident.escalated_at else "Nobody is paged."
+        paged = "The page had already gone out." if incident.escalated_at else "Nobody is paged."
         until = f" until {clock(incident.acknowledged_until)}" if incident.acknowledged_until else ""
         return f"Acknowledged by {by}{when}{until}. {paged}"
     if incident.escalated_at is not None:

@@ -170,7 +170,7 @@ def _summary_blocks(summary: Summary) -> list[dict[str, Any]]:
     button = {"type": "button", "text": _plain("All of them", 75), "action_id": "open_link"}
     return [
         {"type": "header", "text": _plain(rendering.summary_headline(summary), HEADER)},
-        {"type": "section", "text": _marked(named or "They are gone by now.")},
+        {"type": "section", "text": _marked(named or "They no longer exist.")},
         {"type": "actions", "elements": [{**button, "url": summary.dashboard_url}]},
     ]
 

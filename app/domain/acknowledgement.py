@@ -66,7 +66,7 @@ class Acknowledgement(Record):
             raise InvalidTransition("The incident is resolved; there is no acknowledgement to take back.")
         if self.phase is not Phase.ACKNOWLEDGED:
             return self
-        return self._reopened(f"{by} took the acknowledgement back", now)
+        return self._reopened(f"{by} undid the acknowledgement", now)
 
     # -- reopening -----------------------------------------------------------------------------------
 

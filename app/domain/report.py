@@ -110,5 +110,5 @@ def beginning(
 def ruled(now: datetime, rule: str, due_at: datetime | None, held_until: datetime | None) -> Entry:
     """The line on the timeline that names the rule."""
     if due_at is None:
-        return Entry(now, "rule", f"{rule!r}, by which nobody is paged")
+        return Entry(now, "rule", f"{rule!r}, which pages nobody")
     return Entry(now, "rule", f"{rule!r}" + (f", held until {rfc3339(held_until)}" if held_until else ""))

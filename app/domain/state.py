@@ -38,18 +38,17 @@ class State(StrEnum):
 
     @property
     def meaning(self) -> str:
-        """For people who do not know the word yet."""
-        return MEANINGS[self]
+        """For people who do not know the word yet; empty for a word that everybody knows."""
+        return MEANINGS.get(self, "")
 
 
 MEANINGS = {
     State.OPEN: "on-call was not requested",
-    State.PENDING: "pages unless somebody acknowledges",
-    State.ACKNOWLEDGED: "somebody takes care of it",
+    State.PENDING: "not acknowledged yet",
     State.ESCALATING: "the page is being sent",
     State.ESCALATED: "paged, not acknowledged",
     State.FAILED: "nobody was paged",
-    State.RESOLVED: "it is over",
 }
+
 WORST = (State.FAILED, State.ESCALATING, State.PENDING, State.ESCALATED)
 """Of several pagers, the incident's state is that of the one that is worst off."""

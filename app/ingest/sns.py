@@ -147,7 +147,7 @@ class Sns:
     def _fetch(self, url: str, deadline: float) -> HttpAnswer | NoAnswer:
         if not self._turns.acquire(blocking=False):
             raise VerificationUnavailable(
-                "Too many messages of SNS are being checked at the moment: send it again."
+                "Too many SNS messages are being verified at the moment: send it again."
             )
         try:
             return self._http.get(url, deadline=deadline)

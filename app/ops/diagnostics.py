@@ -37,7 +37,7 @@ HOW_TO_VERIFY = (
     "Set redis.ca_cert (REDIS_CA_CERT) to a file with the authority that signed it; or, where nobody else "
     "can answer in its place, redis.insecure_skip_verify (REDIS_INSECURE_SKIP_VERIFY) to true, as on Heroku."
 )
-NONE_CONFIGURED = "`make run` brings a Redis of its own: start it first, or set REDIS_URL."
+NONE_CONFIGURED = "`make run` starts a Redis of its own: start it first, or set REDIS_URL."
 RIGHT_PASSWORD = "Set REDIS_URL, or redis.username and redis.password, to what Redis asks for."  # noqa: S105
 
 

@@ -25,7 +25,7 @@ from app.sanitize import one_line
 from app.store import LastDrill, StoreUnavailable
 from config import Config
 
-TITLE = "[DRILL] Nothing is broken: this tries the way of a page"
+TITLE = "[DRILL] Nothing is broken: this tests that a page arrives"
 WORDS = "Somebody ran `versus drill` to see a page arrive. It is resolved by itself; there is nothing to do."
 TEST_WORDS = "Somebody ran `versus send-test`. There is nothing to do."
 
@@ -268,6 +268,6 @@ def _verdict(incident: Incident) -> str:
         for done, due in ((incident.escalated_at, incident.due_at), (resolve_event_at, incident.resolved_at))
     )
     return (
-        f"The whole way is open: the page was accepted {page:.3f} s after it was due, "
+        f"Everything works: the page was accepted {page:.3f} s after it was due, "
         f"the resolve event {resolve_event:.3f} s after the incident was resolved."
     )

@@ -141,7 +141,7 @@ def _start(search: Search, cursor: str | None) -> tuple[float, str]:
     except ValueError:
         place = math.nan
     if not math.isfinite(place):
-        raise BadCursor("The cursor is not one of ours: use the one that came with the last page.")
+        raise BadCursor("The cursor is not valid: use the one that came with the last page.")
     return place, incident_id
 
 

@@ -76,7 +76,7 @@ HEADINGS = {
     401: "Log in first",
     403: "This form is too old",
     404: "Not found",
-    405: "There is no page here",
+    405: "Page not found",
     409: "Not possible",
     413: "Too large",
     429: "Too many attempts",

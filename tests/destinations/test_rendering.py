@@ -34,8 +34,12 @@ SAMPLES: dict[ChangeEvent, tuple[dict[str, Any], str, str]] = {
         "Paged",
         "The page went out at 2026-03-04 03:00:00 UTC: the person on call is being called.",
     ),
-    "late": ({"pagers": LATE}, "NOBODY WAS PAGED YET", "could not be delivered, so perhaps nobody knows"),
-    "failed": ({"pagers": REFUSED}, "NOBODY WAS PAGED", "could not be delivered, so perhaps nobody knows"),
+    "late": ({"pagers": LATE}, "NOBODY WAS PAGED YET", "could not be delivered, so nobody may know about it"),
+    "failed": (
+        {"pagers": REFUSED},
+        "NOBODY WAS PAGED",
+        "could not be delivered, so nobody may know about it",
+    ),
     "resolved": ({}, "Resolved", "It is over at 2026-03-04 03:00:00 UTC. There is nothing left to do."),
 }
 
@@ -78,7 +82,7 @@ def test_it_says_that_it_pages_any_moment_when_the_time_is_over() -> None:
 def test_acknowledging_after_the_page_is_told_as_such() -> None:
     incident = replace(a_message().incident, pagers=PAGED).acknowledged("dana", preview.NOON)
     said = rendering.message(replace(a_message("acknowledged"), incident=incident), "text")
-    assert "The page had gone out before." in said.body
+    assert "The page had already gone out." in said.body
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -79,7 +79,7 @@ def test_without_hours_nobody_is_paged_and_the_rule_is_named(services: Services,
     assert (silent.state, silent.due_at, silent.rule) == (State.OPEN, None, "tests")
     words = " ".join(explain(silent, clock.now))
     assert "No page: the alert came in without on-call, by the rule 'tests'." in words
-    assert "Rule: 'tests', by which nobody is paged." in words
+    assert "Rule: 'tests', which pages nobody." in words
 
 
 def test_elements_of_an_array_go_their_own_ways(services: Services, clock: Clock) -> None:

@@ -83,7 +83,7 @@ def test_before_make_run_every_command_says_what_is_missing(
     assert cli.main(["list"]) == 1
     err = capsys.readouterr().err
     assert f"No Redis is configured, so this asks {away}." in err
-    assert "`make run` brings a Redis of its own: start it first, or set REDIS_URL." in err
+    assert "`make run` starts a Redis of its own: start it first, or set REDIS_URL." in err
 
 
 def test_check_config_online_before_make_run_says_so_too(
@@ -96,7 +96,7 @@ def test_check_config_online_before_make_run_says_so_too(
     [line] = [line for line in capsys.readouterr().out.splitlines() if " redis: " in line]
     assert line.startswith("error")
     assert "None is configured, so this asked redis://127.0.0.1:" in line
-    assert "`make run` brings a Redis of its own" in line
+    assert "`make run` starts a Redis of its own" in line
 
 
 def test_a_port_that_is_taken_is_said_in_a_sentence(tmp_path: Path) -> None:

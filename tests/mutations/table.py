@@ -29,6 +29,8 @@ SUMMARY = "app/delivery/summaries.py"
 NOTIFICATIONS = "app/store/notifications.py"
 SESSION = "app/web/http/session.py"
 LOGIN = "app/web/dashboard/login.py"
+BULK = "app/web/dashboard/bulk.py"
+SILENCE = "app/domain/silence.py"
 CONCURRENCY = "app/web/http/concurrency.py"
 OVERLOAD = "app/web/http/overload.py"
 ONCE = "app/ingest/once.py"
@@ -67,6 +69,8 @@ STORE_REFUSED = "app/store/refused.py"
 REFUSALS = "app/web/api/refusals.py"
 ADMIT_REFUSED = "app/store/lua/admit_refused.lua"
 
+OF_BULK = ("tests/web/dashboard/test_bulk.py",)
+OF_COMMON = ("tests/domain/test_silence.py",)
 OF_SILENCES = ("tests/delivery/test_silences.py",)
 OF_HELD = ("tests/domain/test_held_and_silenced.py",)
 OF_INCIDENT = ("tests/domain/test_incident.py",)
@@ -1115,6 +1119,66 @@ MUTATIONS: tuple[Mutation, ...] = (
         "slots = threading.BoundedSemaphore(PAGES)",
         "slots = threading.Semaphore(10**6)",
         ("tests/web/dashboard/test_dashboard.py",),
+    ),
+    Mutation(
+        "undo_takes_back_what_others_did",
+        "Undo ends the acknowledgement of somebody else, too, and pages.",
+        BULK,
+        "(one for one in outcome.changed if one.acknowledged_by == g.person)",
+        "(one for one in outcome.changed)",
+        OF_BULK,
+    ),
+    Mutation(
+        "undo_takes_back_what_was_before",
+        "Undo ends acknowledgements that this person had made long before.",
+        BULK,
+        " and one.acknowledged_at >= began]",
+        "]",
+        OF_BULK,
+    ),
+    Mutation(
+        "many_are_resolved_unasked",
+        "Many incidents are resolved without a question.",
+        BULK,
+        '        if action.warning and "sure" not in request.form:',
+        "        if False:",
+        OF_BULK,
+    ),
+    Mutation(
+        "one_that_fails_is_hidden",
+        "Of many that are acknowledged, one that could not be is called acknowledged.",
+        BULK,
+        """        except (IncidentNotFound, InvalidTransition) as error:
+            outcome.failed.append((one, str(error)))
+""",
+        """        except (IncidentNotFound, InvalidTransition):
+            pass
+""",
+        OF_BULK,
+    ),
+    Mutation(
+        "many_wait_for_redis_each",
+        "While Redis is away, each of a thousand incidents waits for it.",
+        BULK,
+        '            stopped = "It was not tried, because Redis',
+        '            _ = "It was not tried, because Redis',
+        OF_BULK,
+    ),
+    Mutation(
+        "silence_of_what_one_of_them_has",
+        "A silence of many incidents is filled in with what one of them has alone.",
+        SILENCE,
+        "set.intersection(*(",
+        "set.union(*(",
+        OF_COMMON,
+    ),
+    Mutation(
+        "silence_leaves_out_unsaid",
+        "A silence of many incidents is wider than they are, and does not say so.",
+        SILENCE,
+        "            left_out.append(name)\n",
+        "            pass\n",
+        OF_COMMON,
     ),
     Mutation(
         "request_stored_twice",

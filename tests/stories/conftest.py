@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.stories.stack import Stack
 
@@ -61,6 +61,8 @@ def browser() -> Iterator[Browser]:
     found = shutil.which("chromium")
     if found is None and not os.environ.get("VERSUS_REQUIRE_ALL_TESTS"):
         pytest.skip("there is no chromium")
+    # Not 5 s: a busy machine that runs the tests gets more.
+    expect.set_options(timeout=60_000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=found or "chromium", chromium_sandbox=False, args=list(QUIET)

@@ -57,7 +57,7 @@ def test_the_page_and_its_resolve_event_arrive_and_each_hop_is_timed(stack: Stac
     assert None not in places, output
     assert output.count("  due\n") == 1
     assert re.search(r"^ +1\.\d{3} s  due$", output, re.MULTILINE), output
-    assert output.splitlines()[-1].startswith("The whole way is open: the page was accepted 0.")
+    assert output.splitlines()[-1].startswith("Everything works: the page was accepted 0.")
     last = Store(stack.redis.url).drills.last()
     assert last is not None
     assert (last.passed, last.verdict) == (True, output.splitlines()[-1])

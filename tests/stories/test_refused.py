@@ -67,7 +67,7 @@ def test_a_person_finds_it_and_sends_it_once_more(stack: Stack, page: Page) -> N
     page.get_by_role("link", name="View and replay the rejected webhook").click()
     row = page.locator(".row.rejected", has_text="browser story")
     expect(row.locator("pre")).to_contain_text("Disk full")
-    expect(row.get_by_role("link", name="incident", exact=True)).to_have_attribute("href", path)
+    expect(row.get_by_role("link", name="Show incident", exact=True)).to_have_attribute("href", path)
     # Nothing was corrected, so it is refused again.
     row.get_by_role("button", name="Replay").click()
     expect(page.get_by_role("status")).to_contain_text("There is no channel")

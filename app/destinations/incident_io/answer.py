@@ -124,7 +124,7 @@ def _fix(reason: Reason, answer: HttpAnswer, asked: Asked, redact: Callable[[str
             f"redirects are not followed (this one leads to {where}), so {asked.address} must be the "
             f"address of {asked.name}'s API itself"
         )
-    return "it will not take this event, see its errors and the settings there"
+    return "it rejected this event: see its errors and the settings there"
 
 
 # -- what the body says, whatever it is ----------------------------------------------------------------

@@ -61,7 +61,7 @@ def _verdict(status: int, took: timedelta) -> tuple[Level, str]:
             "alert source need not be good for that, so this proves nothing: `versus drill` does."
         )
     if status == 429 or status >= 500:
-        return "warning", f"{answers}, with {status}: it is busy or unwell, so try again later."
+        return "warning", f"{answers}, with {status}: it is overloaded or failing, so try again later."
     return "error", f"{answers}, with {status}: INCIDENTIO_BASE_URL must be the address of its API itself."
 
 

@@ -60,7 +60,7 @@ def _check(services: Services, incident_id: str) -> None:
 
 def _client() -> str:
     agent = one_line(request.headers.get("User-Agent", ""), LONGEST_NAME)
-    return f"by {agent or 'a client that does not say what it is'}, from {request.remote_addr}"
+    return f"by {agent or 'an unknown client'}, from {request.remote_addr}"
 
 
 def _remember(answer: Response, name: str) -> None:

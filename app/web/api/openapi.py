@@ -21,8 +21,8 @@ Json = dict[str, Any]
 ERRORS = {
     400: "Something in it is wrong; the sentence says what, and what would be right.",
     401: "The secret, the signature or the login is missing or wrong.",
-    403: "Who is logged in to the dashboard must send the token of its pages as `X-CSRF-Token`.",
-    404: "There is no such thing, or no more.",
+    403: "Requests of a dashboard login must send the token of its pages as `X-CSRF-Token`.",
+    404: "It does not exist, or no longer.",
     409: "That can't be done in the state that it is in.",
     410: "The link is older than seven days.",
     413: "It is larger than 4 MiB, or holds more than 5,000 alerts.",
@@ -113,7 +113,7 @@ def _operation(name: str, summary: str, answers: Json, *errors: int, **more: Any
 WEBHOOK = {"required": True, "content": {"application/json": {"schema": PAYLOAD}}}
 LIST = "; several with commas"
 INTAKE_PARAMETERS = [
-    _query("oncall_enable", "Whether this request escalates.", type="string", enum=["true", "false"]),
+    _query("oncall_enable", "Whether to page if nobody acknowledges.", type="string", enum=["true", "false"]),
     _query("oncall_wait_minutes", "Minutes to wait.", type="number", minimum=0, maximum=10080),
     *(_query(name, f"Name of another place where {provider} pages.") for name, provider in PAGERS.items()),
     _query("channels", "Channels to notify instead of the default ones" + LIST + "."),
@@ -135,17 +135,17 @@ IDEMPOTENCY_KEY = {
 LIST_PARAMETERS = [
     _query("state", f"Of {', '.join(State)}{LIST}."),
     _query("severity", f"Of {', '.join(SEVERITIES)}{LIST}."),
-    _query("service", "The whole name, in any case."),
-    _query("source", "The whole name, in any case."),
+    _query("service", "The full name, in upper or lower case."),
+    _query("source", "The full name, in upper or lower case."),
     _query("q", "Words that must be in title, description, labels, ID, service or source."),
     _query("since", "Created at this time or later, RFC 3339."),
     _query("until", "Created before this time, RFC 3339."),
-    _query("limit", "How many at the most; 50.", type="integer", minimum=1, maximum=500),
-    _query("cursor", "Where to go on, from the page before."),
+    _query("limit", "How many at most; 50 by default.", type="integer", minimum=1, maximum=500),
+    _query("cursor", "The `cursor` of the previous page."),
 ]
 
 TAKEN = {
-    "200": json_of(ref("Received"), "It belongs to an incident that is known, or is none."),
+    "200": json_of(ref("Received"), "It was added to an incident that is known, or opens none."),
     "201": json_of(ref("Received"), "At least one new incident is stored, and its escalation is scheduled."),
     "202": json_of(ref("Received"), "Redis is away, so somebody was paged at once."),
 }
@@ -234,8 +234,8 @@ PATHS: Json = {
     "/api/rejected": {
         "get": _admin(
             "listRejected",
-            "Rejected webhooks, the one refused last first",
-            _ok(REJECTED, "The newest thousand, at the most."),
+            "Rejected webhooks, the newest first",
+            _ok(REJECTED, "The newest 1,000 at most."),
             400,
             parameters=[_query("limit", "100 by default.", type="integer", minimum=1, maximum=1000)],
         )
@@ -243,7 +243,7 @@ PATHS: Json = {
     "/api/rejected/{entry_id}/replay": {
         "post": _admin(
             "replay",
-            "A rejected body once more, as if it had been sent now; resolves the incident about it",
+            "Replay a rejected webhook; resolves the incident about it",
             TAKEN,
             *(400, 403, 404, 409, 413),
             parameters=[_path("entry_id", "ID of the rejected body.")],
@@ -255,7 +255,10 @@ PATHS: Json = {
             "What would follow from a webhook, by which rule; stores nothing",
             _ok(ref("Routed"), "A decision for each alert of the body."),
             *(400, 403, 413),
-            parameters=[*INTAKE_PARAMETERS, _query("at", "If it came in at this time, RFC 3339; now.")],
+            parameters=[
+                *INTAKE_PARAMETERS,
+                _query("at", "The time to decide for, RFC 3339; now by default."),
+            ],
             requestBody=WEBHOOK,
         )
     },
@@ -288,7 +291,7 @@ PATHS: Json = {
         )
     },
     "/api/openapi.json": _plain("document", "This document", {"application/json": {}}),
-    "/api/docs": _plain("docs", "This document, to read", {"text/html": {}}),
+    "/api/docs": _plain("docs", "This document as a page", {"text/html": {}}),
     "/healthz": _plain("healthz", "This process lives", {"application/json": {"schema": ref("Status")}}),
     "/readyz": _plain(
         "readyz",

@@ -62,8 +62,8 @@ class Refusals:
             sender=sender_of(request),
             error=error,
             description=f"A webhook from {sender} was answered {status}, so nobody learns what it reports: "
-            f"{error}\n\nIts beginning is on the dashboard. Correct the sender; or correct what is missing "
-            "here, and send the webhook once more from there.",
+            f"{error}\n\nIts beginning is on the dashboard. Fix the sender; or fix the configuration here, "
+            "and replay the webhook there.",
             details={
                 "error": error,
                 "status": status,

@@ -47,7 +47,7 @@ def blueprint(services: Services, signing_secret: SecretStr) -> Blueprint:
         body = request.stream.read(LARGEST)
         if not _is_slacks(verifier, body):
             raise BadSlackSignature(
-                "This is not signed as Slack signs: with our signing secret, no more than five minutes ago."
+                "The Slack signature is missing, wrong or older than five minutes: check the signing secret."
             )
         click = _click(body)
         problem = _acknowledge_once(services, click, request.headers["X-Slack-Signature"])

@@ -28,7 +28,7 @@ ADDRESSES = {
 RIGHT_ADDRESS = {
     "slack": "the ID of a channel, such as C0123456789",
     "telegram": "the ID of a chat, such as -1001234567890",
-    "email": "mail addresses, separated by commas, 20 at the most",
+    "email": "mail addresses, separated by commas, 20 at most",
 }
 ALTERNATES = {"msteams_other_power_url": "msteams", "lark_other_webhook_url": "lark"}
 """Parameters that name one of several addresses, and whose they are."""

@@ -190,7 +190,7 @@ def _selected(fields: MultiDict[str, str]) -> list[str]:
     if not ids:
         raise BadParameter("Nothing is selected: select incidents first.")
     if len(ids) > MOST:
-        raise BadParameter(f"{len(ids)} incidents are selected: select {MOST} at the most.")
+        raise BadParameter(f"{len(ids)} incidents are selected: select {MOST} at most.")
     return ids
 
 

@@ -246,7 +246,7 @@ def _depth(text: str) -> int:
 
 def _too_deep() -> BadBody:
     return BadBody(
-        f"The body is nested too deep: send at most {MAX_DEPTH} objects and arrays in one another."
+        f"The body is nested too deeply: send at most {MAX_DEPTH} objects and arrays in one another."
     )
 
 

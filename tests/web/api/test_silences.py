@@ -37,7 +37,7 @@ def test_one_is_made_listed_and_ended(admin: FlaskClient, report: Report) -> Non
         ({"match": {"servce": "a"}}, "did you mean service?"),
         ({"minutes": None}, "A silence needs its end"),
         ({"until": "2026-03-04T04:00:00Z"}, "give either minutes or until"),
-        ({"minutes": 43_201}, "30 days at the most"),
+        ({"minutes": 43_201}, "30 days at most"),
         ({"minutes": 0}, "its end must lie ahead"),
         ({"minutes": "long"}, "it must be a number above 0"),
         ({"minutes": float("nan")}, "it must be a number above 0"),

@@ -106,11 +106,11 @@ def test_several_parameters_go_together() -> None:
         ("slack_channel_id", "C1/x", "it must be the ID of a channel"),
         ("telegram_chat_id", "12x", "it must be the ID of a chat, such as -1001234567890"),
         ("telegram_chat_id", "1/../2", "it must be the ID of a chat"),
-        ("email_to", "ops", "it must be mail addresses, separated by commas, 20 at the most"),
+        ("email_to", "ops", "it must be mail addresses, separated by commas, 20 at most"),
         ("email_to", "a@example.com, b@example.com", "it must be mail addresses"),
         ("email_to", "a@example.com&smtp=evil.example", "it must be mail addresses"),
         ("email_to", "a@example.com\r\nBcc: x@example.com", "it must be mail addresses"),
-        ("email_to", ",".join(["a@example.com"] * 21), "20 at the most"),
+        ("email_to", ",".join(["a@example.com"] * 21), "20 at most"),
     ],
 )
 def test_an_address_that_is_none_is_told_of(parameter: str, value: str, said: str) -> None:

@@ -106,7 +106,7 @@ def test_all_that_match_are_named_before_they_are_acknowledged(
     ("ids", "action", "words"),
     [
         ([], "ack", "Nothing is selected"),
-        ([f"{n:036}" for n in range(bulk.MOST + 1)], "ack", "select 1000 at the most"),
+        ([f"{n:036}" for n in range(bulk.MOST + 1)], "ack", "select 1000 at most"),
         (["a"], "escalate", "it must be ack or resolve or silence"),
     ],
 )
@@ -151,16 +151,19 @@ def undo_of(page: str) -> str:
 
 
 def test_an_acknowledgement_of_many_can_be_undone_where_it_is_reported(
-    person: FlaskClient, services: Services, report: Report
+    person: FlaskClient, services: Services, report: Report, clock: Clock
 ) -> None:
-    mine, others = report(title="Mine")["id"], report(title="Others")["id"]
+    mine, others, before = (report(title=title)["id"] for title in ("Mine", "Others", "Before"))
+    actions.acknowledge(services, before, "Dana")
+    clock.wind(seconds=1)
+    # At the very moment, as somebody who is faster by a hair.
     actions.acknowledge(services, others, "Robin")
-    page = send(person, [mine, others]).text
-    assert "Acknowledged: 2 incidents." in page
+    page = send(person, [mine, others, before]).text
+    assert "Acknowledged: 3 incidents." in page
     answer = person.post(undo_of(page), data={"csrf": csrf_of(page), "next": "/"}, follow_redirects=True)
     assert "No longer acknowledged: 1 incident." in answer.text
-    # What somebody else had acknowledged before stays so.
-    assert states(services, [mine, others]) == ["pending", "acknowledged"]
+    # What was acknowledged before stays so.
+    assert states(services, [mine, others, before]) == ["pending", "acknowledged", "acknowledged"]
 
 
 def test_what_was_acknowledged_can_be_undone_although_others_failed(

@@ -30,7 +30,7 @@ def test_the_status_page_says_what_a_page_needs_and_shows_no_secret(
     services.store.delivery_queue.worker_lives("w1", clock())
     services.store.drills.ended(LastDrill(clock(), False, "No worker claimed the page."))
     page = person.get("/status").text
-    assert "Ready: a page would leave" in page
+    assert "Ready: pages go out" in page
     assert "No worker claimed the page." in page
 
 

@@ -1,4 +1,4 @@
-"""README.md, from `cp .env.example .env` to the API by example: what it says works, word for word."""
+"""docs/start.md, from `cp .env.example .env` to the API by example: what it says works, word for word."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from local.processes import ROOT, with_our_programs
 from local.simulator import Simulator
 from tests.stories.stack import wait_until
 
-README = (ROOT / "README.md").read_text()
+START = (ROOT / "docs" / "start.md").read_text()
 FILLED_IN = {
     "INCIDENTIO_API_KEY": "key",
     "INCIDENTIO_ALERT_SOURCE_CONFIG_ID": "source",
@@ -30,11 +30,11 @@ FILLED_IN = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Where `make run` runs with the example's `.env`, filled in as README says."""
+    """Where `make run` runs with the example's `.env`, filled in as the page says."""
     folder = tmp_path_factory.mktemp("readme")
     example = (ROOT / ".env.example").read_text()
     for name, value in FILLED_IN.items():
-        assert f"`{name}`" in README
+        assert f"`{name}`" in START
         example, n = re.subn(rf"^{name}=$", f"{name}={value}", example, flags=re.M)
         assert n == 1
     (folder / ".env").write_text(example)
@@ -76,7 +76,7 @@ def shell(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_drill_that_it_asks_for_pages(folder: Path) -> None:
-    assert ".venv/bin/versus drill\n" in README
+    assert ".venv/bin/versus drill\n" in START
     done = shell(folder, ".venv/bin/versus drill")
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -84,7 +84,7 @@ def test_the_drill_that_it_asks_for_pages(folder: Path) -> None:
 def test_each_example_of_the_api_is_taken(folder: Path) -> None:
     if shutil.which("curl") is None and not os.environ.get("VERSUS_REQUIRE_ALL_TESTS"):
         pytest.skip("curl is not installed")
-    [script] = re.findall(r"```sh\n(.*?)```", README.partition("## The API by example")[2], re.S)
+    [script] = re.findall(r"```sh\n(.*?)```", START.partition("## The API by example")[2], re.S)
     assert script.count("curl ") == 4
     done = shell(folder, script.replace("curl ", "curl -sS --fail-with-body "))
     assert done.returncode == 0, done.stdout + done.stderr
@@ -95,6 +95,6 @@ def test_each_example_of_the_api_is_taken(folder: Path) -> None:
 
 def test_the_variable_that_it_names_makes_another_alert_source() -> None:
     name = "INCIDENTIO_OTHER_ALERT_SOURCE_CONFIG_ID_INFRA"
-    assert f"`infra`, once `.env` has `{name}`" in README
+    assert f"`infra`, once `.env` has `{name}`" in START
     config = load_config(environ={**FILLED_IN, name: "source-infra"})
     assert config.oncall.incident_io.alert_sources["infra"].id == "source-infra"
