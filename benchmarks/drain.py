@@ -37,11 +37,12 @@ def share_of_allowed(events: Sequence[Request], per_minute: int) -> float:
     """The least time in which these events could have left, divided by the time that they took.
 
     To the least time that the limit allows comes what the machine needs to send the last minute's events once
-    they may leave; it is taken from the same number of events at the beginning, which nothing deferred.
+    they may leave; it is the most that the same number of events took at the beginning of another minute.
     """
     first = events[0].monotonic
     last_minutes = (len(events) - 1) % per_minute + 1
-    burst = events[last_minutes - 1].monotonic - first
+    begins = range(0, max(1, len(events) - per_minute), per_minute)
+    burst = max(events[n + last_minutes - 1].monotonic - events[n].monotonic for n in begins)
     return (least_seconds(len(events), per_minute) + burst) / (events[-1].monotonic - first)
 
 

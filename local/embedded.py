@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-STARTED_WITHIN = 10.0
+STARTED_WITHIN = 60.0
 ENDED_WITHIN = 10.0
 
 

@@ -71,7 +71,7 @@ def relay(redis_url: str) -> Iterator[Relay]:
 def difference(one: Clock) -> float:
     """Seconds between the time of this host, which is Redis's at first, and the service's.
 
-    The most of several: a process that is stopped between the two looks less.
+    The most of several: a process that was stopped between the two would find less.
     """
     return max(one.now().timestamp() - time.time() for _ in range(5))
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
-from tests.stories.stack import Stack, wait_until
+from tests.stories.stack import DEADLINE, Stack, wait_until
 
 Own = Callable[..., Stack]
 
@@ -21,7 +21,7 @@ def test_500_due_at_once_and_one_of_two_workers_is_killed_in_between(own: Own) -
     for _ in range(10):
         answer = stack.post(bodies, oncall_wait_minutes=f"{wait / 60:.6f}")
         ids |= {incident["id"] for incident in answer.json()["incidents"]}
-    wait_until(lambda: len(stack.simulator.events()) >= 50, "the first pages left")
+    assert stack.simulator.wait_for(lambda: len(stack.simulator.alerts) >= 50, DEADLINE)
     stack.workers[0].kill()
     wait_until(lambda: len(stack.simulator.alerts) == len(ids), "all paged")
     sent = Counter(event.body["deduplication_key"] for event in stack.simulator.events())
@@ -34,22 +34,26 @@ def test_500_due_at_once_and_one_of_two_workers_is_killed_in_between(own: Own) -
 
 def test_200_of_which_half_are_acknowledged_up_to_the_last_moment(own: Own) -> None:
     stack = own(workers=2)
-    with ThreadPoolExecutor(16) as people:
-        incidents = list(people.map(lambda n: stack.report(5 + n * 0.005), range(200)))
+    incidents: list[dict[str, str]] = []
+    for n in range(4):
+        wait = {"oncall_wait_minutes": f"{(5 + n / 4) / 60:.6f}"}
+        incidents += stack.post([{"title": f"n {n}"}] * 50, **wait).json()["incidents"]
+    in_time: list[str] = []
 
-        def acknowledge(incident: dict[str, str]) -> None:
-            due = datetime.fromisoformat(incident["due_at"]).timestamp()
-            wait_until(lambda: time.time() > due - 0.25, "nearly due")
-            answer = stack.acknowledge(incident)
-            # Answered well before it was due, or this machine is too slow to say anything.
-            assert answer.status_code == 200
-            if time.time() < due:
-                in_time.append(incident["id"])
+    def acknowledge(numbered: tuple[int, dict[str, str]]) -> None:
+        number, incident = numbered
+        due = datetime.fromisoformat(incident["due_at"]).timestamp()
+        # A slow machine answers only those in time that are pressed long before.
+        left = due - 0.25 * (1 + number % 8) - time.time()
+        time.sleep(max(0.0, left))
+        assert stack.acknowledge(incident).status_code == 200
+        if time.time() < due:
+            in_time.append(incident["id"])
 
-        in_time: list[str] = []
-        list(people.map(acknowledge, incidents[::2]))
+    with ThreadPoolExecutor(len(incidents)) as people:
+        list(people.map(acknowledge, enumerate(incidents[::2])))
     others = [incident["id"] for incident in incidents[1::2]]
     wait_until(lambda: all(stack.simulator.events(i) for i in others), "every other one pages")
-    assert len(in_time) > 80
+    assert len(in_time) > 20
     assert [i for i in in_time if stack.simulator.events(i)] == []
     assert all(len(stack.simulator.events(i)) == 1 for i in others)

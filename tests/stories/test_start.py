@@ -18,7 +18,7 @@ from local.processes import ROOT, Process, procfile, release, with_our_programs
 from local.simulator import Simulator
 from tests.fakes import environment
 from tests.relay import Relay
-from tests.stories.stack import wait_until
+from tests.stories.stack import Stack, wait_until
 
 
 def variables(redis_url: str) -> dict[str, str]:
@@ -50,6 +50,10 @@ def test_a_wrong_configuration_ends_the_release_with_2_and_a_sentence(tmp_path: 
     with (tmp_path / "output").open("wb") as output:
         assert release({"PATH": os.environ["PATH"], "VERSUS_CONFIG": str(config)}, output) == 2
     assert "did you mean oncall.wait_minutes?" in (tmp_path / "output").read_text()
+
+
+def test_a_right_configuration_is_released(stack: Stack) -> None:
+    assert stack.release() == 0
 
 
 @pytest.mark.parametrize("name", sorted(procfile()))

@@ -80,5 +80,6 @@ def test_another_alert_source_is_not_delayed(
     # A page a second, for the two minutes that the limit makes of the storm.
     assert len(late) >= 60 * (INCIDENTS // PER_MINUTE - 1)
     late_for_most = percentile(late, 90)
-    assert late_for_most < 2
+    # Behind the storm it would be a minute.
+    assert late_for_most < 10
     assert attempts_per_incident(drained.requests, OTHER_SOURCE) == 1
