@@ -288,6 +288,8 @@ def test_one_that_was_paged_is_continued_under_another_key(
     actions.acknowledge(services, old.id, "dana")
     new = report(services, group({"b": "high"}, "critical"))
     assert (new.previous_id, stored(services, old).next_id) == (old.id, new.id)
+    # Else its end, which comes later, would be taken for that of the problem.
+    assert stored(services, old).identity is None
     assert (new.identity, list(new.pagers), new.title) == ("group", [INFRA], old.title)
     assert is_reopened(services, new)
     assert stored(services, old).state is State.ACKNOWLEDGED
