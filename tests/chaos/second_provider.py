@@ -14,7 +14,7 @@ from tests.chaos.planned import PlannedDeed, PlannedFault, PlannedWebhook
 PAGERDUTY = "source-pagerduty"
 """The routing key that webhooks ask for."""
 AT_PAGERDUTY = (PAGERDUTY, SPARE)
-FIRST = 3_000_000
+FIRST = 4_000_000
 """The number in the first marker."""
 PACE = 2.0
 """Seconds between two problems, on average."""
