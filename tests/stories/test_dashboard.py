@@ -160,7 +160,7 @@ def test_people_select_several_and_go_on_with_the_next(page: Page, service: Stac
     assert service.show(second)["state"] == service.show(third)["state"] == "pending"
     row(page, arrived).get_by_role("checkbox").check()
     page.get_by_role("button", name="Silence…").click()
-    expect(page.get_by_label("Title")).to_have_value("Headline")
+    expect(page.get_by_label("Title")).to_have_value("Another")
     page.get_by_label("Comment").fill("It is printed late today")
     page.get_by_role("button", name="Silence", exact=True).click()
     expect(page.get_by_role("status").first).to_contain_text("Silenced, which holds 1 incident now")
