@@ -1,7 +1,7 @@
 """The service's own time: Redis's, one for every host, and a correction for the steps of Redis's clock.
 
-`clock` (hash): the `correction`, seconds; `v`, new with each; `vetoed` where a process took back what another
-had taken for a step, because its own host had stood still.
+`clock` (hash): the `correction`, seconds; `v`, its number and a random word; `vetoed` where a process took
+back what another had taken for a step, because its own host had stood still.
 """
 
 from __future__ import annotations
@@ -44,6 +44,12 @@ class _Reading:
     correction: float
     version: str
     vetoed: bool
+
+    @property
+    def number(self) -> int:
+        """How many corrections there had been."""
+        number = self.version.partition("-")[0]
+        return int(number) if number.isdecimal() else 0
 
     def beyond(self, low: float, high: float) -> float:
         """Seconds between this and the other limits; 0 where they meet."""
@@ -120,7 +126,8 @@ class Clock:
 
     def _is_to_correct(self, reading: _Reading, known: _Reading, now: float) -> bool:
         """Nobody did since, or who did was wrong: Redis's clock did not step, its host stood still."""
-        if reading.version in (known.version, self._doubted, ""):
+        if reading.version in (known.version, self._doubted, "") or reading.number < known.number:
+            # A lower number is of an old backup.
             return True
         # Who stood still took Redis to be ahead. Of a step back, this process may know nothing only because
         # it began after it, while Redis took no writes.
@@ -134,9 +141,11 @@ class Clock:
 
     def _correct(self, reading: _Reading, step: float) -> None:
         correction = reading.correction + step
-        agreed = ("", self._doubted, self._known.version if self._known is not None else "")
-        contradicts = "" if reading.version in agreed else "1"
-        fields = ("v", secrets.token_hex(8), "correction", repr(correction), "vetoed", contradicts)
+        known = self._known.version if self._known is not None else ""
+        number = 1 + max(reading.number, self._known.number if self._known is not None else 0)
+        contradicts = "" if reading.version in ("", self._doubted, known) else "1"
+        version = f"{number}-{secrets.token_hex(8)}"
+        fields = ("v", version, "correction", repr(correction), "vetoed", contradicts)
         try:
             done = self._commit(fields[1], [(CLOCK, "v", reading.version)], [("HSET", CLOCK, *fields)])
         except StoreUnavailable:

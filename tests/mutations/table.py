@@ -1638,6 +1638,14 @@ MUTATIONS: tuple[Mutation, ...] = (
         OF_CLOCK,
     ),
     Mutation(
+        "old_correction_counts",
+        "An old backup of Redis brings back a correction of its clock that was replaced since.",
+        CLOCKS,
+        " or reading.number < known.number",
+        "",
+        OF_CLOCK,
+    ),
+    Mutation(
         "own_sleep_is_a_step",
         "A host that stood still corrects the time of all others.",
         CLOCKS,

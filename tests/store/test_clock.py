@@ -195,6 +195,25 @@ def test_a_correction_that_redis_lost_is_made_again(scene: Scene, redis_url: str
     assert near(scene.process())
 
 
+@pytest.mark.parametrize("by", [HOUR, -HOUR])
+def test_the_correction_of_an_old_backup_is_taken_back(scene: Scene, redis_url: str, by: float) -> None:
+    server: Any = redis.Redis.from_url(redis_url)
+    lives = scene.process()
+    scene.ahead = 60.0
+    lives.check()
+    lives.check()
+    backup = server.hgetall(CLOCK)
+    scene.ahead += by
+    lives.check()
+    lately = scene.process(0.0)
+    server.delete(CLOCK)
+    server.hset(CLOCK, mapping=backup)
+    newcomer = scene.process(0.0)
+    for process in (lately, lives, newcomer):
+        process.check()
+        assert near(process)
+
+
 def test_a_host_that_stood_still_is_contradicted(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, log: io.StringIO
 ) -> None:
