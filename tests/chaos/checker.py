@@ -395,6 +395,7 @@ def one_incident_is_one_alert(known: Known) -> Iterator[Violation]:
     is of none, and one for a record that was lost may have no title but its ID.
     """
     excuses = Excuses(known)
+    lost = excuses.lost_successors()
     uncertain = {
         e.marker for e in known.history.exchanges if e.status in (None, 202, 503) or e.action == "refused"
     }
@@ -404,6 +405,8 @@ def one_incident_is_one_alert(known: Known) -> Iterator[Violation]:
             wrong = known.sources(key) - known.wanted_sources(key)
             if wrong and not excuses.source_forgotten(key):
                 yield Violation("one_incident_is_one_alert", "It went to a wrong alert source.", incident=key)
+        elif key in lost:
+            continue
         elif stranger := next((e for e in accepted if not _is_known(excuses, e, uncertain)), None):
             yield Violation(
                 "one_incident_is_one_alert",
@@ -602,11 +605,12 @@ def every_answer_is_in_the_contract(known: Known) -> Iterator[Violation]:
 @rule
 def an_answer_shows_what_was_done(known: Known) -> Iterator[Violation]:
     """A webhook with a problem is answered with its incident; a person's deed with the one that was meant."""
+    lost = Excuses(known).lost_successors()
     for exchange in known.history.exchanges:
         if not exchange.certain:
             continue
         ids = {seen.id for seen in exchange.incidents}
-        meant = set(known.lines.of(exchange.incident)) if exchange.incident else ids
+        meant = {*known.lines.of(exchange.incident), *lost} if exchange.incident else ids
         if (exchange.action == "firing" and not ids) or not ids <= meant or (exchange.incident and not ids):
             yield Violation(
                 "an_answer_shows_what_was_done",

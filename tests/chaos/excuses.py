@@ -91,6 +91,17 @@ class Excuses:
         before = [life.event for life in lives if life.at < since]
         return before[-1:] == ["started"] and not any(since <= life.at <= until for life in lives)
 
+    def lost_successors(self) -> set[str]:
+        """Shown to a person as what continues another incident; Redis has lost them since."""
+        shown = {
+            seen.id
+            for exchange in self._known.history.exchanges
+            if exchange.incident is not None
+            for seen in exchange.incidents
+            if seen.id != exchange.incident
+        }
+        return shown - set(self._known.records) if self.losses else set()
+
     def sources(self, incident: str) -> set[str]:
         """Alert sources of which Redis lost that they were asked for."""
         return {a.source for a in self._known.answers.get(incident, ()) if a.adds and self.forgotten(a)}

@@ -9,8 +9,7 @@ class Lines:
     """Which incidents of a history continue which."""
 
     def __init__(self, history: History) -> None:
-        self._previous = _shown(history) if any(fault.since is not None for fault in history.faults) else {}
-        self._previous |= {one.id: one.previous_id for one in history.records if one.previous_id}
+        self._previous = {one.id: one.previous_id for one in history.records if one.previous_id}
         self._next = {previous: one for one, previous in self._previous.items()}
 
     def before(self, incident: str) -> list[str]:
@@ -30,15 +29,3 @@ class Lines:
     def of(self, incident: str) -> list[str]:
         """All of them, in order, with this one."""
         return [*reversed(self.before(incident)), incident, *self.after(incident)]
-
-
-def _shown(history: History) -> dict[str, str]:
-    """What continued what, by the answers to people, of those that Redis has lost since."""
-    records = {record.id for record in history.records}
-    return {
-        seen.id: exchange.incident
-        for exchange in history.exchanges
-        if exchange.incident is not None
-        for seen in exchange.incidents
-        if seen.id != exchange.incident and seen.id not in records
-    }

@@ -41,6 +41,7 @@ OLD = fault("redis_old_backup", 121.0, since=100.5)
 WITNESS = Life(at=1.0, name="worker-1", event="started")
 LOST = event(109.5, key="lost", marker="", title="Redis lost data: 1 incident was pending")
 ANOTHER = record("open", "another", due_at=None)
+SUCCESSOR = deed("unacknowledge", 115, incidents=(Seen(id="s", state="pending", due_at=118.0),))
 DAMAGED = fault("record_damaged", 105.0, incident="i")
 DAMAGED_LATER = replace(DAMAGED, began_at=111.0, ended_at=111.5)
 REFUSES = fault("redis_refuses_writes", 115.0, 140.0)
@@ -79,6 +80,11 @@ KEPT: dict[str, Iterable[Any]] = {
         WITNESS,
         LOST,
         *PAGED[1:],
+    ),
+    "shown to a person as what continues it, paged, and lost": (
+        *(*PAGED, deed("acknowledge", 112), SUCCESSOR, event(118.5, key="s", marker="")),
+        replace(EMPTIED, began_at=119.0, ended_at=120.0),
+        *(WITNESS, replace(LOST, at=120.5), ANOTHER),
     ),
     "the sender's link leads nowhere": (webhook(), EMPTIED, WITNESS, LOST, deed("acknowledge", 115, 404)),
     "paged again after an old backup": (*PAGED, OLD, event(123.0)),
@@ -156,6 +162,11 @@ KEPT: dict[str, Iterable[Any]] = {
 BROKEN: list[tuple[str, str, Iterable[Any]]] = [
     ("what_is_due_is_paged", "gone, and nobody was paged", (webhook(), EMPTIED, WITNESS, ANOTHER)),
     ("a_loss_is_paged_once", "gone, and nobody was paged", (webhook(), EMPTIED, WITNESS, ANOTHER)),
+    (
+        "an_answer_shows_what_was_done",
+        "another incident, and Redis lost nothing",
+        (*PAGED, deed("acknowledge", 112), SUCCESSOR),
+    ),
     ("a_loss_is_paged_once", "by each process", (EMPTIED, WITNESS, LOST, replace(LOST, key="again"))),
     (
         "what_is_due_is_paged",
