@@ -276,6 +276,8 @@ def nothing_pages_unasked_or_early(known: Known) -> Iterator[Violation]:
             continue
         record = known.records.get(incident)
         due_at = known.due_at(incident) or (record.due_at if record else None)
+        if due_at is None and known.problem_paged_directly(incident):
+            continue
         if due_at is None or pages[0].at < due_at - ROUNDED - excuses.uneven(pages[0].at):
             yield Violation(
                 "nothing_pages_unasked_or_early",
@@ -405,7 +407,7 @@ def one_incident_is_one_alert(known: Known) -> Iterator[Violation]:
             wrong = known.sources(key) - known.wanted_sources(key)
             if wrong and not excuses.source_forgotten(key):
                 yield Violation("one_incident_is_one_alert", "It went to a wrong alert source.", incident=key)
-        elif key in lost:
+        elif key in lost or all(_is_lost(known, excuses, event) for event in accepted):
             continue
         elif stranger := next((e for e in accepted if not _is_known(excuses, e, uncertain)), None):
             yield Violation(
@@ -414,6 +416,13 @@ def one_incident_is_one_alert(known: Known) -> Iterator[Violation]:
                 incident=key,
                 marker=webhook_of(stranger.marker),
             )
+
+
+def _is_lost(known: Known, excuses: Excuses, event: Event) -> bool:
+    """It continued what somebody had acknowledged, and Redis lost it after it was paged."""
+    acknowledged = (e.marker for e in known.history.exchanges if e.action == "acknowledge")
+    gone = event.key not in known.records and excuses.page_forgotten(event)
+    return gone and webhook_of(event.marker) in acknowledged
 
 
 def _is_known(excuses: Excuses, event: Event, markers: set[str]) -> bool:
@@ -469,7 +478,7 @@ def the_resolve_event_follows_the_page(known: Known) -> Iterator[Violation]:
         ]
         tried = any(event.kind == "firing" and event.at <= cleared.at for event in events)
         directly = known.paged_directly(key)
-        if key in known.answers and not asked and not directly:
+        if key in known.answers and not asked and not directly and not excuses.page_forgotten(cleared):
             yield Violation("the_resolve_event_follows_the_page", "Nobody had resolved it.", incident=key)
         if not tried and record is not None and record.attempts == 0 and not excuses.damaged(key):
             yield Violation("the_resolve_event_follows_the_page", "No page was ever tried.", incident=key)

@@ -171,8 +171,12 @@ class Excuses:
         """The answers that a person may get because of a fault."""
         if deed.incident is None:
             return
-        loss = self.gone(deed.incident)
-        if loss is not None and loss.began_at <= (deed.answered_at or deed.sent_at):
+        stored = [a for a in self._known.answers.get(deed.incident, ()) if a.status in (200, 201)]
+        first = min(stored, key=lambda answer: answer.sent_at, default=deed)
+        losses = [loss for loss in self.losses if loss.began_at <= (deed.answered_at or deed.sent_at)]
+        known_at = first.answered_at or first.sent_at
+        if any((one.since or 0.0) <= known_at and first.sent_at <= one.ended_at for one in losses):
+            # A message or a repeat may have made it anew since.
             yield 404
         rotations = [fault for fault in self._faults if fault.kind == "secret_rotated"]
         made = min((a.sent_at for a in self._known.answers.get(deed.incident, ())), default=deed.sent_at)

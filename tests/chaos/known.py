@@ -84,11 +84,19 @@ class Known:
         return first | also if first or len(also) == 1 else set()
 
     def wanted_sources(self, incident: str) -> set[str]:
-        """The alert sources that may page for it: also those of webhooks whose effect is not known."""
-        answers = self.answers_of_line(incident)
-        problems = {answer.problem for answer in answers} - {None}
-        uncertain = [e for e in self.history.exchanges if e.problem in problems and not e.certain]
-        return {SPARE, *(exchange.source for exchange in (*answers, *uncertain))}
+        """The alert sources that may page for it: also those of webhooks whose effect is not known, or that
+        paged directly, which may be stored as a repeat of it."""
+        sources = {answer.source for answer in self.answers_of_line(incident)}
+        others = [e for e in self._of_its_problem(incident) if not e.certain or e.status == 202]
+        return {SPARE, *sources, *(exchange.source for exchange in others)}
+
+    def problem_paged_directly(self, incident: str) -> bool:
+        """A webhook about the same problem was, so that somebody had asked for a page."""
+        return any(exchange.status == 202 for exchange in self._of_its_problem(incident))
+
+    def _of_its_problem(self, incident: str) -> list[Exchange]:
+        problems = {answer.problem for answer in self.answers_of_line(incident)} - {None}
+        return [exchange for exchange in self.history.exchanges if exchange.problem in problems]
 
     def changes(self, incident: str) -> dict[str, float]:
         """When what channels are notified of happened last, by event."""

@@ -86,6 +86,26 @@ KEPT: dict[str, Iterable[Any]] = {
         replace(EMPTIED, began_at=119.0, ended_at=120.0),
         *(WITNESS, replace(LOST, at=120.5), ANOTHER),
     ),
+    "shown to nobody as what continues it, paged, and lost": (
+        *(*PAGED, deed("acknowledge", 112), event(118.5, key="s")),
+        replace(EMPTIED, began_at=119.0, ended_at=120.0),
+        *(WITNESS, replace(LOST, at=120.5), ANOTHER),
+    ),
+    "resolved with what continued it, which is lost": (
+        *(*PAGED[:2], deed("acknowledge", 112), event(118.5, "resolved")),
+        replace(EMPTIED, began_at=119.0, ended_at=120.0),
+        *(WITNESS, replace(LOST, at=120.5), ANOTHER),
+    ),
+    "paged though this webhook asked for no page: its problem was paged directly before": (
+        webhook("d", status=202, due_at=100.0, problem="p", marker="chaos-2", sent_at=98.0, answered_at=99.0),
+        event(98.5, key="d", marker="chaos-2"),
+        webhook(problem="p", due_at=None),
+        *(event(101.0, marker="chaos-2"), record("escalated", due_at=None, escalated_at=101.0)),
+    ),
+    "the link led nowhere until the incident was made anew": (
+        *(webhook(), EMPTIED, WITNESS, LOST, deed("acknowledge", 109.6, 404), event(110.1)),
+        *(deed("acknowledge", 112), record("acknowledged", created_at=109.9, acknowledged_at=112.0)),
+    ),
     "the sender's link leads nowhere": (webhook(), EMPTIED, WITNESS, LOST, deed("acknowledge", 115, 404)),
     "paged again after an old backup": (*PAGED, OLD, event(123.0)),
     "an old backup knows no resolution": (*RESOLVED[:-1], OLD, event(123.0), record("escalated")),
@@ -166,6 +186,16 @@ BROKEN: list[tuple[str, str, Iterable[Any]]] = [
         "an_answer_shows_what_was_done",
         "another incident, and Redis lost nothing",
         (*PAGED, deed("acknowledge", 112), SUCCESSOR),
+    ),
+    (
+        "one_incident_is_one_alert",
+        "a second alert of what was acknowledged, and Redis lost it before",
+        (*PAGED, deed("acknowledge", 112), event(130.0, key="s"), EMPTIED, WITNESS, LOST),
+    ),
+    (
+        "the_resolve_event_follows_the_page",
+        "nobody had resolved it, and Redis lost what was before",
+        (*PAGED, event(130.0, "resolved"), EMPTIED, WITNESS, LOST),
     ),
     ("a_loss_is_paged_once", "by each process", (EMPTIED, WITNESS, LOST, replace(LOST, key="again"))),
     (
@@ -259,6 +289,11 @@ BROKEN: list[tuple[str, str, Iterable[Any]]] = [
         "nothing_pages_unasked_or_early",
         "early after a step, though no process was started",
         (webhook(), STEP, fault("redis_refuses_writes", 103.0, 107.0), event(108.5)),
+    ),
+    (
+        "every_answer_is_in_the_contract",
+        "unknown though it was reported after the loss",
+        (EMPTIED, WITNESS, LOST, webhook(sent_at=112.0, answered_at=112.1), deed("acknowledge", 113, 404)),
     ),
     ("every_answer_is_in_the_contract", "a link after one rotation", (*PAGED, ROTATION, by_link(130.0))),
     ("every_answer_is_in_the_contract", "a link without a rotation", (*PAGED, by_link(115.0))),
