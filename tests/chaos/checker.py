@@ -404,8 +404,12 @@ def one_incident_is_one_alert(known: Known) -> Iterator[Violation]:
     for key, events in known.events.items():
         accepted = [event for event in events if event.accepted]
         if known.answers_of_line(key):
-            wrong = known.sources(key) - known.wanted_sources(key)
-            if wrong and not excuses.source_forgotten(key):
+            wanted = known.wanted_sources(key)
+            # One whose record is lost pages at the default source, and has no title but its ID.
+            strays = [
+                event for event in accepted if event.source not in wanted and not excuses.untitled(event)
+            ]
+            if strays and not excuses.source_forgotten(key):
                 yield Violation("one_incident_is_one_alert", "It went to a wrong alert source.", incident=key)
         elif key in lost or all(_is_lost(known, excuses, event) for event in accepted):
             continue
@@ -426,8 +430,8 @@ def _is_lost(known: Known, excuses: Excuses, event: Event) -> bool:
 
 
 def _is_known(excuses: Excuses, event: Event, markers: set[str]) -> bool:
-    lost = bool(excuses.losses) and event.title == f"Incident {event.key}"
-    return webhook_of(event.marker) in markers or lost or excuses.is_of_loss(event)
+    known = webhook_of(event.marker) in markers
+    return known or excuses.untitled(event) or excuses.is_of_loss(event)
 
 
 @rule

@@ -82,6 +82,10 @@ class Excuses:
         """The page says that data was lost, and some was."""
         return event.title.startswith(LOST_DATA) and any(loss.began_at <= event.at for loss in self.losses)
 
+    def untitled(self, event: Event) -> bool:
+        """Redis lost the record, and a message alone led to the page."""
+        return event.title == f"Incident {event.key}" and any(one.began_at <= event.at for one in self.losses)
+
     def _workers(self) -> set[str]:
         return {life.name for life in self._known.history.lives if life.name.startswith("worker")}
 

@@ -106,6 +106,10 @@ KEPT: dict[str, Iterable[Any]] = {
         *(webhook(), EMPTIED, WITNESS, LOST, deed("acknowledge", 109.6, 404), event(110.1)),
         *(deed("acknowledge", 112), record("acknowledged", created_at=109.9, acknowledged_at=112.0)),
     ),
+    "made anew by a message, and paged at the default source": (
+        *(webhook(source="source-infra"), EMPTIED, WITNESS, LOST),
+        *(event(110.1, marker="", title="Incident i"), record("escalated", escalated_at=110.1)),
+    ),
     "the sender's link leads nowhere": (webhook(), EMPTIED, WITNESS, LOST, deed("acknowledge", 115, 404)),
     "paged again after an old backup": (*PAGED, OLD, event(123.0)),
     "an old backup knows no resolution": (*RESOLVED[:-1], OLD, event(123.0), record("escalated")),
@@ -196,6 +200,11 @@ BROKEN: list[tuple[str, str, Iterable[Any]]] = [
         "the_resolve_event_follows_the_page",
         "nobody had resolved it, and Redis lost what was before",
         (*PAGED, event(130.0, "resolved"), EMPTIED, WITNESS, LOST),
+    ),
+    (
+        "one_incident_is_one_alert",
+        "the wrong source after a loss, though its record was there",
+        (webhook(source="source-infra"), EMPTIED, WITNESS, LOST, event(110.1), record("escalated")),
     ),
     ("a_loss_is_paged_once", "by each process", (EMPTIED, WITNESS, LOST, replace(LOST, key="again"))),
     (
