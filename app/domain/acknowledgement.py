@@ -75,7 +75,7 @@ class Acknowledgement(Record):
         report = f"it is still reported, more than {_span(self.reopening.after)} after the "
         if self.phase is not Phase.ACKNOWLEDGED:
             # A sender that knows no "resolved" must not be silent for ever.
-            old = self.state is State.ESCALATED and self._is_old(self.escalated_at, now)
+            old = before.state is State.ESCALATED and self._is_old(self.escalated_at, now)
             return f"{report}page, and nobody has acknowledged" if old else None
         if "severity" in self.reopening.on and rank(self.severity) < rank(before.severity):
             return f"it became {self.severity}"

@@ -383,6 +383,19 @@ def test_one_that_is_still_reported_a_day_after_its_page_pages_again(
     assert provider.notified() == [("firing", old.id), ("firing", new.id)]
 
 
+def test_a_report_a_day_after_the_page_that_asks_for_another_alert_source_pages_again_at_both(
+    services: Services, clock: Clock, provider: RecordingProvider
+) -> None:
+    old = paged(services, clock)
+    clock.wind(days=1, seconds=1)
+    new = report(services, alert_source="infra")
+    assert new.previous_id == old.id
+    clock.wind(minutes=3)
+    work(services)
+    again = {(e.incident.id, e.alert_source) for e in provider.events[1:] if e.kind == "firing"}
+    assert again == {(new.id, "default"), (new.id, "infra")}
+
+
 def test_a_successor_is_made_once(services: Services, clock: Clock) -> None:
     old = paged(services, clock)
     actions.acknowledge(services, old.id, "dana", 1)
