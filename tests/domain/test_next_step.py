@@ -599,6 +599,9 @@ class World:
         """It is held, or held no longer; what is under way is not taken back."""
         before, silence = self.incident, self.silence
         active = silence is not None and self.now < silence.until
+        if silence and before.phase is Phase.RESOLVED:
+            # What is over is held by no other silence than by the one that held it.
+            active = active and before.silence_id == silence.id
         after = before.under(Silences("v", (silence,) if silence else ()), self.now)
         begins = None
         if active and silence and not (before.page_asked or before.phase is Phase.RESOLVED):
@@ -821,7 +824,8 @@ class World:
     def nothing_is_sent_before_a_silence_is_over(self) -> None:
         """But for what is over, and for attempts that were under way when it began."""
         for destination, step in self.steps():
-            quiet = destination in CHANNELS or step.event == "firing"
+            over = self.incident.phase is Phase.RESOLVED
+            quiet = (destination in CHANNELS and not over) or step.event == "firing"
             assert not quiet or step.at >= min(self.now, self.heard_at(step.at))
 
     def a_step_may_be_claimed_from_its_time_on_and_not_before(self) -> None:
