@@ -24,8 +24,8 @@ from tests.fakes import Clock, RecordingProvider, environment
 from tests.relay import Relay
 from tests.tls import Certificates, certificates
 
-# A busy machine is no failure. Everybody's own runs try new examples each time; a commit is judged by the same
-# ones each time, so that it fails by what it changed.
+# A busy machine is no failure. Everybody's own runs try new examples each time; a commit is judged by the
+# same ones each time, so that it fails by what it changed.
 settings.register_profile(
     "versus", deadline=None, derandomize=bool(os.environ.get("VERSUS_REQUIRE_ALL_TESTS"))
 )
