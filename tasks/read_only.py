@@ -125,7 +125,7 @@ class ReadOnly:
                 incident = page_stored(self._services, unit, incident, pager, step)
                 self._remember_pause(incident, pager)
             self._remember(incident)
-        if incident.is_stuck and not before.is_stuck:
+        if incident.is_late and not before.is_late:
             self._stuck.add(incident)
 
     def _remember(self, incident: Incident) -> None:

@@ -69,7 +69,7 @@ def notify_stuck(services: Services, channel: Destination, incidents: Sequence[I
     found, now = services.channels.channel(channel), services.clock()
     if found is None:
         return UNKNOWN
-    stuck = sorted(((stuck_event(one), one) for one in incidents), key=lambda each: rank(each[1].severity))
+    stuck = sorted(((_late_event(one), one) for one in incidents), key=lambda each: rank(each[1].severity))
     if len(stuck) == 1:
         event, incident = stuck[0]
         link = services.links.url(incident.id, now)
@@ -79,7 +79,7 @@ def notify_stuck(services: Services, channel: Destination, incidents: Sequence[I
     return found[0].send(Summary(stuck[:NAMED], len(stuck), counts, now, dashboard), found[1])
 
 
-def stuck_event(incident: Incident) -> ChangeEvent:
+def _late_event(incident: Incident) -> ChangeEvent:
     """Whether its page failed for good, or is late."""
     return "failed" if incident.failed_at is not None else "late"
 

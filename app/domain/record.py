@@ -237,8 +237,8 @@ class Record:
         return min((d.failed_at for d in self.pagers.values() if d.failed_at), default=None)
 
     @property
-    def is_stuck(self) -> bool:
-        """A page of it does not get out, or did not: it is late, or failed for good."""
+    def is_late(self) -> bool:
+        """A page of it is late, or was; one that failed for good is late at once."""
         return any(delivery.late_at for delivery in self.pagers.values())
 
     @property

@@ -1706,8 +1706,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "stuck_without_writes_notifies_nobody",
         "No channel hears of a page that does not get out while Redis takes no writes.",
         READ_ONLY,
-        "if incident.is_stuck and not before.is_stuck:",
-        "if incident.is_stuck and before.is_stuck:",
+        "if incident.is_late and not before.is_late:",
+        "if incident.is_late and before.is_late:",
         OF_READ_ONLY,
     ),
     Mutation(
